@@ -1,0 +1,294 @@
+"""Answer what a photo shows: the program in the SageMaker container and in the local cloud.
+
+    python training/serving/app.py --port 8080
+    curl -H "Content-Type: image/jpeg" --data-binary @photo.jpg localhost:8080/invocations
+    {"bicycle": 0.97, "motorcycle": 0.02, "other": 0.01}
+
+GET  /ping                          200 once the model answers: SageMaker's health check
+POST /invocations                   the photo's bytes in, probabilities by label out
+POST /endpoints/<name>/invocations  the same as SageMaker Runtime puts it to its callers, so
+                                    AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME may point here
+"""
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import numpy
+import onnxruntime
+import uvicorn
+from preprocess import MAX_BYTES, preprocess
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+MAX_REQUESTS = 32  # read, waiting or in work at once; one more is answered 503
+READ_SECONDS = 30  # for a client to send its photo; SageMaker allows 60 for the whole answer
+STOP_SECONDS = 25  # to finish what is in work; SageMaker kills 30 seconds after SIGTERM
+
+logger = logging.getLogger("serving")
+
+
+class Model:
+    """The ONNX model and metadata in a directory. Raises ValueError if they cannot serve."""
+
+    def __init__(self, directory: Path) -> None:
+        metadata = read_metadata(directory / "metadata.json")
+        self.labels: list[str] = metadata["labels"]
+        self.input_size: int = metadata["input_size"]
+        self.name = f"{metadata['name']}/{metadata['version']}"
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # photos in parallel are faster: benchmarks/serving.py
+        path = directory / "model.onnx"
+        try:
+            self.session = onnxruntime.InferenceSession(
+                path, options, providers=["CPUExecutionProvider"]
+            )
+            blank = numpy.zeros((1, 3, self.input_size, self.input_size), numpy.float32)
+            answer = self.probabilities(blank)
+        except Exception as error:  # ONNX Runtime has an exception for each of its status codes
+            raise ValueError(f"cannot run {path}: {first_line(error)}") from error
+        if answer.shape != (len(self.labels),):
+            raise ValueError(f"{path} does not answer with the {len(self.labels)} labels' numbers")
+
+    def probabilities(self, pixels: numpy.ndarray) -> numpy.ndarray:
+        """The probability of each label; `pixels` is what `preprocess` returns."""
+        return self.session.run(["probabilities"], {"image": pixels})[0][0]
+
+    def infer(self, photo: bytes) -> dict[str, float]:
+        """Probabilities by label. Raises HTTPException 400 with the reason if it is not a photo."""
+        try:
+            pixels = preprocess(photo, self.input_size)
+        except ValueError as error:
+            raise HTTPException(400, str(error)) from error
+        values = self.probabilities(pixels).tolist()
+        return {label: round(value, 6) for label, value in zip(self.labels, values, strict=True)}
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """The model's metadata. Raises ValueError if what serving needs is missing or malformed."""
+    try:
+        metadata = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+    if not isinstance(metadata, dict):
+        raise ValueError(f"{path} is not a JSON object")  # noqa: TRY004
+    for key, valid, needed in (
+        ("name", is_header_text, "visible ASCII text"),
+        ("version", is_header_text, "visible ASCII text"),
+        ("labels", is_labels, "a list of different names"),
+        ("input_size", lambda size: type(size) is int and size > 0, "a number of pixels"),
+    ):
+        if not valid(metadata.get(key)):
+            raise ValueError(f"{path}: {key} is {metadata.get(key)!r}, it must be {needed}")
+    return metadata
+
+
+def is_header_text(value: object) -> bool:
+    return isinstance(value, str) and value.isascii() and value.isprintable() and " " not in value
+
+
+def is_labels(value: object) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) > 1
+        and all(isinstance(label, str) and label for label in value)
+        and len(set(value)) == len(value)
+    )
+
+
+def create_app(model: Model) -> Starlette:
+    """The web application around a loaded model."""
+    workers = ThreadPoolExecutor(os.process_cpu_count(), thread_name_prefix="inference")
+    places = asyncio.Semaphore(MAX_REQUESTS)
+    attributes = {"X-Amzn-SageMaker-Custom-Attributes": f"model={model.name}"}
+
+    async def ping(_request: Request) -> Response:
+        return Response()
+
+    async def invocations(request: Request) -> Response:
+        if places.locked():
+            await read_body(request, keep=False)
+            raise HTTPException(503, "too many requests at once", {"Retry-After": "1"})
+        async with places:
+            photo = await read_body(request, keep=True)
+            check_content_type(request)
+            if len(photo) > MAX_BYTES:
+                raise HTTPException(413, f"the file is larger than {MAX_BYTES // 1024**2} MB")
+            loop = asyncio.get_running_loop()
+            try:
+                inferences = await loop.run_in_executor(workers, model.infer, photo)
+                return JSONResponse(inferences, headers=attributes)
+            except HTTPException:
+                raise
+            except Exception as error:
+                logger.exception("inference failed")
+                raise HTTPException(500, "inference failed, the log says why") from error
+
+    async def invoke_endpoint(request: Request) -> Response:
+        try:
+            return await invocations(request)
+        except HTTPException as error:
+            return model_error(await refuse(request, error))
+
+    return Starlette(
+        routes=[
+            Route("/ping", ping),
+            Route("/invocations", invocations, methods=["POST"]),
+            Route("/endpoints/{name}/invocations", invoke_endpoint, methods=["POST"]),
+        ],
+        exception_handlers={
+            404: no_such_path,
+            405: no_such_path,
+            HTTPException: refuse,
+            ClientDisconnect: forget,
+        },
+    )
+
+
+async def read_body(request: Request, *, keep: bool) -> bytes:
+    """The request's body, cut just over MAX_BYTES. Read to its end even if it is not kept: a
+    client that is cut off while it sends loses the answer."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            async for chunk in request.stream():
+                if keep and len(body) <= MAX_BYTES:
+                    body += chunk
+    except TimeoutError as error:
+        raise HTTPException(408, f"the photo did not arrive in {READ_SECONDS} seconds") from error
+    return bytes(body)
+
+
+def check_content_type(request: Request) -> None:
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type.startswith("image/"):
+        return
+    if content_type not in ("", "application/x-image", "application/octet-stream"):
+        raise HTTPException(415, f"send the photo's bytes as image/jpeg, not as {content_type}")
+
+
+async def refuse(request: Request, error: HTTPException) -> Response:
+    """An error as AWS clients read it, and people: a code and the reason."""
+    logger.warning(
+        "refused",
+        extra={
+            "path": request.url.path,
+            "status": error.status_code,
+            "reason": error.detail,
+        },
+    )
+    code = HTTPStatus(error.status_code).phrase.replace(" ", "")
+    return JSONResponse(
+        {"code": code, "message": error.detail}, error.status_code, headers=error.headers
+    )
+
+
+async def no_such_path(request: Request, error: HTTPException) -> Response:
+    with suppress(HTTPException, ClientDisconnect):
+        await read_body(request, keep=False)
+    error.detail = "there is only GET /ping and POST /invocations"
+    return await refuse(request, error)
+
+
+async def forget(_request: Request, _error: ClientDisconnect) -> None:
+    """The client has gone: nobody waits for an answer."""
+
+
+def model_error(refusal: Response) -> Response:
+    """How SageMaker Runtime passes on its container's errors: always 424 and ModelError."""
+    message = bytes(refusal.body).decode()
+    side = "client" if refusal.status_code < HTTPStatus.INTERNAL_SERVER_ERROR else "server"
+    return JSONResponse(
+        {
+            "Message": f"Received {side} error ({refusal.status_code}) from primary "
+            f'with message "{message}"',
+            "OriginalStatusCode": refusal.status_code,
+            "OriginalMessage": message,
+        },
+        HTTPStatus.FAILED_DEPENDENCY,
+        headers={"X-Amzn-ErrorType": "ModelError"},
+    )
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line, as CloudWatch Logs Insights reads it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "level": record.levelname,
+            "message": record.getMessage(),
+            "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(),
+        }
+        standard = logging.makeLogRecord({}).__dict__
+        line |= {key: value for key, value in record.__dict__.items() if key not in standard}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Answer what a photo shows.")
+    parser.add_argument(
+        "command", nargs="?", choices=["serve"], help="what SageMaker starts a container with"
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    parser.add_argument("--port", type=int, default=8080, help="port, 0 for any (%(default)s)")
+    parser.add_argument(
+        "--model-dir",
+        type=Path,
+        default=Path(__file__).parents[1] / "model",
+        help="folder of model.onnx and metadata.json (%(default)s)",
+    )
+    arguments = parser.parse_args()
+
+    # uvicorn raises the signal again once all is answered: that is the end, not a failure
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit())
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
+    logger.setLevel(logging.INFO)
+    try:
+        model = Model(arguments.model_dir)
+    except ValueError as error:
+        sys.exit(f"serving: {error}")
+    try:
+        listener = socket.create_server((arguments.host, arguments.port))
+    except (OSError, OverflowError) as error:
+        sys.exit(f"serving: cannot listen on {arguments.host}:{arguments.port}: {error}")
+
+    host, port = listener.getsockname()[:2]
+    logger.info("serving", extra={"url": f"http://{host}:{port}", "model": model.name})
+    config = uvicorn.Config(
+        create_app(model),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+if __name__ == "__main__":
+    main()
