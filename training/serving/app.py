@@ -18,6 +18,7 @@ import os
 import signal
 import socket
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -264,7 +265,8 @@ def main() -> None:
     # uvicorn raises the signal again once all is answered: that is the end, not a failure
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit())
-    handler = logging.StreamHandler()
+    warnings.simplefilter("ignore")  # what Pillow has to say of a photo: the answer says it
+    handler = logging.StreamHandler(sys.stdout)  # libtiff's remarks go to stderr
     handler.setFormatter(JsonLines())
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     logger.setLevel(logging.INFO)

@@ -1,0 +1,504 @@
+"""What a caller of the serving app relies on: SageMaker, the local cloud, a person with curl."""
+
+import csv
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from http.client import HTTPConnection
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.serving.conftest import (
+    APP,
+    COLOURS,
+    PATIENCE,
+    REPOSITORY,
+    Answer,
+    Server,
+    picture,
+    read_answer,
+)
+
+MEGABYTE = 1024**2
+ODD_IMAGES = (
+    Path(os.environ.get("SCONES_DATA", REPOSITORY.parent / "shared" / "data")) / "odd_images"
+)
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"in {PATIENCE} seconds not seen: {what}"
+
+
+def assert_refused(answer: Answer, status: int, code: str, reason: str) -> None:
+    assert (answer.status, answer.body["code"]) == (status, code)
+    assert reason in answer.body["message"]
+
+
+# -- answers ----------------------------------------------------------------------------------
+
+
+def test_ping(server: Server) -> None:
+    assert server.request("GET", "/ping").status == 200
+
+
+@pytest.mark.parametrize(("label", "colour"), COLOURS.items())
+def test_probabilities_by_label(server: Server, label: str, colour: str) -> None:
+    answer = server.infer(picture(colour))
+    assert answer.status == 200
+    assert list(answer.body) == list(COLOURS)
+    assert sum(answer.body.values()) == pytest.approx(1, abs=1e-5)
+    assert answer.body[label] > 0.9
+    assert answer.headers["x-amzn-sagemaker-custom-attributes"] == "model=colours/1"
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF"])
+def test_image_formats(server: Server, form: str) -> None:
+    answer = server.infer(picture("lime", form=form), "application/octet-stream")
+    assert answer.body["motorcycle"] > 0.9
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["image/jpeg", "IMAGE/PNG; q=1", "application/x-image", "application/octet-stream", None],
+)
+def test_content_types(server: Server, content_type: str | None) -> None:
+    assert server.infer(picture("red"), content_type).status == 200
+
+
+def test_a_connection_answers_again_and_again(server: Server) -> None:
+    connection = server.connect()
+    for label, colour in COLOURS.items():
+        connection.request("POST", "/invocations", picture(colour), {"Content-Type": "image/jpeg"})
+        assert read_answer(connection).body[label] > 0.9
+    connection.close()
+
+
+def test_answers_do_not_mix_under_concurrency(server: Server) -> None:
+    photos = [
+        picture(colour, size) for colour in COLOURS.values() for size in ((9, 99), (640, 480))
+    ]
+    alone = [server.infer(photo).body for photo in photos]
+    with ThreadPoolExecutor(16) as callers:
+        together = list(callers.map(lambda photo: server.infer(photo).body, photos * 20))
+    assert together == alone * 20
+
+
+# -- refusals ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "empty"),
+        (b"hello", "not a photo"),
+        (b"<!doctype html><title>photo</title>", "not a photo"),
+        (picture("red", (640, 480))[:-400], "damaged"),
+        (picture("red", (12_000, 12_000), "GIF"), "megapixels"),
+    ],
+    ids=["empty", "text", "html", "truncated", "144 megapixels"],
+)
+def test_what_is_no_photo_is_refused_with_the_reason(
+    server: Server, body: bytes, reason: str
+) -> None:
+    assert_refused(server.infer(body), 400, "BadRequest", reason)
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "text/csv", "application/x-www-form-urlencoded"]
+)
+def test_other_content_types_are_refused(server: Server, content_type: str) -> None:
+    refusal = server.infer(picture("red"), content_type)
+    assert_refused(refusal, 415, "UnsupportedMediaType", content_type)
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_too_large_a_body_is_refused_and_not_kept(server: Server, *, chunked: bool) -> None:
+    before = peak_memory(server)
+    chunks = (bytes(MEGABYTE) for _ in range(200))
+    refusal = server.infer(chunks if chunked else bytes(200 * MEGABYTE))
+    assert_refused(refusal, 413, "ContentTooLarge", "25 MB")
+    assert peak_memory(server) - before < 100 * MEGABYTE
+
+
+def peak_memory(server: Server) -> int:
+    """The most memory, in bytes, that the process has had resident (Linux)."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+@pytest.mark.parametrize("path", ["/", "/invocation", "/endpoints/x", "/endpoints/a/b/invocations"])
+def test_unknown_path(server: Server, path: str) -> None:
+    refusal = server.request("POST", path, bytes(MEGABYTE))
+    assert_refused(refusal, 404, "NotFound", "POST /invocations")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/invocations"), ("PUT", "/invocations"), ("POST", "/ping")]
+)
+def test_wrong_method(server: Server, method: str, path: str) -> None:
+    refusal = server.request(method, path)
+    assert_refused(refusal, 405, "MethodNotAllowed", "POST /invocations")
+    assert refusal.headers["allow"]
+
+
+def test_a_client_that_does_not_send_its_photo_is_given_up(start: Callable[..., Server]) -> None:
+    program = "import app; app.READ_SECONDS = 0.2; app.main()"
+    impatient = start(command=[sys.executable, "-c", in_its_folder(program)])
+    connection = half_sent(impatient)
+    assert_refused(read_answer(connection), 408, "RequestTimeout", "did not arrive")
+    connection.close()
+    assert impatient.infer(picture("red")).status == 200
+
+
+def test_a_fault_is_a_500_that_tells_the_log_and_not_the_client(
+    start: Callable[..., Server],
+) -> None:
+    program = "import app; app.preprocess = lambda *_: 1 / 0; app.main()"
+    faulty = start(command=[sys.executable, "-c", in_its_folder(program)])
+    refusal = faulty.infer(picture("red"))
+    assert_refused(refusal, 500, "InternalServerError", "the log says why")
+    assert "ZeroDivision" not in json.dumps(refusal.body)
+    wait_until(lambda: "ZeroDivisionError" in json.dumps(faulty.log), "the fault in the log")
+
+
+def in_its_folder(program: str) -> str:
+    return f"import sys; sys.path.insert(0, {str(APP.parent)!r}); {program}"
+
+
+damaged_jpegs = st.builds(
+    lambda photo, at, junk: photo[:at] + junk + photo[at + len(junk) :],
+    st.just(picture("red")),
+    st.integers(0, 800),
+    st.binary(min_size=1, max_size=40),
+)
+false_images = st.builds(
+    bytes.__add__,
+    st.sampled_from(
+        [b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM", b"II*\0", b"RIFF"]
+    ),
+    st.binary(max_size=200),
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(body=st.binary(max_size=2000) | damaged_jpegs | false_images)
+def test_any_bytes_are_answered_or_refused(server: Server, body: bytes) -> None:
+    answer = server.infer(body)
+    if answer.status == 200:
+        assert sum(answer.body.values()) == pytest.approx(1, abs=1e-5)
+    else:
+        assert answer.status == 400
+        assert answer.body["message"]
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [b"\0\xff\n\n\n", b"GET\r\n\r\n", b"POST /invocations HTTP/1.1\r\nContent-Length: x\r\n\r\n"],
+)
+def test_what_is_not_http_does_no_harm(server: Server, garbage: bytes) -> None:
+    with socket.create_connection((server.host, server.port), PATIENCE) as connection:
+        connection.sendall(garbage)
+        assert connection.recv(1000).startswith(b"HTTP/1.1 400")
+    assert server.request("GET", "/ping").status == 200
+
+
+@pytest.mark.skipif(not ODD_IMAGES.is_dir(), reason=f"no shared data at {ODD_IMAGES}")
+def test_odd_images(server: Server) -> None:
+    with (ODD_IMAGES / "manifest.csv").open() as manifest:
+        rows = list(csv.DictReader(manifest))
+    assert rows
+    for row in rows:
+        broken = row["pillow_result"] != "ok" or row["exif_orientation"] == "exif error"
+        readable = not broken and row["format"] != "ICO"
+        answer = server.infer((ODD_IMAGES / row["file"]).read_bytes())
+        assert answer.status == (200 if readable else 400), (row["file"], answer)
+
+
+# -- load -------------------------------------------------------------------------------------
+
+
+def half_sent(server: Server, photo: bytes = picture("red")) -> HTTPConnection:
+    """A request that has taken its place, and whose last byte is still to come."""
+    connection = server.connect()
+    connection.putrequest("POST", "/invocations")
+    connection.putheader("Content-Length", str(len(photo)))
+    connection.endheaders(photo[:-1])
+    return connection
+
+
+@pytest.fixture
+def all_places(server: Server) -> Iterator[Callable[[], list[HTTPConnection]]]:
+    """Fill every place of the server with half-sent requests; return their connections."""
+    with ExitStack() as stack:
+
+        def fill() -> list[HTTPConnection]:
+            taken: list[HTTPConnection] = []
+            while server.infer(picture("red")).status == 200:
+                connection = half_sent(server)
+                stack.callback(connection.close)
+                taken.append(connection)
+                assert len(taken) < 200, "the waiting line has no end"
+            return taken
+
+        yield fill
+
+
+def test_overload_is_answered_503_and_nothing_is_lost(server: Server, slow_photo: bytes) -> None:
+    photos = [slow_photo, picture("lime")] * 60
+    with ThreadPoolExecutor(len(photos)) as callers:
+        answers = [callers.submit(server.infer, photo) for photo in photos]
+        started = time.monotonic()
+        assert server.request("GET", "/ping").status == 200
+        assert time.monotonic() - started < 2, "SageMaker's limit for a health check"
+        answers = [answer.result(PATIENCE) for answer in answers]
+    assert {answer.status for answer in answers} == {200, 503}
+    for answer, label in zip(answers, ["bicycle", "motorcycle"] * 60, strict=True):
+        if answer.status == 200:
+            assert answer.body[label] > 0.9
+        else:
+            assert_refused(answer, 503, "ServiceUnavailable", "too many requests")
+            assert answer.headers["retry-after"] == "1"
+    assert server.infer(picture("red")).status == 200
+
+
+def test_every_request_with_a_place_is_answered(
+    server: Server, all_places: Callable[[], list[HTTPConnection]]
+) -> None:
+    waiting = all_places()
+    assert server.infer(picture("red")).status == 503
+    for connection in waiting:
+        connection.send(picture("red")[-1:])
+    assert [read_answer(connection).status for connection in waiting] == [200] * len(waiting)
+
+
+def test_clients_that_go_away_give_their_places_back(
+    server: Server, all_places: Callable[[], list[HTTPConnection]], slow_photo: bytes
+) -> None:
+    waiting = all_places()
+    for connection in waiting:
+        connection.close()
+    for _ in range(10):  # gone while their photo is in work
+        connection = half_sent(server, slow_photo)
+        connection.send(slow_photo[-1:])
+        connection.close()
+    again: list[HTTPConnection] = []
+
+    def all_free_again() -> bool:
+        again.extend(all_places())
+        return len(again) == len(waiting)
+
+    wait_until(all_free_again, "all places free again")
+
+
+def test_sigterm_lets_requests_in_work_finish(start: Callable[..., Server]) -> None:
+    stopping = start()
+    in_work = [half_sent(stopping) for _ in range(8)]
+    assert stopping.request("GET", "/ping").status == 200  # so the eight have been read
+    stopping.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: not accepts(stopping), "the port closed")
+    assert stopping.process.poll() is None
+    for connection in in_work:
+        connection.send(picture("red")[-1:])
+    assert [read_answer(connection).body["bicycle"] > 0.9 for connection in in_work] == [True] * 8
+    assert stopping.process.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stops_at_once_when_idle(start: Callable[..., Server], number: int) -> None:
+    idle = start()
+    idle.process.send_signal(number)
+    assert idle.process.wait(PATIENCE) == 0
+    assert [line["message"] for line in idle.log] == ["serving"]
+
+
+def accepts(server: Server) -> bool:
+    try:
+        socket.create_connection((server.host, server.port), PATIENCE).close()
+    except ConnectionError:
+        return False
+    return True
+
+
+# -- through boto3, as the Lambda calls it ----------------------------------------------------
+
+
+@pytest.fixture
+def runtime(server: Server) -> Any:
+    return boto3.client(
+        "sagemaker-runtime",
+        endpoint_url=server.url,
+        region_name="eu-central-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+
+
+def test_invoke_endpoint(runtime: Any) -> None:
+    answer = runtime.invoke_endpoint(
+        EndpointName="scones-unlimited", Body=picture("blue"), ContentType="image/jpeg"
+    )
+    assert json.load(answer["Body"])["other"] > 0.9
+    assert answer["ContentType"] == "application/json"
+    assert answer["CustomAttributes"] == "model=colours/1"
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status", "reason"),
+    [
+        (b"hello", "image/jpeg", 400, "not a photo"),
+        (b"[1, 2]", "application/json", 415, "application/json"),
+        (bytes(26 * MEGABYTE), "image/jpeg", 413, "25 MB"),
+    ],
+)
+def test_invoke_endpoint_raises_what_sagemaker_raises(
+    runtime: Any, body: bytes, content_type: str, status: int, reason: str
+) -> None:
+    with pytest.raises(runtime.exceptions.ModelError) as error:
+        runtime.invoke_endpoint(EndpointName="any", Body=body, ContentType=content_type)
+    response = error.value.response
+    assert response["ResponseMetadata"]["HTTPStatusCode"] == 424
+    assert response["OriginalStatusCode"] == status
+    assert reason in json.loads(response["OriginalMessage"])["message"]
+    assert f"Received client error ({status}) from primary" in str(error.value)
+
+
+def test_invoke_endpoint_on_overload(
+    runtime: Any, all_places: Callable[[], list[HTTPConnection]]
+) -> None:
+    all_places()
+    with pytest.raises(runtime.exceptions.ModelError, match=r"server error \(503\)") as error:
+        runtime.invoke_endpoint(EndpointName="any", Body=picture("red"), ContentType="image/jpeg")
+    assert error.value.response["OriginalStatusCode"] == 503
+
+
+# -- start and log ----------------------------------------------------------------------------
+
+
+def refused_start(*options: object) -> str:
+    """The one line that a serving app which cannot start leaves."""
+    done = subprocess.run(
+        [sys.executable, APP, *map(str, options)], capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("serving: ")
+    assert done.stderr.count("\n") == 1
+    return done.stderr
+
+
+def test_a_missing_model_is_named(tmp_path: Path) -> None:
+    assert "nowhere" in refused_start("--model-dir", tmp_path / "nowhere")
+
+
+def test_a_missing_network_is_named(app: ModuleType, write_model: Callable[..., Path]) -> None:
+    directory = write_model()
+    (directory / "model.onnx").unlink()
+    with pytest.raises(ValueError, match=r"model\.onnx.*exist"):
+        app.Model(directory)
+
+
+def test_a_broken_network_is_named(app: ModuleType, write_model: Callable[..., Path]) -> None:
+    directory = write_model()
+    (directory / "model.onnx").write_bytes(b"not ONNX")
+    with pytest.raises(ValueError, match=r"^cannot run .*model\.onnx: [^\n]+$"):
+        app.Model(directory)
+
+
+@pytest.mark.parametrize("contents", ["", "{", "[]", "{}", '"model"'])
+def test_malformed_metadata_is_named(
+    app: ModuleType, write_model: Callable[..., Path], contents: str
+) -> None:
+    directory = write_model()
+    (directory / "metadata.json").write_text(contents)
+    with pytest.raises(ValueError, match=r"metadata\.json"):
+        app.Model(directory)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("name", None),
+        ("name", "two words"),
+        ("version", 1),
+        ("version", "é"),
+        ("labels", []),
+        ("labels", "bicycle"),
+        ("labels", ["bicycle", "bicycle", "other"]),
+        ("input_size", 0),
+        ("input_size", "32"),
+    ],
+)
+def test_metadata_that_cannot_serve_is_named(
+    app: ModuleType, write_model: Callable[..., Path], key: str, value: object
+) -> None:
+    with pytest.raises(ValueError, match=f"metadata.json: {key} is .* must be"):
+        app.Model(write_model(**{key: value}))
+
+
+@pytest.mark.parametrize("metadata", [{"labels": ["bicycle", "motorcycle"]}, {"input_size": 33}])
+def test_metadata_of_another_network_is_noticed(
+    app: ModuleType, write_model: Callable[..., Path], metadata: dict[str, object]
+) -> None:
+    with pytest.raises(ValueError, match=r"model\.onnx"):
+        app.Model(write_model(**metadata))
+
+
+def test_a_taken_port_is_named(server: Server, write_model: Callable[..., Path]) -> None:
+    line = refused_start("--port", server.port, "--model-dir", write_model())
+    assert str(server.port) in line
+    assert "in use" in line
+
+
+def test_the_log_tells_refusals_and_is_quiet_otherwise(start: Callable[..., Server]) -> None:
+    logged = start()
+    logged.request("GET", "/ping")
+    logged.infer(picture("red"))
+    logged.infer(b"hello")
+    wait_until(lambda: len(logged.log) > 1, "the refusal in the log")
+    started, refused = logged.log
+    assert (started["level"], started["url"], started["model"]) == ("INFO", logged.url, "colours/1")
+    assert (refused["level"], refused["status"]) == ("WARNING", 400)
+    assert "not a photo" in refused["reason"]
+
+
+def test_nothing_that_was_sent_here_made_the_log_cry(server: Server) -> None:
+    assert {line["message"] for line in server.log[1:]} <= {
+        "refused",
+        "Invalid HTTP request received.",
+    }
+
+
+# -- the shipped model ------------------------------------------------------------------------
+
+SHIPPED_MODEL = REPOSITORY / "training" / "model"
+SAMPLE_PHOTOS = REPOSITORY / "local" / "photos"
+
+
+@pytest.mark.skipif(
+    not (SHIPPED_MODEL / "model.onnx").exists(), reason="no model in training/model yet"
+)
+def test_the_shipped_model_answers_photos_from_everywhere(start: Callable[..., Server]) -> None:
+    shipped = start(model_dir=SHIPPED_MODEL)
+    photos = sorted(SAMPLE_PHOTOS.glob("*.webp"))
+    assert photos
+    for photo in photos:
+        answer = shipped.infer(photo.read_bytes(), "image/webp")
+        assert answer.status == 200
+        assert list(answer.body) == ["bicycle", "motorcycle", "other"]
+        assert sum(answer.body.values()) == pytest.approx(1, abs=1e-5)

@@ -1,0 +1,61 @@
+"""What the Dockerfile starts, checked without a Docker engine (tests/sam_local has one)."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from tests.serving.conftest import APP, PATIENCE, REPOSITORY, Server, picture
+
+DOCKERFILE = (APP.parent / "Dockerfile").read_text().replace("\\\n", "")
+
+
+def command(pattern: str) -> list[str]:
+    """The one command, in exec form, that follows `pattern` at the start of a line."""
+    (found,) = re.findall(rf"^{pattern} (\[.+\])$", DOCKERFILE, re.MULTILINE)
+    return json.loads(found)
+
+
+@pytest.fixture
+def container(start: Callable[..., Server]) -> Server:
+    """What SageMaker's `docker run <image> serve` starts, on a free port, with this model."""
+    python, program, *options = command("ENTRYPOINT")
+    assert (python, program) == ("python", "/opt/serving/app.py")
+    assert options[-2:] == ["--model-dir", "/opt/ml/model"]
+    return start(command=[sys.executable, str(APP), *options, "serve"])
+
+
+def test_it_answers_from_outside(container: Server) -> None:
+    assert container.host == "0.0.0.0"
+    assert container.infer(picture("red")).status == 200
+
+
+def test_it_starts_the_same_without_sagemaker() -> None:
+    assert command("CMD") == ["serve"]
+
+
+def test_the_health_check_tells_up_from_down(container: Server) -> None:
+    python, flag, code = command("HEALTHCHECK .* CMD")
+    assert (python, flag) == ("python", "-c")
+    check = [sys.executable, "-c", code.replace("8080", str(container.port))]
+    assert subprocess.run(check, timeout=PATIENCE).returncode == 0
+    container.process.kill()
+    container.process.wait(PATIENCE)
+    assert subprocess.run(check, timeout=PATIENCE, capture_output=True).returncode != 0
+
+
+def test_it_runs_as_nobody() -> None:
+    assert re.findall(r"^USER (.+)$", DOCKERFILE, re.MULTILINE) == ["65534:65534"]
+
+
+def test_it_has_the_versions_that_answer_locally() -> None:
+    def pins(requirements: str) -> set[str]:
+        text = (REPOSITORY / requirements).read_text()
+        return set(re.findall(r"^[a-z0-9-]+==[^ ;]+", text, re.MULTILINE))
+
+    image = pins("training/serving/requirements.txt")
+    assert image
+    assert image <= pins("requirements/run.txt")
