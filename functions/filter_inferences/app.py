@@ -1,0 +1,39 @@
+"""Filter inferences by the confidence threshold: accept, reject, or ask a person."""
+
+import os
+from typing import TypedDict
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from filtering import Prediction, decide
+
+logger = Logger()
+tracer = Tracer(auto_patch=False)  # it calls nobody
+metrics = Metrics()
+
+
+class Inferences(TypedDict):
+    """The probability, 0 to 1, of each label."""
+
+    inferences: dict[str, float]
+
+
+@metrics.log_metrics
+@tracer.capture_lambda_handler
+@logger.inject_lambda_context
+def handler(event: Inferences, context: LambdaContext) -> Prediction:
+    """Decide by the inferences, and count predictions and their confidence by status."""
+    prediction = decide(event["inferences"], confidence_threshold())
+    metrics.add_dimension(name="status", value=prediction["status"])
+    metrics.add_metric(name="Predictions", unit=MetricUnit.Count, value=1)
+    metrics.add_metric(name="Confidence", unit=MetricUnit.NoUnit, value=prediction["confidence"])
+    return prediction
+
+
+def confidence_threshold() -> float:
+    """`CONFIDENCE_THRESHOLD`, 0.5 to 1; raises ValueError where it is anything else."""
+    threshold = float(os.environ["CONFIDENCE_THRESHOLD"])
+    if not 0.5 <= threshold <= 1:  # noqa: PLR2004
+        raise ValueError(f"CONFIDENCE_THRESHOLD is {threshold}, not from 0.5 to 1")
+    return threshold

@@ -1,0 +1,74 @@
+"""Serialize a photo in S3: a small upright JPEG that the workflow's state can carry."""
+
+import base64
+import os
+from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict
+
+import boto3
+from aws_lambda_powertools import Logger, Tracer
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import ClientError
+from photo import UnreadablePhotoError, shrink
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import GetObjectRequestTypeDef
+
+logger = Logger()
+tracer = Tracer(patch_modules=["botocore"])
+s3 = boto3.client("s3")
+
+
+class UploadedPhoto(TypedDict):
+    """Where the photo is; without `version_id` the newest version counts."""
+
+    s3_bucket: str
+    s3_key: str
+    version_id: NotRequired[str]
+
+
+class SerializedPhoto(TypedDict):
+    """`image_data`: a JPEG in base64, longest side at most 256 pixels."""
+
+    image_data: str
+
+
+class RejectedPhoto(TypedDict):
+    """`reason`: why the photo cannot be read, in words for a courier."""
+
+    status: Literal["rejected"]
+    reason: str
+
+
+@tracer.capture_lambda_handler(capture_response=False)  # X-Ray's documents are small
+@logger.inject_lambda_context
+def handler(event: UploadedPhoto, context: LambdaContext) -> SerializedPhoto | RejectedPhoto:
+    """Read the photo from S3 and shrink it; what cannot be read is an answer, not an error."""
+    try:
+        jpeg = shrink(read_photo(event, max_bytes=int(os.environ["MAX_PHOTO_BYTES"])))
+    except UnreadablePhotoError as error:
+        logger.info("Photo rejected", s3_key=event["s3_key"], reason=str(error), exc_info=True)
+        return {"status": "rejected", "reason": str(error)}
+    return {"image_data": base64.b64encode(jpeg).decode()}
+
+
+def read_photo(upload: UploadedPhoto, max_bytes: int) -> bytes:
+    """The bytes of the photo in S3.
+
+    Raises UnreadablePhotoError where it is gone or larger than `max_bytes`, and ClientError
+    where S3 fails.
+    """
+    request: GetObjectRequestTypeDef = {"Bucket": upload["s3_bucket"], "Key": upload["s3_key"]}
+    if version_id := upload.get("version_id"):
+        request["VersionId"] = version_id
+    try:
+        photo = s3.get_object(**request)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in {"NoSuchKey", "NoSuchVersion"}:
+            message = "the photo was removed before it could be read, please send it again"
+            raise UnreadablePhotoError(message) from error
+        raise
+    with photo["Body"] as body:
+        if photo["ContentLength"] > max_bytes:
+            message = f"the file is larger than {max_bytes / 1e6:g} MB, please send a smaller one"
+            raise UnreadablePhotoError(message)
+        return body.read()
