@@ -1,0 +1,610 @@
+"""Train the vehicle classifier and export it for serving.
+
+    python training/source/train.py             # the shipped model: about an hour on two cores
+    python training/source/train.py --dry-run   # a tiny model on drawn noise, in seconds
+
+Runs as it is in a SageMaker PyTorch training container (its environment variables are the
+defaults) and on a laptop, on CPU or GPU. Needs a dataset staged by training/stage_data.py.
+
+Every batch holds photos and CIFAR-100 pictures. Both are read from one hundred-way head (see
+network.py): CIFAR-100 by cross-entropy over its classes, photos by the three-way likelihood of
+bicycle, motorcycle and other. Views start small and end at full size. Validation, calibration
+and the threshold use an average of the weights; the test split is never read here.
+
+Leaves model.onnx and metadata.json in --model-dir, the loss history in --output-dir.
+"""
+
+import argparse
+import concurrent.futures
+import copy
+import dataclasses
+import datetime
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that source.* is found
+
+import numpy as np
+import onnxruntime
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from source import augmentation, calibration
+from source.data import Dataset, Row, label_positions
+from source.network import (
+    CIFAR_CLASSES,
+    LABELS,
+    MEAN,
+    STD,
+    UNNAMED_CLASSES,
+    ServedModel,
+    VehicleNetwork,
+    three_way,
+)
+
+MODEL_NAME = "scones-vehicle-classifier"
+OTHER = LABELS.index("other")
+PHOTO_SIDE = 160  # pixels of the stretched photos that views are taken from
+GROWING_VIEWS = ((0.5, 0.5), (0.75, 0.75), (1.0, 1.0))  # until this share of steps: this size
+CIFAR_VEHICLE_WEIGHT = 4.0  # how often a CIFAR bicycle or motorcycle is drawn, against others
+EMPTY_FRAMES = 0.04  # share of photos spoiled into frames that show nothing
+LABEL_SMOOTHING = 0.05
+EXPORT_TOLERANCE = 1e-4  # the largest difference in probability between PyTorch and ONNX
+
+
+@dataclasses.dataclass
+class Pool:
+    """Pictures that batches are drawn from, on the training device."""
+
+    pictures: Tensor  # uint8 [n, 3, C, C]
+    aspects: Tensor  # [n], width over height
+    labels: Tensor  # of LABELS for photos, of CIFAR-100 for CIFAR pictures
+    weights: Tensor  # [n], relative chance to be drawn
+
+
+@dataclasses.dataclass
+class Batch:
+    """Images float [n, 3, S, S], photos first; target probabilities of each kind."""
+
+    images: Tensor
+    photo_targets: Tensor
+    cifar_targets: Tensor
+
+
+# ---------------------------------------------------------------- what is trained on
+
+
+def balanced_weights(rows: list[Row]) -> np.ndarray:
+    """Each label equally often; within a label, a source as the square root of its size."""
+    sizes: dict[tuple[str, str], int] = {}
+    for row in rows:
+        key = (row.label, row.source)
+        sizes[key] = sizes.get(key, 0) + 1
+    label_sums = {
+        label: sum(math.sqrt(size) for (of, _), size in sizes.items() if of == label)
+        for label in LABELS
+    }
+    return np.array(
+        [1 / math.sqrt(sizes[row.label, row.source]) / label_sums[row.label] for row in rows]
+    )
+
+
+def photo_pool(dataset: Dataset, held_out: list[str], device: torch.device) -> Pool:
+    rows = dataset.select(
+        lambda row: row.is_photo and row.split == "train" and row.source not in held_out
+    )
+    photos, aspects = dataset.stretched_photos(rows, PHOTO_SIDE)
+    return Pool(
+        torch.from_numpy(photos).to(device),
+        torch.from_numpy(aspects).to(device),
+        torch.from_numpy(label_positions(rows)).to(device),
+        torch.from_numpy(balanced_weights(rows)).float().to(device),
+    )
+
+
+def cifar_pool(dataset: Dataset, device: torch.device) -> Pool:
+    rows = dataset.select(lambda row: not row.is_photo and row.split == "train")
+    labels = [dataset.fine_labels.index(row.fine_label) for row in rows]
+    weights = [1.0 if row.label == "other" else CIFAR_VEHICLE_WEIGHT for row in rows]
+    return Pool(
+        torch.from_numpy(dataset.cifar_pictures(rows)).to(device),
+        torch.ones(len(rows), device=device),
+        torch.tensor(labels, device=device),
+        torch.tensor(weights, device=device),
+    )
+
+
+def noise_pool(classes: int, device: torch.device) -> Pool:
+    """Pictures of noise, for --dry-run: the mechanics without the data."""
+    count, side = 64, 48
+    generator = torch.Generator().manual_seed(0)
+    pictures = torch.randint(0, 256, (count, 3, side, side), generator=generator)
+    return Pool(
+        pictures.to(torch.uint8).to(device),
+        torch.ones(count, device=device),
+        (torch.arange(count) % classes).to(device),
+        torch.ones(count, device=device),
+    )
+
+
+def draw(pool: Pool, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    chosen = torch.multinomial(pool.weights, count, replacement=True, generator=generator)
+    return pool.pictures[chosen], pool.aspects[chosen], pool.labels[chosen]
+
+
+def photo_batch(
+    pool: Pool, count: int, size: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Augmented photos [count, 3, size, size] and their label probabilities [count, 3]."""
+    pictures, aspects, labels = draw(pool, count, generator)
+    dice = augmentation.Dice(count, generator)
+    views, mask = augmentation.random_views(
+        pictures, aspects, size, augmentation.PHOTO_VIEWS, dice
+    )
+    views = augmentation.fill_surroundings(views, mask, views[labels == OTHER], dice)
+    spoiled = dice.chance(EMPTY_FRAMES)
+    views = torch.where(spoiled.view(-1, 1, 1, 1), augmentation.spoil(views, dice), views)
+    labels = torch.where(spoiled, OTHER, labels)
+    return augmentation.photometric(views, dice), functional.one_hot(labels, len(LABELS)).float()
+
+
+def cifar_batch(
+    pool: Pool, count: int, size: int, classes: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Augmented CIFAR pictures [count, 3, size, size] and label probabilities [count, classes]."""
+    pictures, aspects, labels = draw(pool, count, generator)
+    dice = augmentation.Dice(count, generator)
+    views, mask = augmentation.random_views(
+        pictures, aspects, size, augmentation.CIFAR_VIEWS, dice
+    )
+    views = augmentation.fill_surroundings(views, mask, views[:0], dice)
+    gentle = dice.chance(0.5).view(-1, 1, 1, 1)  # light and camera for half of them
+    views = torch.where(gentle, views, augmentation.photometric(views, dice))
+    return views, functional.one_hot(labels, classes).float()
+
+
+def mix(images: Tensor, targets: Tensor, dice: augmentation.Dice) -> tuple[Tensor, Tensor]:
+    """Blend a third of the pictures with their neighbours (mixup, Zhang et al., 2018)."""
+    share = torch.where(dice.chance(0.33), dice.uniform(0, 0.4), 0.0)
+    images = torch.lerp(images, images.roll(1, 0), share.view(-1, 1, 1, 1))
+    return images, torch.lerp(targets, targets.roll(1, 0), share.view(-1, 1))
+
+
+def view_size(step: int, options: argparse.Namespace) -> int:
+    """Pixels a side at this step, a multiple of 8: small views first, they cost less."""
+    share = next(size for until, size in GROWING_VIEWS if step < until * options.steps)
+    return max(16, int(options.input_size * share) // 8 * 8)
+
+
+def make_batch(
+    photos: Pool, cifar: Pool, step: int, options: argparse.Namespace, device: torch.device
+) -> Batch:
+    """The batch of this step, half photos and half CIFAR pictures: the same in every run."""
+    generator = torch.Generator(device).manual_seed(options.seed * 1_000_003 + step)
+    size, half = view_size(step, options), options.batch_size // 2
+    classes = CIFAR_CLASSES + UNNAMED_CLASSES
+    photo_images, photo_targets = photo_batch(photos, half, size, generator)
+    cifar_images, cifar_targets = cifar_batch(cifar, half, size, classes, generator)
+    dice = augmentation.Dice(half, generator)
+    photo_images, photo_targets = mix(photo_images, photo_targets, dice)
+    cifar_images, cifar_targets = mix(cifar_images, cifar_targets, dice)
+    images = torch.cat([photo_images, cifar_images])
+    return Batch(
+        images.contiguous(memory_format=torch.channels_last), photo_targets, cifar_targets
+    )
+
+
+def batches(
+    photos: Pool, cifar: Pool, first: int, options: argparse.Namespace, device: torch.device
+) -> Iterator[tuple[int, Batch]]:
+    """Steps and their batches. A thread prepares the next batch while one is trained on."""
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        prepared = None
+        for step in range(first, options.steps):
+            batch = (
+                prepared.result() if prepared else make_batch(photos, cifar, step, options, device)
+            )
+            if step + 1 < options.steps:
+                prepared = pool.submit(make_batch, photos, cifar, step + 1, options, device)
+            yield step, batch
+
+
+# ---------------------------------------------------------------- training
+
+
+def soft_cross_entropy(log_probabilities: Tensor, targets: Tensor) -> Tensor:
+    smooth = targets * (1 - LABEL_SMOOTHING) + LABEL_SMOOTHING / targets.shape[1]
+    return -(smooth * log_probabilities).sum(1).mean()
+
+
+def learning_rate(step: int, steps: int, peak: float) -> float:
+    """A linear warm-up over a twentieth of the steps, then a half cosine down to nothing."""
+    warm_up = max(1, steps // 20)
+    if step < warm_up:
+        return peak * (step + 1) / warm_up
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
+
+
+def make_optimizer(network: nn.Module, weight_decay: float) -> torch.optim.Optimizer:
+    """SGD with Nesterov momentum; no decay on biases and normalisation."""
+    decayed = [p for p in network.parameters() if p.ndim > 1]
+    plain = [p for p in network.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": plain}]
+    return torch.optim.SGD(groups, lr=0.0, momentum=0.9, nesterov=True)
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, network: nn.Module, step: int) -> None:
+    """The exponential moving average of weights and statistics, over about 1,000 steps."""
+    decay = min(0.999, (step + 1) / (step + 10))
+    for kept, new in zip(
+        average.state_dict().values(), network.state_dict().values(), strict=True
+    ):
+        if kept.dtype.is_floating_point:
+            kept.lerp_(new, 1 - decay)
+        else:
+            kept.copy_(new)
+
+
+@torch.no_grad()
+def predict_logits(network: nn.Module, inputs: np.ndarray, device: torch.device) -> np.ndarray:
+    """Three-way logits [n, 3] of served inputs."""
+    network.eval()
+    parts = [
+        three_way(network(torch.from_numpy(inputs[at : at + 256]).to(device).float())).cpu()
+        for at in range(0, len(inputs), 256)
+    ]
+    return torch.cat(parts).numpy()
+
+
+def seconds_left(step: int, first: int, steps: int, started: float) -> float:
+    return (time.monotonic() - started) / (step + 1 - first) * (steps - step - 1)
+
+
+def save_checkpoint(path: Path, **state: object) -> None:
+    """Write whole or not at all: a spot instance may stop in the middle."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    torch.save(state, partial)
+    partial.replace(path)
+
+
+@dataclasses.dataclass
+class Validation:
+    """Served inputs of the validation split, and their labels."""
+
+    photos: np.ndarray
+    photo_labels: np.ndarray
+    cifar: np.ndarray
+    cifar_labels: np.ndarray
+
+
+def load_validation(dataset: Dataset, held_out: list[str], input_size: int) -> Validation:
+    photos = dataset.select(
+        lambda row: row.is_photo and row.split == "validation" and row.source not in held_out
+    )
+    cifar = dataset.select(lambda row: not row.is_photo and row.split == "validation")
+    return Validation(
+        dataset.served_inputs(photos, input_size),
+        label_positions(photos),
+        dataset.served_inputs(cifar, input_size),
+        label_positions(cifar),
+    )
+
+
+def noise_validation(input_size: int) -> Validation:
+    shape = (30, 3, input_size, input_size)
+    pictures = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
+    labels = np.arange(30) % len(LABELS)
+    return Validation(pictures, labels, pictures, labels)
+
+
+def train(  # noqa: PLR0913
+    network: nn.Module,
+    photos: Pool,
+    cifar: Pool,
+    validation: Validation,
+    options: argparse.Namespace,
+    device: torch.device,
+) -> tuple[nn.Module, list[dict[str, float]]]:
+    """Train `network`; return the average of its weights, and the history."""
+    average = copy.deepcopy(network).requires_grad_(requires_grad=False)
+    optimizer = make_optimizer(network, options.weight_decay)
+    history: list[dict[str, float]] = []
+    first = 0
+    checkpoint = options.checkpoint_dir / "checkpoint.pt"
+    if checkpoint.is_file():
+        state = torch.load(checkpoint, map_location=device, weights_only=True)
+        if state["arguments"] != resumable(options):
+            raise SystemExit(f"train: {checkpoint} is of another run: delete it, or its directory")
+        network.load_state_dict(state["network"])
+        average.load_state_dict(state["average"])
+        optimizer.load_state_dict(state["optimizer"])
+        first, history = state["step"], state["history"]
+        print(f"resumed at step={first}")
+
+    started = time.monotonic()
+    for step, batch in batches(photos, cifar, first, options, device):
+        network.train()
+        loss = training_loss(network, batch)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, options.steps, options.learning_rate)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        optimizer.step()
+        update_average(average, network, step)
+
+        last = step + 1 == options.steps
+        if (step + 1) % options.report_every == 0 or last:
+            entry = report(average, validation, device)
+            entry |= {"step": step + 1, "train_loss": round(loss.item(), 4)}
+            history.append(entry)
+            left = seconds_left(step, first, options.steps, started)
+            line = " ".join(f"{name}={value}" for name, value in entry.items())
+            print(f"{line} minutes_left={left / 60:.1f}", flush=True)
+            save_checkpoint(
+                checkpoint,
+                network=network.state_dict(),
+                average=average.state_dict(),
+                optimizer=optimizer.state_dict(),
+                step=step + 1,
+                history=history,
+                arguments=resumable(options),
+            )
+    return average, history
+
+
+def training_loss(network: nn.Module, batch: Batch) -> Tensor:
+    """Three-way likelihood of the photos plus hundred-way cross-entropy of the CIFAR pictures."""
+    with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=batch.images.is_cuda):
+        logits = network(batch.images)
+    logits = logits.float()
+    photos = len(batch.photo_targets)
+    photo_loss = soft_cross_entropy(three_way(logits[:photos]).log_softmax(1), batch.photo_targets)
+    cifar_loss = soft_cross_entropy(logits[photos:].log_softmax(1), batch.cifar_targets)
+    return photo_loss + cifar_loss
+
+
+def report(average: nn.Module, validation: Validation, device: torch.device) -> dict[str, float]:
+    photo_logits = predict_logits(average, validation.photos, device)
+    cifar_logits = predict_logits(average, validation.cifar, device)
+    photo_right = photo_logits.argmax(1) == validation.photo_labels
+    vehicles = validation.cifar_labels != OTHER
+    cifar_right = cifar_logits[vehicles][:, :OTHER].argmax(1) == validation.cifar_labels[vehicles]
+    return {
+        "validation_accuracy": round(float(photo_right.mean()), 4),
+        "validation_cifar_accuracy": round(float(cifar_right.mean()), 4),
+    }
+
+
+def resumable(options: argparse.Namespace) -> dict[str, object]:
+    """The arguments that a checkpoint must agree on."""
+    names = ("steps", "batch_size", "learning_rate", "weight_decay", "input_size", "seed")
+    return {name: getattr(options, name) for name in names}
+
+
+# ---------------------------------------------------------------- export
+
+
+def export(model: ServedModel, input_size: int, path: Path) -> None:
+    """Write one ONNX file with a dynamic batch, and check it against PyTorch."""
+    model.eval()
+    example = torch.rand(2, 3, input_size, input_size) * 255
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.onnx.export(
+        model,
+        (example,),
+        path,
+        input_names=["image"],
+        output_names=["probabilities"],
+        dynamic_shapes={"image": {0: torch.export.Dim("batch")}},
+        external_data=False,
+        dynamo=True,
+        verbose=False,
+    )
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    images = torch.rand(3, 3, input_size, input_size) * 255
+    with torch.no_grad():
+        expected = model(images).numpy()
+    (got,) = session.run(["probabilities"], {"image": images.numpy()})
+    difference = float(np.abs(expected - got).max())
+    if difference > EXPORT_TOLERANCE:
+        raise RuntimeError(f"{path} differs from PyTorch by {difference:.1e} in probability")
+    print(f"model_bytes={path.stat().st_size} onnx_difference={difference:.1e}")
+
+
+def describe_model(
+    logits: np.ndarray, labels: np.ndarray, temperature: float, options: argparse.Namespace
+) -> dict[str, object]:
+    """metadata.json, less where data and code came from."""
+    probabilities = calibration.softmax(logits / temperature)
+    threshold = calibration.choose_threshold(calibration.coverage_curve(probabilities, labels))
+    operation = calibration.operate(probabilities, labels, threshold)
+    return {
+        "name": MODEL_NAME,
+        "version": options.model_version,
+        "labels": list(LABELS),
+        "input_size": options.input_size,
+        "normalisation": {"mean": list(MEAN), "std": list(STD), "where": "inside the graph"},
+        "temperature": round(temperature, 4),
+        "threshold": threshold,
+        "baseline": calibration.baseline(probabilities),
+        "metrics": {
+            "validation": {
+                "photos": len(labels),
+                "accuracy": round(float((probabilities.argmax(1) == labels).mean()), 4),
+                "expected_calibration_error": round(
+                    calibration.expected_calibration_error(probabilities, labels), 4
+                ),
+                **{
+                    f"at_threshold_{name}": round(getattr(operation, name), 4)
+                    for name in ("coverage", "accuracy", "other_accepted")
+                },
+            }
+        },
+        "trained_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def code_commit() -> str:
+    """The commit of the training code; SageMaker's containers are told it, they have no git."""
+    if "CODE_COMMIT" in os.environ:
+        return os.environ["CODE_COMMIT"]
+    try:
+        return subprocess.run(
+            ["git", "describe", "--always", "--dirty"],  # noqa: S607
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+# ---------------------------------------------------------------- command line
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    environment = os.environ.get
+    on_sagemaker = "SM_MODEL_DIR" in os.environ
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    places = parser.add_argument_group("places")
+    places.add_argument(
+        "--dataset",
+        type=Path,
+        default=Path(environment("SM_CHANNEL_TRAINING", "build/dataset")),
+        help="staged dataset directory (default: %(default)s)",
+    )
+    places.add_argument(
+        "--model-dir",
+        type=Path,
+        default=Path(environment("SM_MODEL_DIR", "build/model")),
+        help="where model.onnx and metadata.json go (default: %(default)s)",
+    )
+    places.add_argument(
+        "--output-dir",
+        type=Path,
+        default=Path(environment("SM_OUTPUT_DATA_DIR", "build/training")),
+        help="where history.json goes (default: %(default)s)",
+    )
+    places.add_argument(
+        "--checkpoint-dir",
+        type=Path,
+        default=Path("/opt/ml/checkpoints" if on_sagemaker else "build/checkpoints"),
+        help="a run that stopped goes on from here (default: %(default)s)",
+    )
+    schedule = parser.add_argument_group("schedule")
+    schedule.add_argument("--steps", type=int, default=7000, help="batches (default: %(default)s)")
+    schedule.add_argument(
+        "--batch-size", type=int, default=128, help="pictures a batch (default: %(default)s)"
+    )
+    schedule.add_argument(
+        "--learning-rate", type=float, default=0.1, help="at its peak (default: %(default)s)"
+    )
+    schedule.add_argument("--weight-decay", type=float, default=5e-4, help="default: %(default)s")
+    schedule.add_argument("--report-every", type=int, default=500, help="steps (default: 500)")
+    schedule.add_argument("--seed", type=int, default=1, help="default: %(default)s")
+    model = parser.add_argument_group("model")
+    model.add_argument(
+        "--input-size", type=int, default=96, help="pixels a side (default: %(default)s)"
+    )
+    model.add_argument("--model-version", default="1.0.0", help="default: %(default)s")
+    model.add_argument(
+        "--threads",
+        type=int,
+        default=max(1, (os.cpu_count() or 2) - 1),
+        help="CPU threads for the network, beside one that prepares batches (default: %(default)s)",
+    )
+    trials = parser.add_argument_group("trials")
+    trials.add_argument(
+        "--hold-out-source",
+        action="append",
+        default=[],
+        metavar="SOURCE",
+        help="leave a photo source out, to measure generalisation with evaluate.py; repeatable",
+    )
+    trials.add_argument(
+        "--dry-run", action="store_true", help="a tiny model on noise, in seconds; no dataset"
+    )
+    options = parser.parse_args(arguments)
+    if options.dry_run:
+        options.steps, options.batch_size, options.input_size = 4, 16, 32
+        options.report_every = 2
+    return options
+
+
+def load(
+    options: argparse.Namespace, device: torch.device
+) -> tuple[VehicleNetwork, Pool, Pool, Validation, dict[str, object]]:
+    """The network, the two pools, validation, and metadata's `data`."""
+    torch.manual_seed(options.seed)
+    if options.dry_run:
+        network = VehicleNetwork(widths=(8, 16, 16), depths=(1, 1, 1))
+        pools = noise_pool(len(LABELS), device), noise_pool(100, device)
+        return network, *pools, noise_validation(options.input_size), {"dataset": "noise"}
+    dataset = Dataset(options.dataset)
+    data = {
+        "dataset": dataset.description["version"],
+        "counts": dataset.description["counts"],
+        "held_out_sources": options.hold_out_source,
+    }
+    return (
+        VehicleNetwork(),
+        photo_pool(dataset, options.hold_out_source, device),
+        cifar_pool(dataset, device),
+        load_validation(dataset, options.hold_out_source, options.input_size),
+        data,
+    )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = parse_arguments(arguments)
+    torch.set_num_threads(options.threads)
+    commit = code_commit()  # before training: the tree may change while it runs
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with tempfile.TemporaryDirectory() as scratch:
+        if options.dry_run:
+            options.checkpoint_dir = Path(scratch)
+        try:
+            network, photos, cifar, validation, data = load(options, device)
+        except FileNotFoundError as error:
+            sys.exit(f"train: {error}")
+        network = network.to(device, memory_format=torch.channels_last)
+        print(
+            f"device={device.type} photos={len(photos.labels)} cifar={len(cifar.labels)} "
+            f"parameters={sum(p.numel() for p in network.parameters())}",
+            flush=True,
+        )
+        average, history = train(network, photos, cifar, validation, options, device)
+
+    average = average.to("cpu", memory_format=torch.contiguous_format)
+    logits = predict_logits(average, validation.photos, torch.device("cpu"))
+    temperature = calibration.fit_temperature(logits, validation.photo_labels)
+    metadata = describe_model(logits, validation.photo_labels, temperature, options)
+    metadata |= {"data": data, "code": {"commit": commit}}
+    export(
+        ServedModel(average, temperature), options.input_size, options.model_dir / "model.onnx"
+    )
+    (options.model_dir / "metadata.json").write_text(json.dumps(metadata, indent=2) + "\n")
+    options.output_dir.mkdir(parents=True, exist_ok=True)
+    (options.output_dir / "history.json").write_text(json.dumps(history, indent=2) + "\n")
+    for name, value in metadata["metrics"]["validation"].items():
+        print(f"validation_{name}={value}")
+    print(f"threshold={metadata['threshold']} temperature={metadata['temperature']}")
+    print(f"the model is in {options.model_dir}{os.sep}")
+
+
+if __name__ == "__main__":
+    main()
