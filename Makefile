@@ -1,0 +1,115 @@
+# Thin targets; the work is in local/, training/ and tests/. `make` explains itself.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+PHOTOS ?= local/photos
+CLOUD_PORT ?= 4566
+SERVING_PORT ?= 8080
+PORT ?= 8080
+
+VENV := .venv
+BIN := $(VENV)/bin
+TRAINING := .venv-training
+UV_INSTALL = $(1)/bin/uv pip install --quiet --python $(1)/bin/python --require-hashes --requirement
+
+# The first of these that is Python 3.13.
+PYTHON ?= $(shell for python in python3.13 python3 python; do \
+	$$python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null \
+	&& echo $$python && break; done)
+
+.PHONY: help
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
+
+# ── Use it ──
+
+.PHONY: run
+run: $(VENV)/run ## Decide the sample photos on this machine (PHOTOS=folder for your own)
+	@$(BIN)/python local/run.py --photos "$(PHOTOS)" \
+		--cloud-port $(CLOUD_PORT) --serving-port $(SERVING_PORT)
+
+.PHONY: up
+up: $(VENV)/run ## Start the local cloud, deploy to it, and keep it running
+	@$(BIN)/python local/keep.py up --cloud-port $(CLOUD_PORT) --serving-port $(SERVING_PORT)
+
+.PHONY: down
+down: $(VENV)/run ## Stop what `make up` started
+	@$(BIN)/python local/keep.py down
+
+.PHONY: serve
+serve: $(VENV)/run ## Serve the model alone (PORT=8080)
+	@$(BIN)/python training/serving/app.py --port $(PORT) --model-dir training/model
+
+.PHONY: build
+build: $(VENV)/run ## Build the functions for AWS
+	PATH="$(CURDIR)/$(BIN):$$PATH" sam build
+
+.PHONY: deploy
+deploy: build ## Deploy the stack to AWS
+	PATH="$(CURDIR)/$(BIN):$$PATH" sam deploy
+
+# ── Test it ──
+
+.PHONY: test
+test: lint ## Unit, stack, serving and workflow tests (no AWS account, no Docker)
+	$(BIN)/pytest tests --ignore tests/training --ignore tests/sam_local
+
+.PHONY: lint
+lint: $(VENV)/dev ## Ruff, mypy, sam validate, cfn-lint
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	for folder in functions/*/; do $(BIN)/mypy --strict "$$folder" || exit 1; done
+	$(BIN)/mypy local training/serving
+	PATH="$(CURDIR)/$(BIN):$$PATH" SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 sam validate
+	$(BIN)/cfn-lint template.yaml
+
+.PHONY: test-training
+test-training: $(TRAINING)/training ## Training tests (installs torch, 5 GB)
+	$(TRAINING)/bin/pytest tests/training
+
+.PHONY: test-sam-local
+test-sam-local: $(VENV)/dev ## `sam local invoke` and the serving container, in Docker
+	$(BIN)/pytest tests/sam_local
+
+# ── Set it up ──
+
+.PHONY: setup
+setup: $(VENV)/dev ## Make the environment for development
+
+$(VENV)/bin/uv $(TRAINING)/bin/uv: requirements/uv.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.13 is needed: install it, or name it with PYTHON=/path/to/python3.13" >&2; exit 1; }
+	@$(PYTHON) -m venv $(patsubst %/bin/uv,%,$@)
+	@$(patsubst %/uv,%/python,$@) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
+
+$(VENV)/run: requirements/run.txt $(VENV)/bin/uv
+	@echo "installing what the local run needs"
+	@$(call UV_INSTALL,$(VENV)) $<
+	@touch $@
+
+$(VENV)/dev: requirements/dev.txt $(VENV)/bin/uv
+	@echo "installing what the tests need"
+	@$(call UV_INSTALL,$(VENV)) $<
+	@touch $@ $(VENV)/run
+
+$(TRAINING)/training: requirements/training.txt $(TRAINING)/bin/uv
+	@echo "installing what training needs: torch, 5 GB"
+	@$(call UV_INSTALL,$(TRAINING)) $<
+	@touch $@
+
+COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.13 \
+	--custom-compile-command "make lock"
+
+.PHONY: lock
+lock: $(VENV)/bin/uv ## Pin and hash all requirements anew
+	$(COMPILE) requirements/uv.in --output-file requirements/uv.txt
+	$(COMPILE) requirements/run.in --output-file requirements/run.txt
+	$(COMPILE) requirements/dev.in --constraints requirements/run.txt --output-file requirements/dev.txt
+	$(COMPILE) requirements/training.in --output-file requirements/training.txt
+	for folder in functions/*/; do $(COMPILE) $$folder/requirements.in --constraints requirements/run.txt \
+		--no-emit-package botocore --no-emit-package python-dateutil --no-emit-package six \
+		--no-emit-package urllib3 --output-file $$folder/requirements.txt || exit 1; done
+
+.PHONY: clean
+clean: ## Remove environments, builds and logs
+	rm -rf $(VENV) $(TRAINING) .aws-sam .local build
