@@ -6,6 +6,7 @@ light. All randomness comes from one generator, so a step can be repeated exactl
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -35,6 +36,10 @@ class Dice:
         self.count = count
         self.generator = generator
 
+    def of(self, count: int) -> "Dice":
+        """Dice for another number of pictures, from the same generator."""
+        return Dice(count, self.generator)
+
     def uniform(self, low: float = 0.0, high: float = 1.0) -> Tensor:
         draw = torch.rand(self.count, generator=self.generator, device=self.generator.device)
         return low + (high - low) * draw
@@ -48,14 +53,24 @@ class Dice:
         return self.uniform() < share
 
 
-def random_views(
-    pictures: Tensor, aspects: Tensor, size: int, geometry: Geometry, dice: Dice
-) -> tuple[Tensor, Tensor]:
-    """Random affine views of square-stretched pictures.
+@dataclasses.dataclass
+class Pictures:
+    """Pictures stretched to squares, uint8 [n, 3, C, C]; the same at half size, for views that
+    would alias; and their true width over height [n]."""
 
-    `pictures` uint8 [n, 3, C, C], each stretched to a square; `aspects` [n] their true width over
-    height. Returns float [n, 3, size, size] and a mask [n, 1, size, size], 1 inside the picture.
+    full: Tensor
+    half: Tensor
+    aspects: Tensor
+
+
+def random_views(
+    pictures: Pictures, chosen: Tensor, size: int, geometry: Geometry, dice: Dice
+) -> tuple[Tensor, Tensor]:
+    """Random affine views of the chosen pictures.
+
+    Returns float [n, 3, size, size] and a mask [n, 1, size, size], 1 inside the picture.
     """
+    aspects = pictures.aspects[chosen]
     undistorted = dice.uniform()  # 0: squashed into the square, 1: true aspect ratio
     span_x = (1 / aspects).clamp(min=1) ** undistorted
     span_y = aspects.clamp(min=1) ** undistorted
@@ -74,17 +89,14 @@ def random_views(
         ],
         dim=1,
     )
-    grid = functional.affine_grid(matrix, [len(pictures), 3, size, size], align_corners=False)
+    grid = functional.affine_grid(matrix, [len(chosen), 3, size, size], align_corners=False)
     mask = (grid.abs() <= 1).all(dim=3).unsqueeze(1).float()
-    views = torch.empty(len(pictures), 3, size, size, device=pictures.device)
-    # Halve first where a pixel of the view covers more than two of the picture, or it aliases.
-    coarse = torch.maximum(span_x, span_y) * pictures.shape[-1] / size > 2  # noqa: PLR2004
-    for rows, halve in ((~coarse, False), (coarse, True)):
+    views = torch.empty(len(chosen), 3, size, size, device=grid.device)
+    coarse = torch.maximum(span_x, span_y) * pictures.full.shape[-1] / size > 2  # noqa: PLR2004
+    for rows, source in ((~coarse, pictures.full), (coarse, pictures.half)):
         if rows.any():
-            chosen = pictures[rows].float()
-            chosen = functional.avg_pool2d(chosen, 2) if halve else chosen
             views[rows] = functional.grid_sample(
-                chosen, grid[rows], padding_mode="border", align_corners=False
+                source[chosen[rows]].float(), grid[rows], padding_mode="border", align_corners=False
             )
     return views, mask
 
@@ -118,11 +130,11 @@ def photometric(images: Tensor, dice: Dice) -> Tensor:
     images = (images - mean) * dice.uniform(0.6, 1.4).view(column) + mean
     images = images.clamp(0, 1) ** dice.uniform(-0.35, 0.35).exp().view(column)
     images = images * exposure.exp().view(column)
-    images = _apply_where(dice.chance(0.25), images, lambda part: _blur(part, dice))
-    images = _apply_where(dice.chance(0.2), images, lambda part: _low_resolution(part, dice))
+    images = apply_where(dice.chance(0.25), images, lambda part: _blur(part, dice))
+    images = apply_where(dice.chance(0.2), images, lambda part: _low_resolution(part, dice))
     noise = torch.where(dice.chance(0.35), dice.uniform(0, 0.1), 0.0).view(column)
     images = images + noise * dice.normal(1, *images.shape[2:])
-    images = _apply_where(dice.chance(0.25), images, lambda part: _compress(part, dice))
+    images = apply_where(dice.chance(0.25), images, lambda part: _compress(part, dice))
     images = _erase(images, dice)
     return images.clamp(0, 1) * 255
 
@@ -138,7 +150,8 @@ def spoil(images: Tensor, dice: Dice) -> Tensor:
     return torch.where(kind < 0.5, blurred, torch.where(kind < 0.8, dark, flat))  # noqa: PLR2004
 
 
-def _apply_where(rows: Tensor, images: Tensor, change) -> Tensor:  # noqa: ANN001
+def apply_where(rows: Tensor, images: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
+    """`images` with `change` applied to the rows that are true."""
     if rows.any():
         images = images.clone()
         images[rows] = change(images[rows])

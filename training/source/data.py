@@ -48,7 +48,9 @@ class Dataset:
         self.description = json.loads((directory / "dataset.json").read_text())
         names = [field.name for field in dataclasses.fields(Row)]
         with (directory / "manifest.csv").open(newline="") as stream:
-            self.rows = [Row(**{name: row[name] for name in names}) for row in csv.DictReader(stream)]
+            self.rows = [
+                Row(**{name: row[name] for name in names}) for row in csv.DictReader(stream)
+            ]
         self.fine_labels = (directory / "cifar-100/fine_label_names.txt").read_text().split()
 
     def select(self, keep: Callable[[Row], bool]) -> list[Row]:

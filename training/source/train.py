@@ -52,7 +52,7 @@ from source.network import (
 
 MODEL_NAME = "scones-vehicle-classifier"
 OTHER = LABELS.index("other")
-PHOTO_SIDE = 160  # pixels of the stretched photos that views are taken from
+PHOTO_SIDE = 144  # pixels of the stretched photos that views are taken from
 GROWING_VIEWS = ((0.5, 0.5), (0.75, 0.75), (1.0, 1.0))  # until this share of steps: this size
 CIFAR_VEHICLE_WEIGHT = 4.0  # how often a CIFAR bicycle or motorcycle is drawn, against others
 EMPTY_FRAMES = 0.04  # share of photos spoiled into frames that show nothing
@@ -62,12 +62,15 @@ EXPORT_TOLERANCE = 1e-4  # the largest difference in probability between PyTorch
 
 @dataclasses.dataclass
 class Pool:
-    """Pictures that batches are drawn from, on the training device."""
+    """What batches are drawn from, on the training device."""
 
-    pictures: Tensor  # uint8 [n, 3, C, C]
-    aspects: Tensor  # [n], width over height
+    pictures: augmentation.Pictures
     labels: Tensor  # of LABELS for photos, of CIFAR-100 for CIFAR pictures
     weights: Tensor  # [n], relative chance to be drawn
+
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """Positions of `count` pictures."""
+        return torch.multinomial(self.weights, count, replacement=True, generator=generator)
 
 
 @dataclasses.dataclass
@@ -102,56 +105,57 @@ def photo_pool(dataset: Dataset, held_out: list[str], device: torch.device) -> P
         lambda row: row.is_photo and row.split == "train" and row.source not in held_out
     )
     photos, aspects = dataset.stretched_photos(rows, PHOTO_SIDE)
-    return Pool(
-        torch.from_numpy(photos).to(device),
-        torch.from_numpy(aspects).to(device),
-        torch.from_numpy(label_positions(rows)).to(device),
-        torch.from_numpy(balanced_weights(rows)).float().to(device),
-    )
+    return make_pool(photos, aspects, label_positions(rows), balanced_weights(rows), device)
 
 
 def cifar_pool(dataset: Dataset, device: torch.device) -> Pool:
     rows = dataset.select(lambda row: not row.is_photo and row.split == "train")
-    labels = [dataset.fine_labels.index(row.fine_label) for row in rows]
-    weights = [1.0 if row.label == "other" else CIFAR_VEHICLE_WEIGHT for row in rows]
-    return Pool(
-        torch.from_numpy(dataset.cifar_pictures(rows)).to(device),
-        torch.ones(len(rows), device=device),
-        torch.tensor(labels, device=device),
-        torch.tensor(weights, device=device),
+    labels = np.array([dataset.fine_labels.index(row.fine_label) for row in rows])
+    weights = np.array([1.0 if row.label == "other" else CIFAR_VEHICLE_WEIGHT for row in rows])
+    return make_pool(
+        dataset.cifar_pictures(rows), np.ones(len(rows), np.float32), labels, weights, device
     )
 
 
 def noise_pool(classes: int, device: torch.device) -> Pool:
     """Pictures of noise, for --dry-run: the mechanics without the data."""
     count, side = 64, 48
-    generator = torch.Generator().manual_seed(0)
-    pictures = torch.randint(0, 256, (count, 3, side, side), generator=generator)
+    pictures = np.random.default_rng(0).integers(0, 256, (count, 3, side, side), dtype=np.uint8)
+    ones = np.ones(count, np.float32)
+    return make_pool(pictures, ones, np.arange(count) % classes, ones, device)
+
+
+def make_pool(
+    pictures: np.ndarray,
+    aspects: np.ndarray,
+    labels: np.ndarray,
+    weights: np.ndarray,
+    device: torch.device,
+) -> Pool:
+    full = torch.from_numpy(pictures).to(device)
+    half = torch.cat([functional.avg_pool2d(part.float(), 2) for part in full.split(256)])
     return Pool(
-        pictures.to(torch.uint8).to(device),
-        torch.ones(count, device=device),
-        (torch.arange(count) % classes).to(device),
-        torch.ones(count, device=device),
+        augmentation.Pictures(full, half.to(torch.uint8), torch.from_numpy(aspects).to(device)),
+        torch.from_numpy(labels).to(device),
+        torch.from_numpy(weights).float().to(device),
     )
-
-
-def draw(pool: Pool, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    chosen = torch.multinomial(pool.weights, count, replacement=True, generator=generator)
-    return pool.pictures[chosen], pool.aspects[chosen], pool.labels[chosen]
 
 
 def photo_batch(
     pool: Pool, count: int, size: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Augmented photos [count, 3, size, size] and their label probabilities [count, 3]."""
-    pictures, aspects, labels = draw(pool, count, generator)
+    chosen = pool.draw(count, generator)
+    labels = pool.labels[chosen]
     dice = augmentation.Dice(count, generator)
     views, mask = augmentation.random_views(
-        pictures, aspects, size, augmentation.PHOTO_VIEWS, dice
+        pool.pictures, chosen, size, augmentation.PHOTO_VIEWS, dice
     )
     views = augmentation.fill_surroundings(views, mask, views[labels == OTHER], dice)
     spoiled = dice.chance(EMPTY_FRAMES)
-    views = torch.where(spoiled.view(-1, 1, 1, 1), augmentation.spoil(views, dice), views)
+    views = augmentation.apply_where(
+        spoiled, views, lambda part: augmentation.spoil(part, dice.of(len(part)))
+    )
     labels = torch.where(spoiled, OTHER, labels)
     return augmentation.photometric(views, dice), functional.one_hot(labels, len(LABELS)).float()
 
@@ -160,15 +164,18 @@ def cifar_batch(
     pool: Pool, count: int, size: int, classes: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Augmented CIFAR pictures [count, 3, size, size] and label probabilities [count, classes]."""
-    pictures, aspects, labels = draw(pool, count, generator)
+    chosen = pool.draw(count, generator)
     dice = augmentation.Dice(count, generator)
     views, mask = augmentation.random_views(
-        pictures, aspects, size, augmentation.CIFAR_VIEWS, dice
+        pool.pictures, chosen, size, augmentation.CIFAR_VIEWS, dice
     )
     views = augmentation.fill_surroundings(views, mask, views[:0], dice)
-    gentle = dice.chance(0.5).view(-1, 1, 1, 1)  # light and camera for half of them
-    views = torch.where(gentle, views, augmentation.photometric(views, dice))
-    return views, functional.one_hot(labels, classes).float()
+    views = augmentation.apply_where(
+        dice.chance(0.5),
+        views,
+        lambda part: augmentation.photometric(part, dice.of(len(part))),
+    )
+    return views, functional.one_hot(pool.labels[chosen], classes).float()
 
 
 def mix(images: Tensor, targets: Tensor, dice: augmentation.Dice) -> tuple[Tensor, Tensor]:
@@ -197,9 +204,7 @@ def make_batch(
     photo_images, photo_targets = mix(photo_images, photo_targets, dice)
     cifar_images, cifar_targets = mix(cifar_images, cifar_targets, dice)
     images = torch.cat([photo_images, cifar_images])
-    return Batch(
-        images.contiguous(memory_format=torch.channels_last), photo_targets, cifar_targets
-    )
+    return Batch(images.contiguous(memory_format=torch.channels_last), photo_targets, cifar_targets)
 
 
 def batches(
@@ -245,9 +250,7 @@ def make_optimizer(network: nn.Module, weight_decay: float) -> torch.optim.Optim
 def update_average(average: nn.Module, network: nn.Module, step: int) -> None:
     """The exponential moving average of weights and statistics, over about 1,000 steps."""
     decay = min(0.999, (step + 1) / (step + 10))
-    for kept, new in zip(
-        average.state_dict().values(), network.state_dict().values(), strict=True
-    ):
+    for kept, new in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
         if kept.dtype.is_floating_point:
             kept.lerp_(new, 1 - decay)
         else:
@@ -459,14 +462,15 @@ def code_commit() -> str:
     """The commit of the training code; SageMaker's containers are told it, they have no git."""
     if "CODE_COMMIT" in os.environ:
         return os.environ["CODE_COMMIT"]
+    training = Path(__file__).parents[1]
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(training), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
     try:
-        return subprocess.run(
-            ["git", "describe", "--always", "--dirty"],  # noqa: S607
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", "source", "serving")
+        return git("rev-parse", "--short", "HEAD") + ("-changed" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 
@@ -506,9 +510,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="a run that stopped goes on from here (default: %(default)s)",
     )
     schedule = parser.add_argument_group("schedule")
-    schedule.add_argument("--steps", type=int, default=7000, help="batches (default: %(default)s)")
+    schedule.add_argument("--steps", type=int, default=4000, help="batches (default: %(default)s)")
     schedule.add_argument(
-        "--batch-size", type=int, default=128, help="pictures a batch (default: %(default)s)"
+        "--batch-size", type=int, default=96, help="pictures a batch (default: %(default)s)"
     )
     schedule.add_argument(
         "--learning-rate", type=float, default=0.1, help="at its peak (default: %(default)s)"
@@ -518,7 +522,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     schedule.add_argument("--seed", type=int, default=1, help="default: %(default)s")
     model = parser.add_argument_group("model")
     model.add_argument(
-        "--input-size", type=int, default=96, help="pixels a side (default: %(default)s)"
+        "--input-size", type=int, default=80, help="pixels a side (default: %(default)s)"
     )
     model.add_argument("--model-version", default="1.0.0", help="default: %(default)s")
     model.add_argument(
@@ -594,9 +598,7 @@ def main(arguments: list[str] | None = None) -> None:
     temperature = calibration.fit_temperature(logits, validation.photo_labels)
     metadata = describe_model(logits, validation.photo_labels, temperature, options)
     metadata |= {"data": data, "code": {"commit": commit}}
-    export(
-        ServedModel(average, temperature), options.input_size, options.model_dir / "model.onnx"
-    )
+    export(ServedModel(average, temperature), options.input_size, options.model_dir / "model.onnx")
     (options.model_dir / "metadata.json").write_text(json.dumps(metadata, indent=2) + "\n")
     options.output_dir.mkdir(parents=True, exist_ok=True)
     (options.output_dir / "history.json").write_text(json.dumps(history, indent=2) + "\n")
