@@ -24,11 +24,12 @@ import boto3
 PROJECT = Path(__file__).resolve().parent.parent
 STATE = PROJECT / ".local"
 STACK_NAME = "scones-unlimited"
+ARTIFACTS_BUCKET = "scones-unlimited-artifacts"
 REGION = "us-east-1"
 START_SECONDS = 60
 STOP_SECONDS = 10
 # More cold functions at once than processors only wait for each other.
-CONCURRENT_FUNCTIONS = 4
+CONCURRENT_FUNCTIONS = max(2, os.cpu_count() or 2)
 
 
 class LocalCloudError(Exception):
@@ -44,6 +45,7 @@ class LocalCloud:
         cloud_port: port of MiniStack on 127.0.0.1.
         serving_port: port of the serving app on 127.0.0.1.
         pids: process ids by name, once started.
+
     """
 
     directory: Path
@@ -89,7 +91,8 @@ class LocalCloud:
 
     def client(self, service: str) -> Any:
         """A boto3 client of the local cloud, as its root user."""
-        return boto3.client(
+        make: Any = boto3.client
+        return make(
             service,
             endpoint_url=self.endpoint_url,
             verify=str(self.certificate),
@@ -99,13 +102,22 @@ class LocalCloud:
         )
 
     def start(self) -> None:
-        """Start both processes and wait until they answer.
+        """Start both processes; they need a second or two until they answer.
 
         Raises:
-            LocalCloudError: a port is taken, or a process ended or did not answer in time.
+            LocalCloudError: a port is taken.
+
         """
         self.start_cloud()
         self.start_serving()
+
+    def wait_until_ready(self) -> None:
+        """Wait until both processes answer.
+
+        Raises:
+            LocalCloudError: a process ended, or did not answer within START_SECONDS.
+
+        """
         self.wait("ministack", f"{self.endpoint_url}/_ministack/health")
         self.wait("serving", f"{self.serving_url}/ping")
 
@@ -145,6 +157,7 @@ class LocalCloud:
 
         Raises:
             LocalCloudError: it ended, or did not answer within START_SECONDS.
+
         """
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
@@ -152,7 +165,7 @@ class LocalCloud:
                 raise LocalCloudError(f"{name} ended at once: see {self.logs / name}.log")
             try:
                 trust = ssl.create_default_context(cafile=self.certificate)
-                with urllib.request.urlopen(url, timeout=2, context=trust):  # noqa: S310 - loopback
+                with urllib.request.urlopen(url, timeout=2, context=trust):
                     return
             except OSError:
                 time.sleep(0.05)
@@ -180,11 +193,8 @@ class LocalCloud:
         environment = self.environment()
         if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
             environment["LAMBDA_PLATFORM"] = ""
-        self._sam(
-            ["build", "--config-env", "local", "--build-dir", str(self.directory / "build")]
-            + ["--cache-dir", str(self.directory / "cache")],
-            environment,
-        )
+        command = ["build", "--config-env", "local", "--build-dir", str(self.directory / "build")]
+        self._sam([*command, "--cache-dir", str(self.directory / "cache")], environment)
 
     def deploy(self, **parameters: str) -> dict[str, str]:
         """`sam deploy` of what was built.
@@ -194,7 +204,9 @@ class LocalCloud:
 
         Returns:
             The stack's outputs by name.
+
         """
+        self.client("s3").create_bucket(Bucket=ARTIFACTS_BUCKET)
         # SAM looks for its configuration beside the template that it deploys.
         command = ["deploy", "--config-env", "local"]
         command += ["--config-file", str(PROJECT / "samconfig.toml")]
@@ -237,7 +249,7 @@ class LocalCloud:
             )
         self.logs.mkdir(parents=True, exist_ok=True)
         with (self.logs / f"{name}.log").open("w") as log:
-            process = subprocess.Popen(  # noqa: S603 - our own command
+            process = subprocess.Popen(
                 command,
                 cwd=self.directory,
                 env=environment,
@@ -252,7 +264,7 @@ class LocalCloud:
         self.logs.mkdir(parents=True, exist_ok=True)
         log = self.logs / f"sam-{arguments[0]}.log"
         with log.open("w") as output:
-            code = subprocess.call(  # noqa: S603 - our own command
+            code = subprocess.call(
                 [_tool("sam"), *arguments],
                 cwd=PROJECT,
                 env=environment,
@@ -307,7 +319,7 @@ def _is_running(pid: int) -> bool:
 
 def _is_ours(name: str, pid: int) -> bool:
     """Whether a remembered process id still is that process, not a later one."""
-    command = subprocess.run(  # noqa: S603
+    command = subprocess.run(
         ["ps", "-o", "command=", "-p", str(pid)],  # noqa: S607
         capture_output=True,
         text=True,

@@ -1,7 +1,7 @@
 """Keep the local cloud running for a person who wants to play.
 
-    make up       start it, deploy the stack, print the commands to use it with
-    make down     stop it
+make up       start it, deploy the stack, print the commands to use it with
+make down     stop it
 """
 
 import argparse
@@ -36,12 +36,13 @@ def up(cloud_port: int, serving_port: int) -> None:
     if running:
         raise LocalCloudError(f"it is up already, at {running.endpoint_url}: `make down` stops it")
     cloud = LocalCloud(STATE, cloud_port, serving_port)
-    print("building the functions ...", flush=True)
-    cloud.build()
     try:
         print("starting the local cloud ...", flush=True)
         cloud.start()
+        print("building the functions ...", flush=True)
+        cloud.build()
         print("deploying the stack ...", flush=True)
+        cloud.wait_until_ready()
         outputs = cloud.deploy()
     except BaseException:
         cloud.stop()

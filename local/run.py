@@ -74,6 +74,7 @@ class Follower:
 
         Yields:
             After each look: the state that each undecided photo is in, by key.
+
         """
         waiting = list(reversed(uploads))
         flying: list[Upload] = []
@@ -144,8 +145,11 @@ class Follower:
         history = self.stepfunctions.get_execution_history(
             executionArn=execution, reverseOrder=True, maxResults=10
         )["events"]
-        names = (event["stateEnteredEventDetails"]["name"] for event in history
-                 if "stateEnteredEventDetails" in event)
+        names = (
+            event["stateEnteredEventDetails"]["name"]
+            for event in history
+            if "stateEnteredEventDetails" in event
+        )
         return next(names, "")
 
 
@@ -154,6 +158,7 @@ def find_photos(folder: Path) -> list[Upload]:
 
     Raises:
         LocalCloudError: there is no such folder, or no file in it.
+
     """
     if not folder.is_dir():
         raise LocalCloudError(f"there is no folder {folder}: give one with PHOTOS=")
@@ -210,17 +215,22 @@ class Steps:
 def run(cloud: LocalCloud, uploads: list[Upload], console: Console) -> bool:
     """Build, start, deploy, decide; True if every photo was decided."""
     steps = Steps(console)
-    with steps.step("building the functions", "built the functions"):
-        cloud.build()
     try:
+        cloud.start()
+        with steps.step("building the functions", "built the functions"):
+            cloud.build()
         with steps.step("starting the local cloud", "started MiniStack and the serving app"):
-            cloud.start()
+            cloud.wait_until_ready()
         with steps.step("deploying the stack", "deployed template.yaml"):
             outputs = cloud.deploy()
         start = time.monotonic()
         progress = Progress(
-            TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(),
-            TimeElapsedColumn(), console=console, transient=True,
+            TextColumn("  {task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
         )
         task = progress.add_task("photos decided", total=len(uploads))
         with Live(progress, console=console, transient=True) as live:
@@ -241,7 +251,8 @@ def run(cloud: LocalCloud, uploads: list[Upload], console: Console) -> bool:
     console.print(table_of(uploads))
     console.print(
         f"\n{time.monotonic() - steps.start:.1f} s in all. Logs: {cloud.logs}",
-        highlight=False, soft_wrap=True,
+        highlight=False,
+        soft_wrap=True,
     )
     return all(upload.record and upload.record["status"]["S"] != "failed" for upload in uploads)
 
@@ -265,8 +276,12 @@ def main() -> int:
     except LocalCloudError as error:
         console.print(f"Stopped: {error}", style="red", highlight=False, soft_wrap=True)
     except (BotoCoreError, ClientError) as error:
-        console.print(f"The local cloud failed ({error}): see {cloud.logs}", style="red",
-                      highlight=False, soft_wrap=True)
+        console.print(
+            f"The local cloud failed ({error}): see {cloud.logs}",
+            style="red",
+            highlight=False,
+            soft_wrap=True,
+        )
     except KeyboardInterrupt:
         console.print(f"Interrupted; everything is stopped. Logs: {cloud.logs}", soft_wrap=True)
         return 130
