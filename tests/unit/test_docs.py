@@ -1,0 +1,63 @@
+"""What the README and the docs say is what the project has."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from samcli.yamlhelper import yaml_parse
+
+PROJECT = Path(__file__).resolve().parents[2]
+README = (PROJECT / "README.md").read_text()
+TEMPLATE = yaml_parse((PROJECT / "template.yaml").read_text())
+
+
+def rows_of(section: str) -> list[list[str]]:
+    """The cells of the first table after a heading."""
+    body = README.split(f"## {section}\n", 1)[1].split("\n## ", 1)[0]
+    table = body.strip().split("\n\n")[0].splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table]
+
+
+def test_configuration_table_is_the_template() -> None:
+    expected = [
+        [f"`{name}`", f"`{definition['Default']}`" if definition["Default"] != "" else "none"]
+        for name, definition in TEMPLATE["Parameters"].items()
+    ]
+    assert [[name, default] for name, default, _ in rows_of("Configure it")] == expected
+
+
+@pytest.mark.parametrize("page", [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))])
+def test_links_lead_to_files(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text())
+    missing = [link for link in links if not (page.parent / link).exists()]
+    assert not missing
+
+
+def test_make_targets_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"(?:^ *|`)make ([a-z-]+)", README, re.MULTILINE))
+    assert named - targets == set()
+    assert {"run", "test", "test-training", "test-sam-local", "up", "down", "serve"} <= named
+
+
+def test_ci_runs_the_commands_of_the_readme() -> None:
+    script = (PROJECT / ".ci" / "run").read_text()
+    for command in ("make run", "make test", "make test-training", "make test-sam-local"):
+        assert f"\n{command}\n" in script
+        assert f"\n{command}" in README
+
+
+def test_sample_events_are_those_of_the_readme() -> None:
+    events = {path.name for path in (PROJECT / "events").glob("*.json")}
+    assert events == set(re.findall(r"events/(\w+\.json)", README))
+
+
+def test_outputs_named_in_the_readme_exist() -> None:
+    assert set(re.findall(r"OutputKey=='(\w+)'", README)) <= set(TEMPLATE["Outputs"])
+
+
+def test_threshold_is_the_one_chosen_for_the_model() -> None:
+    metadata = json.loads((PROJECT / "training" / "model" / "metadata.json").read_text())
+    assert TEMPLATE["Parameters"]["ConfidenceThreshold"]["Default"] == metadata["threshold"]
+    assert TEMPLATE["Parameters"]["Labels"]["Default"].split(",") == metadata["labels"]
