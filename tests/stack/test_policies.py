@@ -1,0 +1,212 @@
+"""Who may do what: a permission that is added, taken away or widened fails here."""
+
+from typing import Any
+
+Resources = dict[str, Any]
+
+# Every statement of every policy: who it is for, what is allowed, on what, under which condition.
+Permission = tuple[str, str, str, str]
+
+LAMBDA = "lambda.amazonaws.com"
+TLS = "Bool aws:SecureTransport false"
+
+ROLES = {
+    "SerializeImageRole": (
+        LAMBDA,
+        {
+            ("s3:GetObject", "${PhotosBucket.Arn}/uploads/*"),
+            ("s3:GetObjectVersion", "${PhotosBucket.Arn}/uploads/*"),
+            ("s3:ListBucket", "${PhotosBucket.Arn}"),
+        },
+    ),
+    "ClassifyImageRole": (
+        LAMBDA,
+        {
+            (
+                "sagemaker:InvokeEndpoint",
+                "arn:${AWS::Partition}:sagemaker:${AWS::Region}:${AWS::AccountId}"
+                ":endpoint/${EndpointName}",
+            )
+        },
+    ),
+    "FilterInferencesRole": (LAMBDA, set()),
+    "ClassifyVehicleRole": (
+        "states.amazonaws.com if StringEquals aws:SourceAccount ${AWS::AccountId}",
+        {
+            ("lambda:InvokeFunction", "${SerializeImageFunction.Arn}"),
+            ("lambda:InvokeFunction", "${ClassifyImageFunction.Arn}"),
+            ("lambda:InvokeFunction", "${FilterInferencesFunction.Arn}"),
+            ("dynamodb:PutItem", "${PredictionsTable.Arn}"),
+            ("dynamodb:UpdateItem", "${PredictionsTable.Arn}"),
+            ("events:PutEvents", "${EventBus.Arn}"),
+            # AWS documents no resource for these.
+            ("logs:CreateLogDelivery", "*"),
+            ("logs:GetLogDelivery", "*"),
+            ("logs:UpdateLogDelivery", "*"),
+            ("logs:DeleteLogDelivery", "*"),
+            ("logs:ListLogDeliveries", "*"),
+            ("logs:PutResourcePolicy", "*"),
+            ("logs:DescribeResourcePolicies", "*"),
+            ("logs:DescribeLogGroups", "*"),
+            ("xray:PutTraceSegments", "*"),
+            ("xray:PutTelemetryRecords", "*"),
+            ("xray:GetSamplingRules", "*"),
+            ("xray:GetSamplingTargets", "*"),
+        },
+    ),
+    "ClassifyVehicleStateMachinePhotoUploadedRole": (
+        "events.amazonaws.com",
+        {("states:StartExecution", "${ClassifyVehicleStateMachine}")},
+    ),
+}
+MANAGED_POLICIES = {
+    "WriteLogsAndTracesPolicy": {
+        ("logs:CreateLogStream", "${FunctionsLogGroup.Arn}"),
+        ("logs:PutLogEvents", "${FunctionsLogGroup.Arn}"),
+        ("xray:PutTraceSegments", "*"),
+        ("xray:PutTelemetryRecords", "*"),
+    }
+}
+RESOURCE_POLICIES = {
+    "PhotosBucketPolicy": {
+        "Deny * s3:* ${PhotosBucket.Arn} if Bool aws:SecureTransport false",
+        "Deny * s3:* ${PhotosBucket.Arn}/* if Bool aws:SecureTransport false",
+    },
+    "UploadsDeadLetterQueuePolicy": {
+        "Deny * sqs:* ${UploadsDeadLetterQueue.Arn} if Bool aws:SecureTransport false",
+        "Allow events.amazonaws.com sqs:SendMessage ${UploadsDeadLetterQueue.Arn}"
+        " if ArnEquals aws:SourceArn ${ClassifyVehicleStateMachinePhotoUploaded.Arn}",
+    },
+    "AlarmsTopicPolicy": {
+        "Allow cloudwatch.amazonaws.com sns:Publish ${AlarmsTopic}"
+        " if StringEquals aws:SourceAccount ${AWS::AccountId}",
+    },
+}
+
+
+def text(value: Any) -> str:
+    """A string or an intrinsic function, as Fn::Sub would write it."""
+    match value:
+        case str():
+            return value
+        case {"Ref": name}:
+            return f"${{{name}}}"
+        case {"Fn::GetAtt": [name, attribute]}:
+            return f"${{{name}.{attribute}}}"
+        case {"Fn::Sub": str(template)}:
+            return template
+        case _:
+            raise TypeError(value)
+
+
+def each(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def condition(statement: dict[str, Any]) -> str:
+    """The condition of a statement, empty without one."""
+    return "".join(
+        f" if {operator} {key} {text(value)}"
+        for operator, keys in statement.get("Condition", {}).items()
+        for key, value in keys.items()
+    )
+
+
+def statements(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """All statements, which have nothing but what the tests compare."""
+    known = {"Sid", "Effect", "Principal", "Action", "Resource", "Condition"}
+    assert all(statement.keys() <= known for statement in document["Statement"])
+    found: list[dict[str, Any]] = document["Statement"]
+    return found
+
+
+def permissions(document: dict[str, Any]) -> list[tuple[str, str]]:
+    """What a document allows: action and resource."""
+    for statement in statements(document):
+        assert (statement["Effect"], condition(statement)) == ("Allow", "")
+    return [
+        (action, text(resource))
+        for statement in statements(document)
+        for action in each(statement["Action"])
+        for resource in each(statement["Resource"])
+    ]
+
+
+def principals(statement: dict[str, Any]) -> list[str]:
+    principal = statement["Principal"]
+    return ["*"] if principal == "*" else each(principal["Service"])
+
+
+def grants(document: dict[str, Any]) -> list[str]:
+    """What the policy of a resource says, one line for each principal, action and resource."""
+    return [
+        f"{statement['Effect']} {principal} {action} {text(resource)}{condition(statement)}"
+        for statement in statements(document)
+        for principal in principals(statement)
+        for action in each(statement["Action"])
+        for resource in each(statement["Resource"])
+    ]
+
+
+def test_roles_may_do_exactly_this(resources: Resources) -> None:
+    roles = {
+        name: resource["Properties"]
+        for name, resource in resources.items()
+        if resource["Type"] == "AWS::IAM::Role"
+    }
+    assert roles.keys() == ROLES.keys()
+    for name, (trusted, allowed) in ROLES.items():
+        documents = [policy["PolicyDocument"] for policy in roles[name].get("Policies", [])]
+        found = [permission for document in documents for permission in permissions(document)]
+        assert sorted(found) == sorted(allowed), name
+        [trust] = statements(roles[name]["AssumeRolePolicyDocument"])
+        assert (trust["Effect"], each(trust["Action"])) == ("Allow", ["sts:AssumeRole"])
+        [principal] = principals(trust)
+        assert principal + condition(trust) == trusted, name
+        managed = [{"Ref": "WriteLogsAndTracesPolicy"}] if trusted == LAMBDA else []
+        assert roles[name].get("ManagedPolicyArns", []) == managed, name
+
+
+def test_managed_policies_allow_exactly_this(resources: Resources) -> None:
+    found = {
+        name: sorted(permissions(resource["Properties"]["PolicyDocument"]))
+        for name, resource in resources.items()
+        if resource["Type"] == "AWS::IAM::ManagedPolicy"
+    }
+    assert found == {name: sorted(allowed) for name, allowed in MANAGED_POLICIES.items()}
+
+
+def test_policies_of_resources_say_exactly_this(resources: Resources) -> None:
+    kinds = {"AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy"}
+    found = {
+        name: sorted(grants(resource["Properties"]["PolicyDocument"]))
+        for name, resource in resources.items()
+        if resource["Type"] in kinds
+    }
+    assert found == {name: sorted(lines) for name, lines in RESOURCE_POLICIES.items()}
+
+
+def test_no_other_kind_of_permission(resources: Resources) -> None:
+    """All that grants anything is compared above."""
+    compared = {
+        "AWS::IAM::Role",
+        "AWS::IAM::ManagedPolicy",
+        "AWS::S3::BucketPolicy",
+        "AWS::SQS::QueuePolicy",
+        "AWS::SNS::TopicPolicy",
+    }
+    granting = {
+        resource["Type"]
+        for resource in resources.values()
+        if "::IAM::" in resource["Type"] or resource["Type"].endswith(("Policy", "Permission"))
+    }
+    assert granting == compared
+
+
+def test_each_function_has_the_role_of_its_name(resources: Resources) -> None:
+    for name, resource in resources.items():
+        if resource["Type"] == "AWS::Lambda::Function":
+            role = name.removesuffix("Function") + "Role"
+            assert resource["Properties"]["Role"] == {"Fn::GetAtt": [role, "Arn"]}
+    workflow = resources["ClassifyVehicleStateMachine"]["Properties"]
+    assert workflow["RoleArn"] == {"Fn::GetAtt": ["ClassifyVehicleRole", "Arn"]}

@@ -1,0 +1,284 @@
+"""What the users of the deployed stack rely on: privacy, retention, traces, alarms."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.stack.conftest import REPOSITORY
+
+Resources = dict[str, Any]
+
+FUNCTIONS = {"SerializeImageFunction", "ClassifyImageFunction", "FilterInferencesFunction"}
+
+
+def of_type(resources: Resources, kind: str) -> Resources:
+    """The properties of all resources of a type, by name."""
+    return {
+        name: resource.get("Properties", {})
+        for name, resource in resources.items()
+        if resource["Type"] == kind
+    }
+
+
+def attribute(name: str, of: str = "Arn") -> dict[str, Any]:
+    return {"Fn::GetAtt": [name, of]}
+
+
+# ── Storage ──
+
+
+def test_photos_are_private_encrypted_and_kept_for_a_while(resources: Resources) -> None:
+    [bucket] = of_type(resources, "AWS::S3::Bucket").values()
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert len(bucket["PublicAccessBlockConfiguration"]) == 4
+    assert bucket["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+    [encryption] = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert encryption["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+    assert bucket["VersioningConfiguration"]["Status"] == "Enabled"
+    assert bucket["NotificationConfiguration"] == {
+        "EventBridgeConfiguration": {"EventBridgeEnabled": True}
+    }
+    rules = bucket["LifecycleConfiguration"]["Rules"]
+    assert {rule["Status"] for rule in rules} == {"Enabled"}
+    [uploads] = [rule for rule in rules if "ExpirationInDays" in rule]
+    assert (uploads["Prefix"], uploads["ExpirationInDays"]) == (
+        "uploads/",
+        {"Ref": "PhotoRetentionDays"},
+    )
+    [old] = [rule for rule in rules if "NoncurrentVersionExpiration" in rule]
+    assert "Prefix" not in old
+    assert old["NoncurrentVersionExpiration"]["NoncurrentDays"] <= 30
+    assert any("AbortIncompleteMultipartUpload" in rule for rule in rules)
+
+
+def test_predictions_can_be_found_restored_and_expire(resources: Resources) -> None:
+    [table] = of_type(resources, "AWS::DynamoDB::Table").values()
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["KeySchema"] == [{"AttributeName": "image_id", "KeyType": "HASH"}]
+    assert {
+        index["IndexName"]: (
+            [(key["AttributeName"], key["KeyType"]) for key in index["KeySchema"]],
+            index["Projection"]["ProjectionType"],
+        )
+        for index in table["GlobalSecondaryIndexes"]
+    } == {
+        "by_hour": ([("hour", "HASH"), ("recorded_at", "RANGE")], "ALL"),
+        "to_review": ([("review_state", "HASH"), ("recorded_at", "RANGE")], "ALL"),
+    }
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+
+
+def test_an_update_that_replaces_storage_keeps_what_is_stored(resources: Resources) -> None:
+    for name in ("PhotosBucket", "PredictionsTable"):
+        assert resources[name]["UpdateReplacePolicy"] == "Retain"
+
+
+def test_queues_are_encrypted_and_keep_messages_for_two_weeks(resources: Resources) -> None:
+    for queue in of_type(resources, "AWS::SQS::Queue").values():
+        assert queue["SqsManagedSseEnabled"] is True
+        assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
+
+
+def test_every_log_is_deleted_after_a_time(resources: Resources) -> None:
+    groups = of_type(resources, "AWS::Logs::LogGroup")
+    assert groups.keys() == {"FunctionsLogGroup", "WorkflowsLogGroup"}
+    for group in groups.values():
+        assert group["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+
+
+# ── Functions and workflow ──
+
+
+def test_functions_are_traced_and_log_into_the_one_group(resources: Resources) -> None:
+    functions = of_type(resources, "AWS::Lambda::Function")
+    assert functions.keys() == FUNCTIONS
+    for function in functions.values():
+        assert function["Runtime"] == "python3.13"
+        assert function["TracingConfig"] == {"Mode": "Active"}
+        assert function["LoggingConfig"] == {
+            "LogFormat": "JSON",
+            "LogGroup": {"Ref": "FunctionsLogGroup"},
+        }
+        variables = function["Environment"]["Variables"]
+        assert variables["POWERTOOLS_SERVICE_NAME"] == "scones-unlimited"
+        assert variables["POWERTOOLS_METRICS_NAMESPACE"] == "SconesUnlimited"
+
+
+@pytest.mark.parametrize(
+    ("function", "variable", "value"),
+    [
+        ("SerializeImageFunction", "MAX_PHOTO_BYTES", {"Fn::Sub": "${MaxPhotoMegabytes}000000"}),
+        ("ClassifyImageFunction", "ENDPOINT_NAME", {"Ref": "EndpointName"}),
+        ("ClassifyImageFunction", "LABELS", {"Ref": "Labels"}),
+        ("FilterInferencesFunction", "CONFIDENCE_THRESHOLD", {"Ref": "ConfidenceThreshold"}),
+    ],
+)
+def test_parameters_reach_the_functions(
+    resources: Resources, function: str, variable: str, value: dict[str, str]
+) -> None:
+    properties = resources[function]["Properties"]
+    assert properties["Environment"]["Variables"][variable] == value
+
+
+def test_workflow_is_traced_and_logs_no_photo(resources: Resources) -> None:
+    [workflow] = of_type(resources, "AWS::StepFunctions::StateMachine").values()
+    assert workflow["StateMachineType"] == {"Ref": "WorkflowType"}
+    assert workflow["TracingConfiguration"] == {"Enabled": True}
+    assert workflow["LoggingConfiguration"]["Level"] == "ERROR"
+    assert workflow["LoggingConfiguration"]["IncludeExecutionData"] is False
+    [destination] = workflow["LoggingConfiguration"]["Destinations"]
+    assert destination == {
+        "CloudWatchLogsLogGroup": {"LogGroupArn": attribute("WorkflowsLogGroup")}
+    }
+
+
+def test_uploads_alone_start_the_workflow_and_none_is_lost(resources: Resources) -> None:
+    [rule] = of_type(resources, "AWS::Events::Rule").values()
+    assert "EventBusName" not in rule  # S3 sends to the default bus
+    assert rule["EventPattern"] == {
+        "source": ["aws.s3"],
+        "detail-type": ["Object Created"],
+        "detail": {
+            "bucket": {"name": [{"Ref": "PhotosBucket"}]},
+            "object": {"key": [{"prefix": "uploads/"}]},
+        },
+    }
+    [target] = rule["Targets"]
+    assert target["Arn"] == {"Ref": "ClassifyVehicleStateMachine"}
+    assert target["DeadLetterConfig"] == {"Arn": attribute("UploadsDeadLetterQueue")}
+    assert target["RetryPolicy"] == {
+        "MaximumEventAgeInSeconds": 24 * 3600,
+        "MaximumRetryAttempts": 185,
+    }
+    assert not {"Input", "InputPath", "InputTransformer"} & target.keys()
+
+
+# ── Alarms ──
+
+WORKFLOW = {"StateMachineArn": {"Ref": "ClassifyVehicleStateMachine"}}
+DEAD_LETTERS = {"QueueName": attribute("UploadsDeadLetterQueue", "QueueName")}
+ALARMS: list[tuple[str, str, dict[str, Any]]] = [
+    ("AWS/States", "ExecutionsFailed", WORKFLOW),
+    ("AWS/States", "ExecutionsTimedOut", WORKFLOW),
+    ("AWS/SQS", "ApproximateNumberOfMessagesVisible", DEAD_LETTERS),
+    *(
+        ("AWS/Lambda", metric, {"FunctionName": {"Ref": function}})
+        for function in sorted(FUNCTIONS)
+        for metric in ("Errors", "Throttles")
+    ),
+]
+
+
+def test_one_alarm_for_each_thing_that_can_fail(resources: Resources) -> None:
+    alarms = of_type(resources, "AWS::CloudWatch::Alarm").values()
+    watched = [
+        (
+            alarm["Namespace"],
+            alarm["MetricName"],
+            {dimension["Name"]: dimension["Value"] for dimension in alarm["Dimensions"]},
+        )
+        for alarm in alarms
+    ]
+    assert sorted(watched, key=str) == sorted(ALARMS, key=str)
+
+
+def test_alarms_ring_at_the_first_failure_and_tell_the_topic(resources: Resources) -> None:
+    for name, alarm in of_type(resources, "AWS::CloudWatch::Alarm").items():
+        assert alarm["AlarmDescription"], name
+        assert alarm["AlarmActions"] == [{"Ref": "AlarmsTopic"}], name
+        assert alarm["Threshold"] == 0, name
+        assert alarm["ComparisonOperator"] == "GreaterThanThreshold", name
+        assert alarm["EvaluationPeriods"] == 1, name
+        assert alarm["Period"] <= 300, name
+        assert alarm["Statistic"] in {"Sum", "Maximum"}, name
+        assert alarm["TreatMissingData"] == "notBreaching", name
+
+
+def test_alarms_are_mailed_only_to_an_address_that_was_given(
+    stack: dict[str, Any], resources: Resources
+) -> None:
+    [(name, subscription)] = of_type(resources, "AWS::SNS::Subscription").items()
+    assert resources[name]["Condition"] == "HasAlarmEmail"
+    assert stack["Conditions"]["HasAlarmEmail"] == {
+        "Fn::Not": [{"Fn::Equals": [{"Ref": "AlarmEmail"}, ""]}]
+    }
+    assert subscription == {
+        "TopicArn": {"Ref": "AlarmsTopic"},
+        "Protocol": "email",
+        "Endpoint": {"Ref": "AlarmEmail"},
+    }
+
+
+# ── Parameters and outputs ──
+
+
+def test_every_parameter_has_a_description_a_default_and_bounds(template: dict[str, Any]) -> None:
+    for name, parameter in template["Parameters"].items():
+        assert parameter["Description"], name
+        assert "Default" in parameter, name
+        bounded = {"AllowedPattern", "AllowedValues"} & parameter.keys()
+        assert bounded or {"MinValue", "MaxValue"} <= parameter.keys(), name
+        if "AllowedPattern" in parameter:
+            assert re.search(parameter["AllowedPattern"], parameter["Default"]), name
+            assert parameter["ConstraintDescription"], name
+        if "MinValue" in parameter:
+            assert parameter["MinValue"] <= parameter["Default"] <= parameter["MaxValue"], name
+        if "AllowedValues" in parameter:
+            assert parameter["Default"] in parameter["AllowedValues"], name
+
+
+@pytest.mark.parametrize(
+    ("parameter", "good", "bad"),
+    [
+        ("EndpointName", ["a", "scones-vehicle-classifier", "A" * 63], ["", "-a", "a_b", "a" * 64]),
+        ("Labels", ["bicycle,other", "a,b,c"], ["", "bicycle", "a, b", "A,b", "a,"]),
+        ("AlarmEmail", ["", "on-call@example.com"], ["on-call", "a@b", "a b@c.de"]),
+    ],
+)
+def test_patterns_let_pass_what_works(
+    template: dict[str, Any], parameter: str, good: list[str], bad: list[str]
+) -> None:
+    pattern = template["Parameters"][parameter]["AllowedPattern"]
+    assert [value for value in [*good, *bad] if re.search(pattern, value)] == good
+
+
+def test_every_parameter_can_be_found_in_a_group_of_the_console(template: dict[str, Any]) -> None:
+    groups = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    grouped = [name for group in groups for name in group["Parameters"]]
+    assert sorted(grouped) == sorted(template["Parameters"])
+
+
+def test_outputs_are_described(template: dict[str, Any]) -> None:
+    assert all(output["Description"] for output in template["Outputs"].values())
+    assert {
+        "PhotosBucketName",
+        "PredictionsTableName",
+        "EventBusName",
+        "ClassifyVehicleStateMachineArn",
+        "UploadsDeadLetterQueueUrl",
+        "AlarmsTopicArn",
+    } <= template["Outputs"].keys()
+
+
+# ── The linters ──
+
+
+@pytest.mark.parametrize("command", [["sam", "validate", "--lint"], ["cfn-lint", "template.yaml"]])
+def test_linters_find_nothing(command: list[str]) -> None:
+    tools = Path(sys.executable).parent
+    done = subprocess.run(
+        command,
+        executable=tools / command[0],
+        cwd=REPOSITORY,
+        env={**os.environ, "AWS_DEFAULT_REGION": "us-east-1", "SAM_CLI_TELEMETRY": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
