@@ -2,6 +2,7 @@
 
 import base64
 import os
+import re
 from typing import TypedDict
 
 import boto3
@@ -65,5 +66,6 @@ def invoke_endpoint(endpoint: str, image: bytes) -> tuple[bytes, str]:
         answer = body.read(MAX_ANSWER_BYTES + 1)
     if len(answer) > MAX_ANSWER_BYTES:
         raise InvalidInferencesError(f"the answer is longer than {MAX_ANSWER_BYTES} bytes")
-    model = response.get("CustomAttributes", "").removeprefix("model=")
-    return answer, model or response.get("InvokedProductionVariant") or endpoint
+    model = re.search(r"\bmodel=([^,;\s]+)", response.get("CustomAttributes", ""))
+    variant = response.get("InvokedProductionVariant", endpoint)
+    return answer, model[1] if model else variant

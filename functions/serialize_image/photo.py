@@ -13,7 +13,7 @@ QUALITY = 90
 
 # What decodes within 512 MB; benchmarks/serialize_image.py measures it.
 MAX_PIXELS = 52_000_000  # 50-megapixel cameras write up to 8192 x 6144
-MAX_PIXELS_OF = {"WEBP": 24_000_000, "AVIF": 24_000_000, "TIFF": 24_000_000, "ICO": 24_000_000}
+MAX_PIXELS_OF = {"WEBP": 20_000_000, "AVIF": 24_000_000, "TIFF": 24_000_000, "ICO": 24_000_000}
 MAX_STREAMED_PIXELS = 210_000_000  # a JPEG of one scan is decoded at a reduced scale, row by row
 MAX_BUFFERED_SAMPLES = 3 * MAX_PIXELS  # any other JPEG holds 2 bytes a sample until its last scan
 BAND_PIXELS = 1_000_000  # converted at a time: a second copy of all pixels would not fit

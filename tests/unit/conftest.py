@@ -1,0 +1,75 @@
+"""The functions as Lambda imports them, and an AWS for them."""
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import boto3
+import pytest
+from moto import mock_aws
+
+FUNCTIONS = Path(__file__).resolve().parents[2] / "functions"
+
+
+def load_module(function: str, module: str) -> ModuleType:
+    """Import `functions/<function>/<module>.py` as Lambda does, with the folder first in sys.path.
+
+    Every function has an `app`: what the folder gave is taken out of sys.modules again.
+    """
+    folder = FUNCTIONS / function
+    names = {path.stem for path in folder.glob("*.py")}
+    sys.path.insert(0, str(folder))
+    try:
+        return importlib.import_module(module)
+    finally:
+        sys.path.remove(str(folder))
+        for name in names:
+            sys.modules.pop(name, None)
+
+
+@dataclass
+class LambdaContext:
+    """What Powertools reads of Lambda's context."""
+
+    function_name: str = "function"
+    memory_limit_in_mb: int = 512
+    invoked_function_arn: str = "arn:aws:lambda:eu-west-1:123456789012:function:function"
+    aws_request_id: str = "52fdfc07-2182-154f-163f-5f0f9a621d72"
+
+
+@pytest.fixture
+def context() -> LambdaContext:
+    return LambdaContext()
+
+
+@pytest.fixture(scope="session")
+def load() -> Callable[[str, str], ModuleType]:
+    return load_module
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Lambda's environment as the template sets it, and no way to a real AWS."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in {
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "POWERTOOLS_SERVICE_NAME": "scones-unlimited",
+        "POWERTOOLS_METRICS_NAMESPACE": "SconesUnlimited",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    return monkeypatch
+
+
+@pytest.fixture
+def aws(environment: pytest.MonkeyPatch) -> Iterator[None]:  # noqa: ARG001
+    """Moto's AWS, for the clients that are made after it."""
+    with mock_aws():
+        yield

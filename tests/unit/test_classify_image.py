@@ -1,0 +1,226 @@
+"""What the endpoint answers, and what may pass as inferences."""
+
+import base64
+import io
+import json
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+from botocore.response import StreamingBody
+from botocore.stub import Stubber
+from hypothesis import given
+from hypothesis import strategies as st
+
+LABELS = ["bicycle", "motorcycle", "other"]
+ANSWER = {"bicycle": 0.97, "motorcycle": 0.02, "other": 0.01}
+JPEG = b"\xff\xd8\xff\xe0 a photo"
+
+
+@pytest.fixture(scope="module")
+def reader(load: Callable[[str, str], ModuleType]) -> ModuleType:
+    return load("classify_image", "inferences")
+
+
+@pytest.mark.parametrize(
+    ("body", "inferences"),
+    [
+        (b'{"other": 0.01, "bicycle": 0.97, "motorcycle": 0.02}', ANSWER),
+        (b"[0.97, 0.02, 0.01]", ANSWER),
+        (b"[1, 0, 0]", {"bicycle": 1.0, "motorcycle": 0.0, "other": 0.0}),
+        (b"[0.333, 0.333, 0.333]", dict.fromkeys(LABELS, 0.333)),
+        (b"[1.0000001, 0, -1e-9]", {"bicycle": 1.0, "motorcycle": 0.0, "other": 0.0}),
+    ],
+)
+def test_answers_of_an_endpoint(
+    reader: ModuleType, body: bytes, inferences: dict[str, float]
+) -> None:
+    answer = reader.read_inferences(body, LABELS)
+    assert answer == inferences
+    assert list(answer) == LABELS
+    assert all(type(value) is float for value in answer.values())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"0.97",
+        b'"bicycle"',
+        b"<html>502 Bad Gateway</html>",
+        b"\xff\xfe\x00garbage",
+        b"[0.97, 0.02, 0.01] trailing",
+        b"[]",
+        b"{}",
+        b"[0.5, 0.5]",
+        b"[0.25, 0.25, 0.25, 0.25]",
+        b"[[0.97, 0.02, 0.01]]",
+        b"[0.97, 0.02, NaN]",
+        b"[Infinity, 0, 0]",
+        b"[0.97, 0.02, -Infinity]",
+        b"[1e999, 0, 0]",
+        b"[true, false, false]",
+        b'["0.97", "0.02", "0.01"]',
+        b"[0.97, 0.03, null]",
+        b"[1.5, -0.25, -0.25]",
+        b"[0.6, 0.6, 0.6]",
+        b"[0.1, 0.1, 0.1]",
+        b"[0, 0, 0]",
+        b'{"bicycle": 0.97, "motorcycle": 0.03}',
+        b'{"bicycle": 0.97, "motorcycle": 0.02, "other": 0.01, "car": 0}',
+        b'{"Bicycle": 0.97, "motorcycle": 0.02, "other": 0.01}',
+        b'{"bicycle": 0.9, "bicycle": 0.1, "motorcycle": 0.8, "other": 0.1}',
+        b'{"bicycle": {"p": 0.97}, "motorcycle": 0.02, "other": 0.01}',
+        b'{"predictions": [0.97, 0.02, 0.01]}',
+        b"[" * 100_000,
+        b"[" + b"9" * 10_000 + b", 0, 0]",
+    ],
+)
+def test_nothing_else_passes(reader: ModuleType, body: bytes) -> None:
+    with pytest.raises(reader.InvalidInferencesError) as raised:
+        reader.read_inferences(body, LABELS)
+    assert len(str(raised.value)) < 300
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda values: (
+        st.lists(values, max_size=4)
+        | st.dictionaries(st.sampled_from(LABELS) | st.text(), values, max_size=4)
+    ),
+    max_leaves=8,
+)
+
+
+@given(json_values.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=200))
+def test_what_passes_is_a_distribution_over_the_labels(reader: ModuleType, body: bytes) -> None:
+    try:
+        inferences = reader.read_inferences(body, LABELS)
+    except reader.InvalidInferencesError:
+        return
+    assert list(inferences) == LABELS
+    assert all(0 <= value <= 1 for value in inferences.values())
+    assert sum(inferences.values()) == pytest.approx(1, abs=0.01)
+
+
+@pytest.fixture
+def app(load: Callable[[str, str], ModuleType], environment: pytest.MonkeyPatch) -> ModuleType:
+    environment.setenv("ENDPOINT_NAME", "scones-vehicle-classifier")
+    environment.setenv("LABELS", ",".join(LABELS))
+    return load("classify_image", "app")
+
+
+@pytest.fixture
+def endpoint(app: ModuleType) -> Iterator[Stubber]:
+    """SageMaker, as botocore's own model of the service checks requests and responses."""
+    with Stubber(app.sagemaker_runtime) as stubber:
+        yield stubber
+        stubber.assert_no_pending_responses()
+
+
+def answer(endpoint: Stubber, body: bytes, **headers: str) -> None:
+    endpoint.add_response(
+        "invoke_endpoint",
+        {"Body": StreamingBody(io.BytesIO(body), None), **headers},
+        {
+            "EndpointName": "scones-vehicle-classifier",
+            "ContentType": "image/jpeg",
+            "Accept": "application/json",
+            "Body": JPEG,
+        },
+    )
+
+
+def event() -> dict[str, str]:
+    return {"image_data": base64.b64encode(JPEG).decode()}
+
+
+@pytest.mark.parametrize(
+    ("headers", "model"),
+    [
+        ({"CustomAttributes": "model=vehicles/3"}, "vehicles/3"),
+        ({"InvokedProductionVariant": "AllTraffic"}, "AllTraffic"),
+        ({"CustomAttributes": "trace=1", "InvokedProductionVariant": "blue"}, "blue"),
+        ({"CustomAttributes": "trace=1,model=vehicles/3"}, "vehicles/3"),
+        ({}, "scones-vehicle-classifier"),
+    ],
+)
+def test_handler(
+    app: ModuleType, endpoint: Stubber, context: Any, headers: dict[str, str], model: str
+) -> None:
+    answer(endpoint, json.dumps(ANSWER).encode(), **headers)
+    assert app.handler(event(), context) == {"inferences": ANSWER, "model": model}
+
+
+def test_an_invalid_answer_raises_with_the_name_of_the_endpoint(
+    app: ModuleType, endpoint: Stubber, context: Any
+) -> None:
+    answer(endpoint, b"[0.6, 0.6, 0.6]")
+    with pytest.raises(app.EndpointError, match=r"scones-vehicle-classifier.* add up to 1\.8"):
+        app.handler(event(), context)
+
+
+class Endless(io.RawIOBase):
+    given = 0
+
+    def read(self, size: int = -1) -> bytes:
+        self.given += size
+        return b" " * size
+
+
+def test_an_endless_answer_is_not_read_to_its_end(
+    app: ModuleType, endpoint: Stubber, context: Any
+) -> None:
+    body = Endless()
+    endpoint.add_response("invoke_endpoint", {"Body": StreamingBody(body, None)})
+    with pytest.raises(app.EndpointError, match="longer than 65536 bytes"):
+        app.handler(event(), context)
+    assert 0 < body.given < 100_000
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("ThrottlingException", 429),
+        ("ServiceUnavailable", 503),
+        ("ModelError", 424),
+        ("ModelNotReadyException", 429),
+        ("ValidationError", 400),
+        ("AccessDeniedException", 403),
+    ],
+)
+def test_faults_of_the_endpoint_raise_with_its_name_and_their_cause(
+    app: ModuleType, endpoint: Stubber, context: Any, code: str, status: int
+) -> None:
+    endpoint.add_client_error("invoke_endpoint", code, "no answer today", status)
+    with pytest.raises(app.EndpointError, match=f"scones-vehicle-classifier: .*{code}.*no answer"):
+        app.handler(event(), context)
+
+
+def test_an_endpoint_that_cannot_be_reached_raises_at_once(
+    app: ModuleType, context: Any, environment: pytest.MonkeyPatch, load: Any
+) -> None:
+    environment.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", "http://127.0.0.1:9")  # discard: shut
+    app = load("classify_image", "app")
+    with pytest.raises(
+        app.EndpointError, match="scones-vehicle-classifier: Could not connect"
+    ) as e:
+        app.handler(event(), context)
+    assert isinstance(e.value.__cause__, EndpointConnectionError)
+
+
+def test_the_client_gives_up_before_lambda_does_and_leaves_retries_to_the_workflow(
+    app: ModuleType,
+) -> None:
+    config = app.sagemaker_runtime.meta.config
+    assert config.connect_timeout + config.read_timeout < 30
+    assert config.retries["total_max_attempts"] == 1
+
+
+@pytest.mark.parametrize("image_data", ["not base64!", "YQ", "é"])
+def test_what_is_no_base64_raises(app: ModuleType, context: Any, image_data: str) -> None:
+    with pytest.raises(ValueError, match=r"base64|padd|ASCII"):
+        app.handler({"image_data": image_data}, context)
