@@ -36,6 +36,7 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.first = ConvNorm(inputs, outputs, 3, stride)
         self.second = ConvNorm(outputs, outputs, 3)
+        nn.init.zeros_(self.second[1].weight)  # starts as its shortcut alone
         same = inputs == outputs and stride == 1
         self.shortcut = nn.Identity() if same else ConvNorm(inputs, outputs, 1, stride)
 

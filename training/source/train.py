@@ -53,8 +53,12 @@ from source.network import (
 MODEL_NAME = "scones-vehicle-classifier"
 OTHER = LABELS.index("other")
 PHOTO_SIDE = 144  # pixels of the stretched photos that views are taken from
-GROWING_VIEWS = ((0.5, 0.5), (0.75, 0.75), (1.0, 1.0))  # until this share of steps: this size
-CIFAR_VEHICLE_WEIGHT = 4.0  # how often a CIFAR bicycle or motorcycle is drawn, against others
+WARM_UP_STEPS = 100
+COOL_DOWN = 0.5  # the last share of the steps: the learning rate falls, the views grow
+COOL_DOWN_VIEWS = (0.75, 1.0)  # of the input size, for equal parts of the cool-down
+EARLY_VIEW = 0.625  # of the input size before that: cheap steps first
+CIFAR_VEHICLE_WEIGHT = 8.0  # how often a CIFAR bicycle or motorcycle is drawn, against others
+CIFAR_PHOTOMETRIC = 0.25  # share of CIFAR pictures whose light and camera are changed too
 EMPTY_FRAMES = 0.04  # share of photos spoiled into frames that show nothing
 LABEL_SMOOTHING = 0.05
 EXPORT_TOLERANCE = 1e-4  # the largest difference in probability between PyTorch and ONNX
@@ -171,7 +175,7 @@ def cifar_batch(
     )
     views = augmentation.fill_surroundings(views, mask, views[:0], dice)
     views = augmentation.apply_where(
-        dice.chance(0.5),
+        dice.chance(CIFAR_PHOTOMETRIC),
         views,
         lambda part: augmentation.photometric(part, dice.of(len(part))),
     )
@@ -187,7 +191,8 @@ def mix(images: Tensor, targets: Tensor, dice: augmentation.Dice) -> tuple[Tenso
 
 def view_size(step: int, options: argparse.Namespace) -> int:
     """Pixels a side at this step, a multiple of 8: small views first, they cost less."""
-    share = next(size for until, size in GROWING_VIEWS if step < until * options.steps)
+    done = cooled_down(step, options.steps)
+    share = COOL_DOWN_VIEWS[int(done * len(COOL_DOWN_VIEWS))] if done else EARLY_VIEW
     return max(16, int(options.input_size * share) // 8 * 8)
 
 
@@ -202,7 +207,6 @@ def make_batch(
     cifar_images, cifar_targets = cifar_batch(cifar, half, size, classes, generator)
     dice = augmentation.Dice(half, generator)
     photo_images, photo_targets = mix(photo_images, photo_targets, dice)
-    cifar_images, cifar_targets = mix(cifar_images, cifar_targets, dice)
     images = torch.cat([photo_images, cifar_images])
     return Batch(images.contiguous(memory_format=torch.channels_last), photo_targets, cifar_targets)
 
@@ -230,20 +234,27 @@ def soft_cross_entropy(log_probabilities: Tensor, targets: Tensor) -> Tensor:
     return -(smooth * log_probabilities).sum(1).mean()
 
 
+def cooled_down(step: int, steps: int) -> float:
+    """How much of the cool-down is done at this step: 0 before it starts, under 1 in it."""
+    start = steps * (1 - COOL_DOWN)
+    return max(0.0, (step - start) / (steps - start))
+
+
 def learning_rate(step: int, steps: int, peak: float) -> float:
-    """A linear warm-up over a twentieth of the steps, then a half cosine down to nothing."""
-    warm_up = max(1, steps // 20)
-    if step < warm_up:
-        return peak * (step + 1) / warm_up
-    return peak * 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
+    """Warm up, stay, cool down in a straight line. Until the cool-down it does not depend on
+    the number of steps, so a run can be resumed with more or fewer of them."""
+    return peak * min(1.0, (step + 1) / WARM_UP_STEPS) * (1 - cooled_down(step, steps))
 
 
 def make_optimizer(network: nn.Module, weight_decay: float) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum; no decay on biases and normalisation."""
+    """AdamW; no decay on biases and normalisation."""
     decayed = [p for p in network.parameters() if p.ndim > 1]
     plain = [p for p in network.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": plain}]
-    return torch.optim.SGD(groups, lr=0.0, momentum=0.9, nesterov=True)
+    groups = [
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": plain, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.99))
 
 
 @torch.no_grad()
@@ -391,7 +402,7 @@ def report(average: nn.Module, validation: Validation, device: torch.device) -> 
 
 def resumable(options: argparse.Namespace) -> dict[str, object]:
     """The arguments that a checkpoint must agree on."""
-    names = ("steps", "batch_size", "learning_rate", "weight_decay", "input_size", "seed")
+    names = ("batch_size", "learning_rate", "weight_decay", "input_size", "seed")
     return {name: getattr(options, name) for name in names}
 
 
@@ -515,14 +526,14 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "--batch-size", type=int, default=96, help="pictures a batch (default: %(default)s)"
     )
     schedule.add_argument(
-        "--learning-rate", type=float, default=0.1, help="at its peak (default: %(default)s)"
+        "--learning-rate", type=float, default=3e-3, help="at its peak (default: %(default)s)"
     )
-    schedule.add_argument("--weight-decay", type=float, default=5e-4, help="default: %(default)s")
+    schedule.add_argument("--weight-decay", type=float, default=0.05, help="default: %(default)s")
     schedule.add_argument("--report-every", type=int, default=500, help="steps (default: 500)")
     schedule.add_argument("--seed", type=int, default=1, help="default: %(default)s")
     model = parser.add_argument_group("model")
     model.add_argument(
-        "--input-size", type=int, default=80, help="pixels a side (default: %(default)s)"
+        "--input-size", type=int, default=64, help="pixels a side (default: %(default)s)"
     )
     model.add_argument("--model-version", default="1.0.0", help="default: %(default)s")
     model.add_argument(
