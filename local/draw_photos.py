@@ -413,7 +413,7 @@ class Painter:
         self.ring(self.materials["engine"], 0.06, 0.06, x, y)
         self.ring(self.materials["steel"], 0.022, 0.022, x, y)
         offsets = np.array([(-0.15, 0.02), (-0.15, 0.12), (-0.09, 0.10), (-0.10, 0.01)])
-        self.shape(self.materials["black"], 0.02, *(offsets + (x, y)).ravel())
+        self.shape(self.materials["black"], 0.02, *np.add(offsets, (x, y)).ravel())
 
     def cylinder(self, material: Material, width: float, *axis: float) -> None:
         """Draw an air-cooled cylinder with its fins, from foot to head."""
@@ -529,8 +529,7 @@ def noise(seed: int, columns: int, rows: int) -> Pixels:
 
 def speckle(seed: int) -> Pixels:
     """Normal noise for each pixel of SIZE."""
-    values = np.random.default_rng(seed).standard_normal((SIZE[1], SIZE[0], 1), np.float32)
-    return values
+    return np.random.default_rng(seed).standard_normal((SIZE[1], SIZE[0], 1), np.float32)
 
 
 def plain(colour: Sequence[float]) -> Pixels:

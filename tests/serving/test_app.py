@@ -394,7 +394,11 @@ def test_invoke_endpoint_on_overload(
 def refused_start(*options: object) -> str:
     """The one line that a serving app which cannot start leaves."""
     done = subprocess.run(
-        [sys.executable, APP, *map(str, options)], capture_output=True, text=True, timeout=PATIENCE
+        [sys.executable, APP, *map(str, options)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
     assert done.returncode == 1
     assert done.stderr.startswith("serving: ")
@@ -487,18 +491,19 @@ def test_nothing_that_was_sent_here_made_the_log_cry(server: Server) -> None:
 # -- the shipped model ------------------------------------------------------------------------
 
 SHIPPED_MODEL = REPOSITORY / "training" / "model"
-SAMPLE_PHOTOS = REPOSITORY / "local" / "photos"
 
 
-@pytest.mark.skipif(
-    not (SHIPPED_MODEL / "model.onnx").exists(), reason="no model in training/model yet"
-)
-def test_the_shipped_model_answers_photos_from_everywhere(start: Callable[..., Server]) -> None:
+@pytest.mark.skipif(not (SHIPPED_MODEL / "model.onnx").exists(), reason="no model is trained yet")
+def test_the_shipped_model_answers_the_sample_photos(start: Callable[..., Server]) -> None:
     shipped = start(model_dir=SHIPPED_MODEL)
-    photos = sorted(SAMPLE_PHOTOS.glob("*.webp"))
+    photos = [
+        photo
+        for photo in (REPOSITORY / "local" / "photos").iterdir()
+        if not photo.name.startswith("broken") and photo.suffix != ".heic"
+    ]
     assert photos
     for photo in photos:
-        answer = shipped.infer(photo.read_bytes(), "image/webp")
-        assert answer.status == 200
+        answer = shipped.infer(photo.read_bytes())
+        assert answer.status == 200, photo
         assert list(answer.body) == ["bicycle", "motorcycle", "other"]
         assert sum(answer.body.values()) == pytest.approx(1, abs=1e-5)

@@ -41,10 +41,11 @@ def test_the_health_check_tells_up_from_down(container: Server) -> None:
     python, flag, code = command("HEALTHCHECK .* CMD")
     assert (python, flag) == ("python", "-c")
     check = [sys.executable, "-c", code.replace("8080", str(container.port))]
-    assert subprocess.run(check, timeout=PATIENCE).returncode == 0
+    subprocess.run(check, timeout=PATIENCE, check=True)
     container.process.kill()
     container.process.wait(PATIENCE)
-    assert subprocess.run(check, timeout=PATIENCE, capture_output=True).returncode != 0
+    with pytest.raises(subprocess.CalledProcessError):
+        subprocess.run(check, timeout=PATIENCE, check=True, capture_output=True)
 
 
 def test_it_runs_as_nobody() -> None:

@@ -163,8 +163,11 @@ def create_app(model: Model) -> Starlette:
 
 
 async def read_body(request: Request, *, keep: bool) -> bytes:
-    """The request's body, cut just over MAX_BYTES. Read to its end even if it is not kept: a
-    client that is cut off while it sends loses the answer."""
+    """The request's body, cut just over MAX_BYTES.
+
+    Read to its end even if it is not kept: a client that is cut off while it sends loses the
+    answer.
+    """
     body = bytearray()
     try:
         async with asyncio.timeout(READ_SECONDS):

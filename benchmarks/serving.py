@@ -1,0 +1,189 @@
+"""Measure the serving app: photos a second, latency at half that load, behaviour over it.
+
+    python benchmarks/serving.py
+    taskset -c 0,1 python benchmarks/serving.py --photo photo.jpg --seconds 10
+
+Everything runs on this machine over loopback, so the callers take CPU time from the server. The
+photo is what the workflow sends: a JPEG, its longest side 256 pixels.
+"""
+
+import argparse
+import io
+import json
+import math
+import os
+import random
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
+from pathlib import Path
+
+import onnxruntime
+from PIL import Image
+
+REPOSITORY = Path(__file__).parents[1]
+SERVING = REPOSITORY / "training" / "serving"
+sys.path.insert(0, str(SERVING))
+from preprocess import preprocess  # noqa: E402
+
+LAYOUTS = [(1, 1), (2, 1), (4, 1), (1, 2), (2, 2)]  # workers, threads inside the model
+HEADERS = {"Content-Type": "image/jpeg"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure the serving app.")
+    parser.add_argument(
+        "--photo", type=Path, default=REPOSITORY / "local" / "photos" / "bicycle-courier.jpg"
+    )
+    parser.add_argument("--model-dir", type=Path, default=REPOSITORY / "training" / "model")
+    parser.add_argument("--seconds", type=float, default=5, help="for each measurement")
+    arguments = parser.parse_args()
+
+    photo = as_sent(arguments.photo)
+    cores = len(os.sched_getaffinity(0))
+    print(f"{cores} cores, load {os.getloadavg()[0]:.1f}, photo {len(photo) / 1000:.1f} kB\n")
+
+    print("In one process, without HTTP: decode, resize, infer")
+    print("  workers  threads each  photos/s  ms CPU a photo")
+    for workers, threads in LAYOUTS:
+        rate, cpu = layout(arguments.model_dir, photo, workers, threads, arguments.seconds)
+        print(f"  {workers:7}  {threads:12}  {rate:8.1f}  {cpu * 1000:14.2f}")
+
+    server = subprocess.Popen(
+        [sys.executable, SERVING / "app.py", "--port", "0", "--model-dir", arguments.model_dir],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        address = json.loads(server.stdout.readline())["url"].removeprefix("http://")
+        threading.Thread(target=server.stdout.read, daemon=True).start()
+        print("\nOver HTTP")
+        capacity = closed_loop(address, photo, callers=8, seconds=arguments.seconds)
+        print(f"  8 callers, one request after the other: {capacity:.1f} photos/s")
+        for share in (0.5, 0.8):
+            open_loop(address, photo, share * capacity, arguments.seconds)
+        overload(address, photo, callers=128, requests=10)
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def as_sent(path: Path) -> bytes:
+    image = Image.open(path).convert("RGB")
+    image.thumbnail((256, 256))
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=90)
+    return stream.getvalue()
+
+
+def layout(
+    model_dir: Path, photo: bytes, workers: int, threads: int, seconds: float
+) -> tuple[float, float]:
+    """Photos a second, and CPU seconds a photo, with `workers` photos at once."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(
+        model_dir / "model.onnx", options, providers=["CPUExecutionProvider"]
+    )
+    size = json.loads((model_dir / "metadata.json").read_bytes())["input_size"]
+    stop = time.monotonic() + seconds
+
+    def work() -> int:
+        photos = 0
+        while time.monotonic() < stop:
+            session.run(["probabilities"], {"image": preprocess(photo, size)})
+            photos += 1
+        return photos
+
+    started, cpu = time.monotonic(), time.process_time()
+    with ThreadPoolExecutor(workers) as pool:
+        photos = sum(pool.map(lambda _: work(), range(workers)))
+    return photos / (time.monotonic() - started), (time.process_time() - cpu) / photos
+
+
+def closed_loop(address: str, photo: bytes, callers: int, seconds: float) -> float:
+    """Photos a second when each caller sends the next photo as soon as it has its answer."""
+    stop = time.monotonic() + seconds
+
+    def call() -> int:
+        connection = HTTPConnection(address, timeout=60)
+        photos = 0
+        while time.monotonic() < stop:
+            assert send(connection, photo) == 200
+            photos += 1
+        return photos
+
+    started = time.monotonic()
+    with ThreadPoolExecutor(callers) as pool:
+        photos = sum(pool.map(lambda _: call(), range(callers)))
+    return photos / (time.monotonic() - started)
+
+
+def open_loop(address: str, photo: bytes, rate: float, seconds: float) -> None:
+    """Print the latency when photos arrive at random, `rate` a second, whatever the answers do.
+
+    Latency is counted from the moment the photo was due, so a stall is not hidden by a late send.
+    """
+    chance = random.Random(0)
+    due, moment = [], 0.0
+    while moment < seconds:
+        due.append(moment)
+        moment += chance.expovariate(rate)
+    local = threading.local()
+    started = time.monotonic()
+
+    def call(when: float) -> tuple[int, float]:
+        wait = started + when - time.monotonic()
+        if wait > 0:
+            time.sleep(wait)
+        if not hasattr(local, "connection"):
+            local.connection = HTTPConnection(address, timeout=60)
+        status = send(local.connection, photo)
+        return status, time.monotonic() - started - when
+
+    with ThreadPoolExecutor(32) as pool:
+        answers = list(pool.map(call, due))
+    latencies = sorted(latency for _, latency in answers)
+    middle, high = statistics.median(latencies), latencies[math.ceil(0.99 * len(latencies)) - 1]
+    statuses = dict(Counter(status for status, _ in answers))
+    print(
+        f"  {rate:.1f} photos/s at random: p50 {middle * 1000:.1f} ms, p99 {high * 1000:.1f} ms, "
+        f"answers {statuses}"
+    )
+
+
+def overload(address: str, photo: bytes, callers: int, requests: int) -> None:
+    """Print what becomes of `callers` times `requests` photos that come all at once."""
+
+    def call() -> Counter[str]:
+        outcomes: Counter[str] = Counter()
+        for _ in range(requests):
+            try:
+                outcomes[str(send(HTTPConnection(address, timeout=60), photo))] += 1
+            except OSError:
+                outcomes["lost"] += 1
+        return outcomes
+
+    started = time.monotonic()
+    with ThreadPoolExecutor(callers) as pool:
+        outcomes = sum(pool.map(lambda _: call(), range(callers)), Counter[str]())
+    print(
+        f"  {callers} callers at once, {callers * requests} photos in "
+        f"{time.monotonic() - started:.1f} s: answers {dict(outcomes)}"
+    )
+
+
+def send(connection: HTTPConnection, photo: bytes) -> int:
+    connection.request("POST", "/invocations", photo, HEADERS)
+    response = connection.getresponse()
+    response.read()
+    return response.status
+
+
+if __name__ == "__main__":
+    main()
