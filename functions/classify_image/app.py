@@ -3,6 +3,7 @@
 import base64
 import os
 import re
+from contextlib import closing
 from typing import TypedDict
 
 import boto3
@@ -62,7 +63,7 @@ def invoke_endpoint(endpoint: str, image: bytes) -> tuple[bytes, str]:
     response = sagemaker_runtime.invoke_endpoint(
         EndpointName=endpoint, ContentType="image/jpeg", Accept="application/json", Body=image
     )
-    with response["Body"] as body:
+    with closing(response["Body"]) as body:
         answer = body.read(MAX_ANSWER_BYTES + 1)
     if len(answer) > MAX_ANSWER_BYTES:
         raise InvalidInferencesError(f"the answer is longer than {MAX_ANSWER_BYTES} bytes")

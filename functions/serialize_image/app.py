@@ -2,6 +2,7 @@
 
 import base64
 import os
+from contextlib import closing
 from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict
 
 import boto3
@@ -46,7 +47,8 @@ def handler(event: UploadedPhoto, context: LambdaContext) -> SerializedPhoto | R
     try:
         jpeg = shrink(read_photo(event, max_bytes=int(os.environ["MAX_PHOTO_BYTES"])))
     except UnreadablePhotoError as error:
-        logger.info("Photo rejected", s3_key=event["s3_key"], reason=str(error), exc_info=True)
+        details = {"s3_key": event["s3_key"], "reason": str(error), "cause": repr(error.__cause__)}
+        logger.info("Photo rejected", extra=details)
         return {"status": "rejected", "reason": str(error)}
     return {"image_data": base64.b64encode(jpeg).decode()}
 
@@ -67,7 +69,7 @@ def read_photo(upload: UploadedPhoto, max_bytes: int) -> bytes:
             message = "the photo was removed before it could be read, please send it again"
             raise UnreadablePhotoError(message) from error
         raise
-    with photo["Body"] as body:
+    with closing(photo["Body"]) as body:
         if photo["ContentLength"] > max_bytes:
             message = f"the file is larger than {max_bytes / 1e6:g} MB, please send a smaller one"
             raise UnreadablePhotoError(message)

@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 import warnings
 from collections.abc import Callable
 
@@ -19,7 +20,7 @@ MAX_BUFFERED_SAMPLES = 3 * MAX_PIXELS  # any other JPEG holds 2 bytes a sample u
 BAND_PIXELS = 1_000_000  # converted at a time: a second copy of all pixels would not fit
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "AVIF", "TIFF", "ICO")  # and HEIF
-SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*")  # JPEG to TIFF
+SIGNATURE = re.compile(rb"\xff\xd8\xff|\x89PNG|GIF8|II\*\0|MM\0\*|....ftypavi[fs]", re.DOTALL)
 
 EMPTY = "the file is empty"
 NOT_A_PHOTO = "the file is not a photo"
@@ -46,7 +47,7 @@ def shrink(data: bytes) -> bytes:
         except UnreadablePhotoError:
             raise
         except UnidentifiedImageError as error:
-            reason = DAMAGED if data.startswith(SIGNATURES) else NOT_A_PHOTO
+            reason = DAMAGED if SIGNATURE.match(data) else NOT_A_PHOTO
             raise UnreadablePhotoError(reason) from error
         except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
             raise UnreadablePhotoError(TOO_MANY_PIXELS) from error
@@ -60,7 +61,7 @@ def shrink(data: bytes) -> bytes:
 def decode(data: bytes) -> Image.Image:
     """The small upright image in `data`, of any format that Pillow reads."""
     file = io.BytesIO(data)
-    is_jpeg = data.startswith(SIGNATURES[0])
+    is_jpeg = data.startswith(b"\xff\xd8\xff")
     Image.MAX_IMAGE_PIXELS = MAX_STREAMED_PIXELS if is_jpeg else MAX_PIXELS
     photo = Image.open(file, formats=FORMATS)
     if isinstance(photo, JpegImagePlugin.JpegImageFile):

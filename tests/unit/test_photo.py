@@ -1,0 +1,456 @@
+"""Which files are photos, and what becomes of them: small, upright, on white, in bounded memory."""
+
+import csv
+import io
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pillow_heif
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageChops, ImageOps, ImageStat, PngImagePlugin
+
+PROJECT = Path(__file__).resolve().parents[2]
+ODD_IMAGES = Path(os.environ.get("SCONES_DATA", PROJECT.parent / "shared" / "data")) / "odd_images"
+
+DAMAGED = "the photo is damaged, please take it again"
+NOT_A_PHOTO = "the file is not a photo"
+TOO_MANY_PIXELS = "the photo has too many pixels, please send a smaller one"
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
+
+pillow_heif.register_heif_opener()  # the tests write HEIC
+
+
+@pytest.fixture(scope="module")
+def photo(load: Callable[[str, str], ModuleType]) -> ModuleType:
+    return load("serialize_image", "photo")
+
+
+@pytest.fixture(scope="module")
+def shrink(photo: ModuleType) -> Callable[[bytes], Image.Image]:
+    def shrunk(data: bytes) -> Image.Image:
+        return Image.open(io.BytesIO(photo.shrink(data)))
+
+    return shrunk
+
+
+@pytest.fixture(scope="module")
+def refusal(photo: ModuleType) -> Callable[[bytes], str]:
+    def reason(data: bytes) -> str:
+        with pytest.raises(photo.UnreadablePhotoError) as raised:
+            photo.shrink(data)
+        return str(raised.value)
+
+    return reason
+
+
+def encode(image: Image.Image, file_format: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, file_format, **options)
+    return file.getvalue()
+
+
+def quadrants(width: int = 400, height: int = 300) -> Image.Image:
+    """Red and green above blue and white: upright in one way only."""
+    image = Image.new("RGB", (width, height), "white")
+    image.paste(RED, (0, 0, width // 2, height // 2))
+    image.paste(GREEN, (width // 2, 0, width, height // 2))
+    image.paste(BLUE, (0, height // 2, width // 2, height))
+    return image
+
+
+def corners(image: Image.Image) -> list[Any]:
+    """The pixels in the middle of the four quadrants, read like text."""
+    width, height = image.size
+    return [
+        image.getpixel((x, y))
+        for y in (height // 4, 3 * height // 4)
+        for x in (width // 4, 3 * width // 4)
+    ]
+
+
+def assert_near(pixels: list[Any], expected: list[Any], tolerance: int = 12) -> None:
+    for pixel, colour in zip(pixels, expected, strict=True):
+        distances = [abs(a - b) for a, b in zip(pixel, colour, strict=True)]
+        assert max(distances) <= tolerance, (pixels, expected)
+
+
+# Every awkward file at hand
+
+
+def odd_images() -> list[Any]:
+    """Each file with the reason it is rejected for, or None.
+
+    The manifest says what Pillow alone made of it. Pillow knows no HEIC. Of
+    broken_data_stream.png it says "ok" because the error came out while reading EXIF: a third of
+    the pixels is missing.
+    """
+    if not ODD_IMAGES.is_dir():
+        reason = f"{ODD_IMAGES} is absent (set SCONES_DATA)"
+        return [pytest.param({}, None, marks=pytest.mark.skip(reason=reason))]
+    reasons = {
+        "gen__empty.jpg": "the file is empty",
+        "pillow__broken.png": DAMAGED,
+        "pillow__broken_data_stream.png": DAMAGED,
+        "pillow__crash-2020-10-test.tif": DAMAGED,
+    }
+    with (ODD_IMAGES / "manifest.csv").open() as manifest:
+        rows = list(csv.DictReader(manifest))
+    for row in rows:
+        if row["pillow_result"].startswith("DecompressionBombError"):
+            reasons[row["file"]] = TOO_MANY_PIXELS
+        if row["pillow_result"].startswith("OSError"):
+            reasons[row["file"]] = DAMAGED
+    return [pytest.param(row, reasons.get(row["file"]), id=row["file"]) for row in rows]
+
+
+@pytest.mark.parametrize(("row", "reason"), odd_images())
+@pytest.mark.filterwarnings("ignore")
+def test_odd_image(shrink: Any, refusal: Any, row: dict[str, str], reason: str | None) -> None:
+    data = (ODD_IMAGES / row["file"]).read_bytes()
+    if reason:
+        assert refusal(data) == reason
+        return
+    image = shrink(data)
+    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    if expected.mode == "I;16":
+        expected = expected.convert("I").point(lambda value: value / 257).convert("L")
+    if expected.has_transparency_data:
+        white = Image.new("RGBA", expected.size, "white")
+        expected = Image.alpha_composite(white, expected.convert("RGBA"))
+    expected = expected.convert("RGB")
+    expected.thumbnail((256, 256), Image.Resampling.LANCZOS)
+    assert image.size == expected.size
+    difference = ImageStat.Stat(ImageChops.difference(image, expected))
+    assert max(difference.mean) < 12  # of 255: JPEG and another filter, nothing turned or inverted
+
+
+# What phones, messengers and scanners write
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_exif_orientation_comes_out_upright(
+    shrink: Any, file_format: str, orientation: int
+) -> None:
+    undo = {5: 5, 6: 8, 7: 7, 8: 6}.get(orientation, orientation)
+    stored = quadrants()
+    stored.getexif()[0x0112] = undo
+    stored = ImageOps.exif_transpose(stored)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = shrink(encode(stored, file_format, exif=exif.tobytes()))
+    assert image.size == (256, 192)
+    assert_near(corners(image), [RED, GREEN, BLUE, WHITE])
+
+
+@pytest.mark.parametrize(
+    ("size", "result"),
+    [
+        ((4000, 3000), (256, 192)),
+        ((3000, 4000), (192, 256)),
+        ((257, 100), (256, 100)),
+        ((256, 256), (256, 256)),
+        ((100, 40), (100, 40)),
+        ((1, 1), (1, 1)),
+        ((20_000, 3), (256, 1)),
+        ((2, 9_000), (1, 256)),
+        ((12_000, 1_500), (256, 32)),
+    ],
+)
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG"])
+def test_longest_side_is_256_pixels_and_nothing_is_enlarged(
+    shrink: Any, file_format: str, size: tuple[int, int], result: tuple[int, int]
+) -> None:
+    assert shrink(encode(Image.new("RGB", size), file_format)).size == result
+
+
+def test_a_large_photo_keeps_its_details(shrink: Any) -> None:
+    noise = Image.effect_noise((600, 440), 90).convert("RGB").resize((3000, 2200))
+    expected = noise.resize((256, 188), Image.Resampling.LANCZOS)
+    for data in (encode(noise, "PNG", compress_level=1), encode(noise, "JPEG", quality=95)):
+        difference = ImageStat.Stat(ImageChops.difference(shrink(data), expected))
+        assert max(difference.rms) < 8
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
+def test_metadata_stays_behind(shrink: Any, photo: ModuleType, file_format: str) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "SECRET camera"
+    exif.get_ifd(0x8825)[1] = "N"
+    options: dict[str, Any] = {"exif": exif, "xmp": b"<x>SECRET xmp</x>"}
+    if file_format == "PNG":
+        options = {"exif": exif, "pnginfo": PngImagePlugin.PngInfo()}
+        options["pnginfo"].add_text("Comment", "SECRET text")
+    if file_format == "JPEG":
+        options |= {"comment": "SECRET comment", "icc_profile": b"SECRET profile"}
+    data = encode(quadrants(), file_format, **options)
+    assert b"SECRET" in data
+    assert b"SECRET" not in photo.shrink(data)
+    image = shrink(data)
+    assert not image.getexif()
+    assert set(image.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
+
+
+def with_alpha(mode: str) -> Image.Image:
+    image = quadrants().convert(mode)
+    alpha = Image.new("L", image.size, 255)
+    alpha.paste(0, (0, 0, 200, 150))  # the red quadrant
+    image.putalpha(alpha)
+    return image
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
+def test_transparency_becomes_white(shrink: Any, file_format: str) -> None:
+    image = shrink(encode(with_alpha("RGB"), file_format))
+    assert_near(corners(image), [WHITE, GREEN, BLUE, WHITE], tolerance=20)
+
+
+@pytest.mark.parametrize(
+    ("image", "options"),
+    [
+        (quadrants().quantize(8), {"transparency": 0}),
+        (quadrants(), {"transparency": RED}),
+    ],
+    ids=["palette", "colour key"],
+)
+def test_a_transparent_colour_becomes_white(
+    shrink: Any, image: Image.Image, options: dict[str, Any]
+) -> None:
+    if image.mode == "P":
+        options = {"transparency": image.getpixel((10, 10))}
+    assert_near(
+        corners(shrink(encode(image, "PNG", **options))), [WHITE, GREEN, BLUE, WHITE], tolerance=20
+    )
+
+
+def test_grey_with_alpha(shrink: Any) -> None:
+    image = shrink(encode(with_alpha("L"), "PNG"))
+    assert_near(corners(image)[:1], [WHITE])
+
+
+@pytest.mark.parametrize(
+    ("file_format", "mode"), [("PNG", "I;16"), ("TIFF", "I;16"), ("TIFF", "I;16B")]
+)
+def test_16_bits_of_grey_are_scaled_not_clipped(shrink: Any, file_format: str, mode: str) -> None:
+    order = ">" if mode.endswith("B") else "<"
+    values = [round(column * 65_535 / 199) for column in range(200)] * 100
+    image = Image.frombytes(mode, (200, 100), struct.pack(f"{order}20000H", *values))
+    small = shrink(encode(image, file_format)).convert("L")
+    assert [small.getpixel((x, 50)) for x in (0, 100, 199)] == pytest.approx([0, 128, 255], abs=3)
+
+
+def test_16_bits_of_grey_with_a_transparent_value(shrink: Any) -> None:
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    rows = b"".join(b"\0" + struct.pack(">8H", *[0x8000] * 8) for _ in range(8))
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 16, 0, 0, 0, 0))
+    data += chunk(b"tRNS", b"\x12\x34") + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    assert_near([shrink(data).getpixel((4, 4))], [(128, 128, 128)])
+
+
+@pytest.mark.parametrize(
+    ("mode", "file_format"),
+    [("CMYK", "JPEG"), ("CMYK", "TIFF"), ("YCbCr", "TIFF"), ("LAB", "TIFF"), ("P", "GIF"),
+     ("P", "BMP"), ("P", "PNG"), ("RGB", "BMP"), ("RGBX", "TIFF"), ("RGB", "ICO")],
+)  # fmt: skip
+def test_colour_spaces(shrink: Any, mode: str, file_format: str) -> None:
+    image = quadrants(240, 180).convert(mode)
+    small = shrink(encode(image, file_format))
+    assert_near(corners(small), [RED, GREEN, BLUE, WHITE], tolerance=60 if mode == "LAB" else 20)
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "TIFF", "BMP", "GIF"])
+def test_one_bit(shrink: Any, file_format: str) -> None:
+    image = Image.new("1", (100, 80), 1)
+    image.paste(0, (0, 0, 50, 80))
+    assert_near(corners(shrink(encode(image, file_format))), [(0, 0, 0), WHITE] * 2)
+
+
+@pytest.mark.parametrize("file_format", ["GIF", "WEBP", "PNG", "TIFF", "MPO", "AVIF", "HEIF"])
+def test_of_several_pictures_the_first_counts(shrink: Any, file_format: str) -> None:
+    others = [Image.new("RGB", (400, 300), "black"), Image.new("RGB", (400, 300), "gray")]
+    data = encode(quadrants(), file_format, save_all=True, append_images=others)
+    assert_near(corners(shrink(data)), [RED, GREEN, BLUE, WHITE], tolerance=20)
+
+
+def test_the_answer_stays_far_below_the_limit_of_a_state(photo: ModuleType) -> None:
+    channels = [Image.effect_noise((256, 256), 250) for _ in range(3)]
+    noise = encode(Image.merge("RGB", channels), "PNG")
+    assert len(photo.shrink(noise)) * 4 / 3 < 128 * 1024
+
+
+# What is no photo
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"<!doctype html><html><body>404</body></html>",
+        b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj",
+        b'<svg xmlns="http://www.w3.org/2000/svg"><rect width="9" height="9"/></svg>',
+        b"PK\x03\x04" + bytes(100),
+        b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00isommp42" + bytes(100),
+        b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(100),
+        b"P6\n1 1\n255\n\0\0\0",
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+        b"hello",
+        b"\0",
+        bytes(10_000),
+    ],
+)
+def test_other_files_are_no_photos(refusal: Any, data: bytes) -> None:
+    assert refusal(data) == NOT_A_PHOTO
+
+
+def test_an_empty_file(refusal: Any) -> None:
+    assert refusal(b"") == "the file is empty"
+
+
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "AVIF", "HEIF"])
+def test_half_a_photo_is_damaged(refusal: Any, file_format: str, part: float) -> None:
+    noise = Image.effect_noise((640, 480), 60).convert("RGB")
+    data = encode(noise, file_format)
+    assert refusal(data[: int(len(data) * part)]) == DAMAGED
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG"])
+def test_a_photo_cut_in_its_header_is_damaged(refusal: Any, file_format: str) -> None:
+    assert refusal(encode(quadrants(), file_format)[:30]) == DAMAGED
+
+
+# Bounded memory
+
+
+def png_of(width: int, height: int) -> bytes:
+    """A PNG that says it is that large, and ends there."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    body = b"IDAT" + zlib.compress(b"")
+    return b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", len(body) - 4) + body
+
+
+def jpeg_of(width: int, height: int, **options: Any) -> bytes:
+    """A JPEG that says it is that large, and holds one block."""
+    data = bytearray(encode(Image.new("RGB", (8, 8)), "JPEG", **options))
+    frame = data.index(b"\xff\xc2" if options.get("progressive") else b"\xff\xc0")
+    data[frame + 5 : frame + 9] = struct.pack(">HH", height, width)
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        png_of(8_000, 6_600),
+        png_of(2**31 - 1, 2**31 - 1),
+        jpeg_of(16_400, 13_000),
+        jpeg_of(8_000, 6_600, progressive=True),
+        encode(Image.new("1", (5_500, 4_400)), "TIFF", compression="group4"),
+        encode(Image.new("L", (6_000, 4_000)), "WEBP", lossless=True, method=0, quality=0),
+    ],
+    ids=["PNG", "huge PNG", "JPEG", "progressive JPEG", "TIFF", "WebP"],
+)
+def test_too_many_pixels_are_refused(refusal: Any, data: bytes) -> None:
+    assert refusal(data) == TOO_MANY_PIXELS
+
+
+def test_an_icon_cannot_hide_a_huge_picture(refusal: Any) -> None:
+    png = png_of(9_000, 9_000)
+    entry = struct.pack("<BBBBHHII", 64, 64, 0, 0, 1, 32, len(png), 22)
+    assert refusal(b"\0\0\1\0\1\0" + entry + png) == TOO_MANY_PIXELS
+
+
+MEASURE = """
+import sys, pathlib
+import app, photo
+photo.shrink(pathlib.Path(sys.argv[1]).read_bytes())
+status = pathlib.Path("/proc/self/status").read_text()
+print(int(status.split("VmHWM:")[1].split()[0]) // 1024)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak memory from /proc")
+@pytest.mark.parametrize(
+    ("file_format", "options"),
+    [
+        ("JPEG", {}),
+        ("JPEG", {"progressive": True, "subsampling": 0}),
+        ("PNG", {"compress_level": 1}),
+        ("HEIF", {"quality": 20, "enc_params": {"preset": "ultrafast"}}),
+    ],
+    ids=["JPEG", "progressive JPEG", "PNG", "HEIC"],
+)
+def test_a_photo_of_50_megapixels_fits_into_512_megabytes(
+    tmp_path: Path, environment: pytest.MonkeyPatch, file_format: str, options: dict[str, Any]
+) -> None:
+    gradient = Image.linear_gradient("L").resize((8192, 6144))
+    image = Image.merge("RGB", (gradient, ImageOps.flip(gradient), gradient))
+    path = tmp_path / "photo"
+    image.save(path, file_format, **options)
+    del image, gradient
+    environment.setenv("PYTHONPATH", str(PROJECT / "functions" / "serialize_image"))
+    result = subprocess.run(
+        [sys.executable, "-c", MEASURE, path], check=True, capture_output=True, text=True
+    )
+    assert int(result.stdout) < 480  # MB, of a process with all that the function imports
+
+
+# Hostile bytes
+
+SMALL = quadrants(48, 32)
+SEEDS = [
+    *(encode(SMALL, name) for name in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF", "HEIF", "ICO")),
+    encode(SMALL, "JPEG", progressive=True),
+    encode(SMALL, "TIFF", compression="tiff_lzw"),
+    encode(SMALL, "TIFF", compression="jpeg"),
+    encode(SMALL.convert("CMYK"), "JPEG"),
+    encode(with_alpha("RGB").quantize(16), "PNG"),
+]
+
+
+@st.composite
+def mutations(draw: st.DrawFn) -> bytes:
+    """A valid image with some bytes changed, cut out, doubled, or its end missing."""
+    data = bytearray(draw(st.sampled_from(SEEDS)))
+    for _ in range(draw(st.integers(1, 6))):
+        at = draw(st.integers(0, max(0, len(data) - 1)))
+        match draw(st.sampled_from(["change", "cut", "double", "end"])):
+            case "change":
+                data[at : at + 4] = draw(st.binary(min_size=1, max_size=4))
+            case "cut":
+                del data[at : at + draw(st.integers(1, 64))]
+            case "double":
+                data[at:at] = data[at : at + draw(st.integers(1, 64))]
+            case "end":
+                del data[max(at, 4) :]
+    return bytes(data)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(mutations() | st.binary(max_size=200))
+def test_whatever_the_bytes_the_answer_is_a_small_jpeg_or_a_known_reason(
+    photo: ModuleType, data: bytes
+) -> None:
+    try:
+        jpeg, reason = photo.shrink(data), None
+    except photo.UnreadablePhotoError as refused:
+        jpeg, reason = None, str(refused)
+    if jpeg is None:
+        assert reason in {"the file is empty", NOT_A_PHOTO, DAMAGED, TOO_MANY_PIXELS}
+    else:
+        image = Image.open(io.BytesIO(jpeg))
+        image.load()
+        assert (image.format, image.mode) == ("JPEG", "RGB")
+        assert max(image.size) <= 256

@@ -1,0 +1,166 @@
+"""Which photo the function reads from S3, and what it answers."""
+
+import base64
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError, IncompleteReadError
+from botocore.response import StreamingBody
+from botocore.stub import Stubber
+from PIL import Image
+
+EVENTS = Path(__file__).resolve().parents[2] / "events"
+BUCKET = "photos"
+
+
+def jpeg(colour: str = "red", size: tuple[int, int] = (640, 480)) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", size, colour).save(file, "JPEG")
+    return file.getvalue()
+
+
+@pytest.fixture
+def s3(aws: None) -> Any:  # noqa: ARG001
+    client = boto3.client("s3")
+    client.create_bucket(
+        Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+    )
+    client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    return client
+
+
+@pytest.fixture
+def app(
+    load: Callable[[str, str], ModuleType],
+    s3: Any,  # noqa: ARG001 before the function makes its client
+    environment: pytest.MonkeyPatch,
+) -> ModuleType:
+    environment.setenv("MAX_PHOTO_BYTES", "1000000")
+    return load("serialize_image", "app")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "uploads/42/photo.jpg",
+        "uploads/42/my bike (1).jpg",
+        "uploads/42/a+b%20c%2Bd.jpg",
+        "uploads/42/vélo 🚲.jpg",
+        "uploads/42/deep/er/without-suffix",
+        "uploads/42/?x=1&y=#z",
+    ],
+)
+def test_every_key_is_read_as_it_is(app: ModuleType, s3: Any, context: Any, key: str) -> None:
+    s3.put_object(Bucket=BUCKET, Key=key, Body=jpeg())
+    answer = app.handler({"s3_bucket": BUCKET, "s3_key": key}, context)
+    image = Image.open(io.BytesIO(base64.b64decode(answer["image_data"], validate=True)))
+    assert (image.format, image.size) == ("JPEG", (256, 192))
+    assert list(answer) == ["image_data"]
+    json.dumps(answer)
+
+
+def test_the_version_of_the_event_is_read(app: ModuleType, s3: Any, context: Any) -> None:
+    old = s3.put_object(Bucket=BUCKET, Key="k", Body=jpeg("red"))["VersionId"]
+    s3.put_object(Bucket=BUCKET, Key="k", Body=jpeg("blue"))
+
+    def colour(**version: str) -> Any:
+        answer = app.handler({"s3_bucket": BUCKET, "s3_key": "k"} | version, context)
+        return Image.open(io.BytesIO(base64.b64decode(answer["image_data"]))).getpixel((9, 9))
+
+    assert colour(version_id=old)[0] > 200
+    assert colour()[2] > 200
+    assert colour(version_id="")[2] > 200
+
+
+GONE = "the photo was removed before it could be read, please send it again"
+
+
+def test_a_photo_that_is_gone_is_rejected(app: ModuleType, s3: Any, context: Any) -> None:
+    event = {"s3_bucket": BUCKET, "s3_key": "k"}
+    assert app.handler(event, context) == {"status": "rejected", "reason": GONE}
+    version = s3.put_object(Bucket=BUCKET, Key="k", Body=jpeg())["VersionId"]
+    s3.delete_object(Bucket=BUCKET, Key="k")
+    assert app.handler(event, context) == {"status": "rejected", "reason": GONE}
+    assert "image_data" in app.handler(event | {"version_id": version}, context)
+
+
+@pytest.mark.parametrize("code", ["NoSuchKey", "NoSuchVersion"])
+def test_both_of_s3_s_words_for_gone(app: ModuleType, context: Any, code: str) -> None:
+    with Stubber(app.s3) as stubber:
+        stubber.add_client_error("get_object", code, "does not exist", 404)
+        answer = app.handler({"s3_bucket": BUCKET, "s3_key": "k", "version_id": "v"}, context)
+    assert answer == {"status": "rejected", "reason": GONE}
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [("AccessDenied", 403), ("SlowDown", 503), ("NoSuchBucket", 404)]
+)
+def test_faults_of_s3_raise(app: ModuleType, context: Any, code: str, status: int) -> None:
+    with Stubber(app.s3) as stubber:
+        stubber.add_client_error("get_object", code, "not now", status)
+        with pytest.raises(ClientError, match=code):
+            app.handler({"s3_bucket": BUCKET, "s3_key": "k"}, context)
+
+
+def test_a_connection_that_breaks_raises(app: ModuleType, context: Any) -> None:
+    photo = jpeg()
+    body = StreamingBody(io.BytesIO(photo[:100]), len(photo))
+    with Stubber(app.s3) as stubber:
+        stubber.add_response("get_object", {"Body": body, "ContentLength": len(photo)})
+        with pytest.raises(IncompleteReadError):
+            app.handler({"s3_bucket": BUCKET, "s3_key": "k"}, context)
+
+
+class Unread(io.RawIOBase):
+    def read(self, size: int = -1) -> bytes:
+        raise AssertionError(f"{size} bytes of a body that is too large")
+
+
+def test_a_file_over_the_limit_is_rejected_unread(app: ModuleType, context: Any) -> None:
+    body = StreamingBody(Unread(), 1_000_001)
+    with Stubber(app.s3) as stubber:
+        stubber.add_response("get_object", {"Body": body, "ContentLength": 1_000_001})
+        answer = app.handler({"s3_bucket": BUCKET, "s3_key": "k"}, context)
+    reason = "the file is larger than 1 MB, please send a smaller one"
+    assert answer == {"status": "rejected", "reason": reason}
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "the file is empty"),
+        (b"<html></html>", "the file is not a photo"),
+        (jpeg()[:2000], "the photo is damaged, please take it again"),
+    ],
+)
+def test_what_cannot_be_read_is_rejected(
+    app: ModuleType, s3: Any, context: Any, data: bytes, reason: str
+) -> None:
+    s3.put_object(Bucket=BUCKET, Key="k", Body=data)
+    answer = app.handler({"s3_bucket": BUCKET, "s3_key": "k"}, context)
+    assert answer == {"status": "rejected", "reason": reason}
+
+
+def test_the_log_of_a_rejected_photo_says_which_and_why(
+    app: ModuleType, s3: Any, context: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    s3.put_object(Bucket=BUCKET, Key="k", Body=b"hello")
+    app.handler({"s3_bucket": BUCKET, "s3_key": "k"}, context)
+    (line,) = [vars(record) for record in caplog.records if record.name == "scones-unlimited"]
+    assert (line["levelname"], line["s3_key"]) == ("INFO", "k")
+    assert line["reason"] == "the file is not a photo"
+    assert "UnidentifiedImageError" in line["cause"]
+
+
+def test_sample_event_of_s3_leads_to_the_sample_event_of_the_function() -> None:
+    s3_event = json.loads((EVENTS / "s3_object_created.json").read_text())["detail"]
+    assert json.loads((EVENTS / "serialize_image.json").read_text()) == {
+        "s3_bucket": s3_event["bucket"]["name"],
+        "s3_key": s3_event["object"]["key"],
+    }
