@@ -1,0 +1,81 @@
+"""Each function as `sam build` packages it and `sam local invoke` runs it, with its sample event.
+
+They run on Lambda's runtime with the template's memory and time limits; behind them are the local
+cloud's S3 and the serving container.
+"""
+
+import base64
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from samcli.yamlhelper import yaml_parse
+
+REPOSITORY = Path(__file__).parents[2]
+EVENTS = REPOSITORY / "events"
+PHOTOS = REPOSITORY / "local" / "photos"
+METADATA = json.loads((REPOSITORY / "training" / "model" / "metadata.json").read_text())
+
+
+def sample(name: str) -> Any:
+    return json.loads((EVENTS / f"{name}.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("name", "upright_size"),
+    [("bicycle-sideways-12mp.jpg", (256, 192)), ("motorcycle-at-night.heic", (256, 192))],
+)
+def test_serialize_image(
+    invoke: Callable[..., Any], cloud: Any, name: str, upright_size: tuple[int, int]
+) -> None:
+    event = sample("serialize_image")
+    cloud.put_photo(event["s3_bucket"], event["s3_key"], (PHOTOS / name).read_bytes())
+    answer = invoke("SerializeImageFunction", event)
+    assert list(answer) == ["image_data"]
+    with Image.open(io.BytesIO(base64.b64decode(answer["image_data"]))) as jpeg:
+        assert (jpeg.format, jpeg.size) == ("JPEG", upright_size)
+
+
+def test_serialize_image_rejects_what_is_no_photo(invoke: Callable[..., Any], cloud: Any) -> None:
+    event = sample("serialize_image")
+    text = (PHOTOS / "broken-text.jpg").read_bytes()
+    cloud.put_photo(event["s3_bucket"], event["s3_key"], text)
+    answer = invoke("SerializeImageFunction", event)
+    assert answer == {"status": "rejected", "reason": "the file is not a photo"}
+
+
+def test_classify_image(invoke: Callable[..., Any]) -> None:
+    answer = invoke("ClassifyImageFunction", sample("classify_image"))
+    assert answer["model"] == f"{METADATA['name']}/{METADATA['version']}"
+    assert list(answer["inferences"]) == METADATA["labels"]
+    assert sum(answer["inferences"].values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_filter_inferences(invoke: Callable[..., Any]) -> None:
+    event = sample("filter_inferences")
+    answer = invoke("FilterInferencesFunction", event)
+    label = max(event["inferences"], key=event["inferences"].get)
+    assert answer["label"] == label
+    assert answer["confidence"] == event["inferences"][label]
+    assert answer["status"] == "accepted"
+    assert label in answer["reason"]
+
+
+def test_a_photo_of_50_megapixels_fits_into_512_megabytes(
+    invoke: Callable[..., Any], cloud: Any, template: Path
+) -> None:
+    event = sample("serialize_image")
+    large = io.BytesIO()
+    picture = Image.linear_gradient("L").resize((8688, 5792)).convert("RGB")
+    # the form that cannot be decoded in parts: its decoder holds 300 MB of coefficients
+    picture.save(large, "JPEG", progressive=True, subsampling=0)
+    cloud.put_photo(event["s3_bucket"], event["s3_key"], large.getvalue())
+    smaller = yaml_parse(template.read_text())
+    smaller["Resources"]["SerializeImageFunction"]["Properties"]["MemorySize"] = 512
+    small_template = template.with_name("template_512_megabytes.json")
+    small_template.write_text(json.dumps(smaller))
+    assert list(invoke("SerializeImageFunction", event, small_template)) == ["image_data"]
