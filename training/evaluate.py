@@ -66,7 +66,7 @@ class Model:
             self.session.run(["probabilities"], {"image": inputs[at : at + 64].astype(np.float32)})[
                 0
             ]
-            for at in tqdm(range(0, len(inputs), 64), desc=self.title, unit="batch", leave=False)
+            for at in tqdm(range(0, len(inputs), 64), desc=self.title, unit="batch", disable=None)
         ]
         return np.concatenate(parts)
 

@@ -31,6 +31,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import lzma
 import os
 import shutil
 import sys
@@ -40,7 +41,11 @@ import urllib.request
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import boto3
 import numpy as np
+from boto3.exceptions import S3UploadFailedError
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 from PIL import Image
 from serving.preprocess import decode
 from tqdm import tqdm
@@ -55,6 +60,7 @@ CIFAR_FILES = ("train.bin", "test.bin", "fine_label_names.txt", "coarse_label_na
 CIFAR_RECORD_BYTES = 2 + 3 * 32 * 32  # coarse label, fine label, red, green and blue planes
 
 PHOTO_LONGEST_SIDE = 256  # pixels: what the workflow sends to the endpoint
+UPLOADS_AT_ONCE = 16
 HASH_BITS = 256
 NEAR_DUPLICATE_BITS = 40  # of 256; unrelated pictures differ in about 128
 
@@ -114,7 +120,7 @@ def near_duplicates(hashes: np.ndarray, mirrored: np.ndarray) -> Iterator[tuple[
     mirrored_signs = mirrored.astype(np.float32) * 2 - 1
     least_agreement = HASH_BITS - 2 * NEAR_DUPLICATE_BITS
     block = 2048
-    for start in tqdm(range(0, len(signs), block), desc="comparing", unit="block", leave=False):
+    for start in tqdm(range(0, len(signs), block), desc="comparing", unit="block", disable=None):
         rows = signs[start : start + block]
         for others in (signs[start:], mirrored_signs[start:]):
             first, second = np.nonzero(rows @ others.T >= least_agreement)
@@ -375,7 +381,9 @@ def _read_photos(
     photos = []
     greys = [np.empty((0, 32, 32), np.float32)]
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        results = tqdm(pool.map(read, rows), total=len(rows), desc="photos", unit="photo")
+        results = tqdm(
+            pool.map(read, rows), total=len(rows), desc="photos", unit="photo", disable=None
+        )
         for (_, picture), result in zip(rows, results, strict=True):
             if isinstance(result, str):
                 excluded.append(Excluded(picture.file, result))
@@ -436,6 +444,44 @@ def _write(  # noqa: PLR0913
     (dataset / "dataset.json").write_text(json.dumps(description, indent=2) + "\n")
 
 
+# ---------------------------------------------------------------- S3
+
+
+def upload(dataset: Path, destination: str) -> str:
+    """Copy a staged dataset to destination/<version>/ and return that S3 URI.
+
+    What is there already, by key and size, is not sent again. dataset.json goes last: where it
+    is, the dataset is whole.
+    """
+    bucket, _, prefix = destination.removeprefix("s3://").partition("/")
+    if not destination.startswith("s3://") or not bucket:
+        raise StagingError(f"{destination} is no S3 URI: give s3://bucket/prefix")
+    version = json.loads((dataset / "dataset.json").read_text())["version"]
+    prefix = "/".join(part for part in (prefix.strip("/"), version) if part)
+    s3 = boto3.client("s3", config=Config(max_pool_connections=UPLOADS_AT_ONCE))
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/")
+    present = {item["Key"]: item["Size"] for page in pages for item in page.get("Contents", [])}
+
+    staged = [dataset / name for name in ("manifest.csv", "excluded.csv")]
+    staged += [dataset / "cifar-100" / name for name in CIFAR_FILES]
+    with (dataset / "manifest.csv").open(newline="") as stream:
+        files = {row["file"] for row in csv.DictReader(stream) if not row["fine_label"]}
+    staged += [dataset / file for file in sorted(files)]
+
+    def send(path: Path) -> None:
+        key = f"{prefix}/{path.relative_to(dataset).as_posix()}"
+        if present.get(key) != path.stat().st_size:
+            s3.upload_file(str(path), bucket, key)
+
+    with concurrent.futures.ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
+        results = pool.map(send, staged)
+        collections.deque(
+            tqdm(results, total=len(staged), desc="upload", unit="file", disable=None), maxlen=0
+        )
+    s3.upload_file(str(dataset / "dataset.json"), bucket, f"{prefix}/dataset.json")
+    return f"s3://{bucket}/{prefix}/"
+
+
 # ---------------------------------------------------------------- command line
 
 
@@ -449,7 +495,9 @@ def download_cifar(target: Path) -> Path:
                 size = int(response.headers.get("Content-Length", 0)) or None
                 with (
                     partial.open("wb") as stream,
-                    tqdm(desc="CIFAR-100", total=size, unit="B", unit_scale=True) as progress,
+                    tqdm(
+                        desc="CIFAR-100", total=size, unit="B", unit_scale=True, disable=None
+                    ) as progress,
                 ):
                     while chunk := response.read(1 << 20):
                         stream.write(chunk)
@@ -471,11 +519,14 @@ def cifar_directory(source: Path, scratch: Path) -> Path:
     if source.is_dir():
         directory = source
     elif source.is_file():
-        with tarfile.open(source) as archive:
-            for member in archive:
-                if member.isfile() and Path(member.name).name in CIFAR_FILES:
-                    member.name = Path(member.name).name
-                    archive.extract(member, scratch, filter="data")
+        try:
+            with tarfile.open(source) as archive:
+                for member in archive:
+                    if member.isfile() and Path(member.name).name in CIFAR_FILES:
+                        member.name = Path(member.name).name
+                        archive.extract(member, scratch, filter="data")
+        except (tarfile.TarError, EOFError, lzma.LZMAError) as error:
+            raise StagingError(f"{source} is not a whole tar archive: get it again") from error
         directory = scratch
     else:
         raise StagingError(f"{source} does not exist: give CIFAR-100's archive with --cifar")
@@ -498,6 +549,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     output = parser.add_argument_group("output")
     output.add_argument("--dataset", type=Path, default=Path("build/dataset"), help="%(default)s")
+    output.add_argument(
+        "--upload", metavar="s3://BUCKET/PREFIX", help="copy it there too, below its version"
+    )
     output.add_argument("--dry-run", action="store_true", help="say what would be made, no more")
     return parser.parse_args(arguments)
 
@@ -515,11 +569,13 @@ def main(arguments: list[str] | None = None) -> None:
                 options.dataset,
                 dry_run=options.dry_run,
             )
-    except (StagingError, tarfile.TarError, OSError) as error:
+        print(json.dumps(description, indent=2))
+        if not options.dry_run:
+            print(f"dataset {description['version']} is in {options.dataset}{os.sep}")
+            if options.upload:
+                print(f"and in {upload(options.dataset, options.upload)}")
+    except (StagingError, OSError, BotoCoreError, ClientError, S3UploadFailedError) as error:
         sys.exit(f"stage_data: {error}")
-    print(json.dumps(description, indent=2))
-    if not options.dry_run:
-        print(f"dataset {description['version']} is in {options.dataset}{os.sep}")
 
 
 if __name__ == "__main__":

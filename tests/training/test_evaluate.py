@@ -1,0 +1,98 @@
+"""The report: the formulas by hand, the whole on a tiny model."""
+
+import json
+import shutil
+from pathlib import Path
+
+import evaluate
+import numpy as np
+import pytest
+from PIL import Image
+from source import train
+from source.data import Dataset
+
+
+@pytest.mark.parametrize(
+    ("right", "count", "low", "high"),
+    [(8, 10, 0.4902, 0.9433), (0, 10, 0.0, 0.2775), (191, 200, 0.9166, 0.9761)],
+)
+def test_wilsons_interval(right, count, low, high):
+    assert evaluate.wilson_interval(right, count) == pytest.approx((low, high), abs=1e-3)
+
+
+def test_auroc_counts_pairs_and_half_of_the_ties():
+    scores = np.array([0.1, 0.4, 0.4, 0.8])
+    positive = np.array([False, False, True, True])
+    assert evaluate.auroc(scores, positive) == pytest.approx((1 + 1 + 1 + 0.5) / 4)
+    assert evaluate.auroc(-scores, positive) == pytest.approx(0.5 / 4)
+
+
+def test_the_sign_test_is_exact():
+    assert evaluate.sign_test(0, 0) == 1
+    assert evaluate.sign_test(5, 5) == 1
+    assert evaluate.sign_test(10, 0) == pytest.approx(2 / 1024)
+
+
+@pytest.fixture(scope="module")
+def report(staged: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("report")
+    model = directory / "model"
+    shutil.copytree(tiny_model, model)
+    (model / "MODEL_CARD.md").write_text(
+        f"Before.\n{evaluate.CARD_START}\nold numbers\n{evaluate.CARD_END}\nAfter.\n"
+    )
+    arguments = ["--model", str(model), "--against", str(tiny_model), "--record"]
+    evaluate.main([*arguments, "--dataset", str(staged), "--report", str(directory / "report")])
+    return directory
+
+
+def test_the_numbers_are_those_of_the_predictions(report, staged):
+    dataset = Dataset(staged)
+    evaluation = json.loads((report / "report" / "evaluation.json").read_text())
+    model = evaluate.Model(report / "model")
+    rows = dataset.select(lambda row: row.is_photo and row.split == "test")
+    named = model.predict(dataset.served_inputs(rows, 32)).argmax(1)
+    right = [model.metadata["labels"][at] == row.label for at, row in zip(named, rows, strict=True)]
+    assert evaluation["photos_three_way"]["count"] == len(rows)
+    assert evaluation["photos_three_way"]["value"] == pytest.approx(np.mean(right), abs=1e-4)
+    assert evaluation["cifar_100_bicycle_or_motorcycle"]["count"] == 2
+    assert evaluation["model_bytes"] == (report / "model" / "model.onnx").stat().st_size
+
+
+def test_the_report_shows_its_tables_and_plots(report):
+    text = (report / "report" / "report.md").read_text()
+    for part in ("| source |", "| style |", "| label |", "true \\ named", "sign test"):
+        assert part in text
+    for name in ("reliability.png", "coverage.png", "mistakes.png"):
+        assert f"]({name})" in text
+        with Image.open(report / "report" / name) as image:
+            assert image.width >= 500
+
+
+def test_recording_fills_the_card_and_the_metadata(report):
+    card = (report / "model" / "MODEL_CARD.md").read_text()
+    assert card.startswith("Before.\n")
+    assert card.endswith("\nAfter.\n")
+    assert "old numbers" not in card
+    metrics = json.loads((report / "model" / "metadata.json").read_text())["metrics"]
+    evaluation = json.loads((report / "report" / "evaluation.json").read_text())
+    assert metrics["test"] == evaluation
+    assert evaluate.percent(metrics["test"]["photos_three_way"]) in card
+
+
+def test_a_held_out_source_is_judged_whole(staged, tmp_path):
+    places = [f"--{name}-dir={tmp_path / name}" for name in ("model", "output", "checkpoint")]
+    tiny = ["--steps=2", "--batch-size=8", "--input-size=32", "--hold-out-source=source1"]
+    train.main(["--dataset", str(staged), *tiny, *places])
+    evaluate.main(
+        ["--model", str(tmp_path / "model"), "--dataset", str(staged), "--report", str(tmp_path)]
+    )
+    of_source = Dataset(staged).select(lambda row: row.source == "source1")
+    text = (tmp_path / "report.md").read_text()
+    line = next(line for line in text.splitlines() if line.startswith("| source1 |"))
+    assert f"/{len(of_source)})" in line
+
+
+def test_a_missing_model_is_one_line(staged, tmp_path):
+    with pytest.raises(SystemExit, match="evaluate: "):
+        evaluate.main(["--model", str(tmp_path), "--dataset", str(staged)])

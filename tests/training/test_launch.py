@@ -1,0 +1,755 @@
+"""The road to the endpoint, walked against the AWS that moto plays, and refused where it must be.
+
+Moto answers, unless the table LACKING says otherwise: what it lacks is answered here, after
+botocore has checked the request against the service's model, with an answer that is checked too.
+The endpoint's invocations go to the serving app, which runs for real.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from urllib.request import urlopen
+
+import boto3
+import endpoint
+import launch
+import preflight
+import pytest
+from botocore.validate import ParamValidator
+from moto import mock_aws
+from moto.sagemaker.models import sagemaker_backends
+
+ACCOUNT, REGION = "123456789012", "eu-central-1"
+ENDPOINT = "scones-vehicle-classifier"
+BUCKET = f"scones-unlimited-training-{ACCOUNT}-{REGION}"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/scones-sagemaker"
+TAGS = {"project": "scones-unlimited", "endpoint": ENDPOINT}
+LACKING = {
+    "ListServiceQuotas": "moto knows no quotas of SageMaker",
+    "UpdateEndpoint": "moto does not offer it",
+    "SimulatePrincipalPolicy": "moto does not offer it; the SDK asks where it may put the code",
+    "PutBucketPolicy": "moto takes a denial with a condition for one without",
+}
+SPOT, ON_DEMAND = "for spot training job usage", "for training job usage"
+
+
+class Refusal(Exception):
+    """An AWS error: code and message."""
+
+
+@dataclasses.dataclass
+class Aws:
+    """What was called, and what answers in moto's place."""
+
+    calls: list[tuple[str, dict[str, Any]]] = dataclasses.field(default_factory=list)
+    answers: dict[str, Callable[[dict[str, Any]], Any]] = dataclasses.field(default_factory=dict)
+    quotas: dict[str, float] = dataclasses.field(default_factory=dict)
+    rolls_back: bool = False  # AWS finds an alarm, and serves the configuration before
+
+    def __post_init__(self) -> None:
+        self.quotas = {f"ml.g5.xlarge {SPOT}": 1, f"ml.g5.xlarge {ON_DEMAND}": 0}
+        self.answers = {
+            "ListServiceQuotas": self.list_service_quotas,
+            "UpdateEndpoint": self.update_endpoint,
+            "SimulatePrincipalPolicy": lambda _: {"EvaluationResults": []},
+            "PutBucketPolicy": lambda _: {},
+        }
+
+    def intercept(self, model: Any, params: dict[str, Any], **_: Any) -> Any:
+        """Botocore's event between checking a request and sending it."""
+        body = params["body"]
+        with contextlib.suppress(ValueError, TypeError):
+            body = json.loads(body)
+        self.calls.append((model.name, body if isinstance(body, dict) else {"body": body}))
+        if model.name not in self.answers:
+            return None
+        try:
+            answer = self.answers[model.name](self.calls[-1][1])
+        except Refusal as refusal:
+            code, message = refusal.args
+            return SimpleNamespace(status_code=400), {"Error": {"Code": code, "Message": message}}
+        if answer is None:
+            return None
+        if model.output_shape:
+            report = ParamValidator().validate(answer, model.output_shape)
+            assert not report.has_errors(), report.generate_report()
+        return SimpleNamespace(status_code=200), answer | {"ResponseMetadata": {}}
+
+    def deny(self, call: str, code: str = "AccessDeniedException") -> None:
+        def refuse(_: dict[str, Any]) -> None:
+            raise Refusal(code, f"you may not {call}")
+
+        self.answers[call] = refuse
+
+    def requests(self, call: str) -> list[dict[str, Any]]:
+        return [request for name, request in self.calls if name == call]
+
+    def list_service_quotas(self, _: dict[str, Any]) -> dict[str, Any]:
+        quotas = [
+            {"QuotaName": name, "QuotaCode": f"L-{number}", "Value": float(value)}
+            for number, (name, value) in enumerate(self.quotas.items())
+        ]
+        return {"Quotas": quotas}
+
+    def update_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
+        found = sagemaker_backends[ACCOUNT][REGION].endpoints[request["EndpointName"]]
+        if self.rolls_back:
+            found.failure_reason = "an alarm went off"
+        else:
+            found.endpoint_config_name = request["EndpointConfigName"]
+        return {"EndpointArn": found.arn}
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Aws]:
+    """An account with a role, and nothing else."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(launch, "POLL_SECONDS", 0)
+    monkeypatch.setattr(endpoint, "POLL_SECONDS", 0)
+    account = Aws()
+    make_session = boto3.Session
+
+    def session(**arguments: Any) -> Any:
+        made = make_session(**arguments)
+        made.events.register("before-call", account.intercept)
+        return made
+
+    with mock_aws():
+        make_role("scones-sagemaker", "sagemaker.amazonaws.com")
+        monkeypatch.setattr(boto3, "Session", session)
+        yield account
+
+
+def make_role(name: str, service: str) -> None:
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": service},
+        "Action": "sts:AssumeRole",
+    }
+    trust = {"Version": "2012-10-17", "Statement": [statement]}
+    boto3.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+
+
+@pytest.fixture
+def cloud(aws: Aws) -> preflight.Cloud:
+    return preflight.Cloud("scones-unlimited", ENDPOINT)
+
+
+@pytest.fixture
+def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A docker that notes its arguments and pushes to moto's ECR; the real one builds elsewhere
+    (tests/serving/test_container.py)."""
+    notes = tmp_path / "docker.txt"
+    program = tmp_path / "bin/docker"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "$@" >>{notes}\n[ "$1" = version ] && echo 29.0\nexit 0\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    return notes
+
+
+@pytest.fixture(scope="module")
+def serving(tiny_model: Path) -> Iterator[str]:
+    """The URL of the serving app with the tiny model."""
+    command = [sys.executable, launch.TRAINING / "serving/app.py", "--port", "0"]
+    with subprocess.Popen(
+        [*command, "--model-dir", tiny_model], stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield json.loads(process.stdout.readline())["url"]
+        process.terminate()
+
+
+@pytest.fixture
+def invocations(serving: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is asked of the endpoint is answered by the serving app."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", serving)
+
+
+def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line with which the launcher gives up, after what it printed."""
+    with pytest.raises(SystemExit) as stop:
+        launch.main(arguments)
+    assert "\n" not in str(stop.value)
+    assert "Traceback" not in capsys.readouterr().err
+    return str(stop.value)
+
+
+def keep_artifact(aws: Aws, model: Path) -> None:
+    """Let a job leave this model where SageMaker would."""
+
+    def create(request: dict[str, Any]) -> None:
+        bucket, _, prefix = request["OutputDataConfig"]["S3OutputPath"][5:].partition("/")
+        key = f"{prefix}/{request['TrainingJobName']}/output/model.tar.gz"
+        boto3.client("s3").put_object(Bucket=bucket, Key=key, Body=endpoint.pack(model))
+
+    aws.answers["CreateTrainingJob"] = create
+
+
+def job(status: str = "InProgress", secondary: str = "Training", **more: Any) -> str:
+    """A training job of ours, and a line in its log."""
+    name = f"{ENDPOINT}-20261121003302"
+    boto3.client("sagemaker").create_training_job(
+        TrainingJobName=name,
+        AlgorithmSpecification={"TrainingImage": "image", "TrainingInputMode": "File"},
+        HyperParameters={"model-version": "1.2.0"},
+        RoleArn=ROLE,
+        OutputDataConfig={"S3OutputPath": f"s3://{BUCKET}/jobs"},
+        ResourceConfig={"InstanceType": "ml.g5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 30},
+        StoppingCondition={"MaxRuntimeInSeconds": 3600},
+    )
+    set_job(name, training_job_status=status, secondary_status=secondary, **more)
+    logs = boto3.client("logs")
+    logs.create_log_group(logGroupName=launch.LOG_GROUP)
+    where = {"logGroupName": launch.LOG_GROUP, "logStreamName": f"{name}/algo-1"}
+    logs.create_log_stream(**where)
+    lines = ["Installing requirements", "step=500 validation_accuracy=0.91 train_loss=1.2"]
+    now = int(sagemaker_backends[ACCOUNT][REGION].training_jobs[name].creation_time.timestamp())
+    events = [{"timestamp": 1000 * now, "message": line} for line in lines]
+    logs.put_log_events(**where, logEvents=events)
+    return name
+
+
+def set_job(name: str, **attributes: Any) -> None:
+    for attribute, value in attributes.items():
+        setattr(sagemaker_backends[ACCOUNT][REGION].training_jobs[name], attribute, value)
+
+
+def registered(cloud: preflight.Cloud, model: Path, evaluation: Path) -> dict[str, Any]:
+    """A model package of this model."""
+    launch.make_bucket(cloud, ROLE)
+    artifact = cloud.uri("models/1/output/model.tar.gz")
+    endpoint.register(cloud, "image", artifact, model / "metadata.json", evaluation)
+    return endpoint.newest_package(cloud)
+
+
+@pytest.fixture
+def package(cloud: preflight.Cloud, tiny_model: Path, tmp_path: Path) -> dict[str, Any]:
+    evaluation = tmp_path / "evaluation.json"
+    evaluation.write_text(json.dumps({"photos_three_way": {"value": 0.9}, "decode_ms": 1.5}))
+    return registered(cloud, tiny_model, evaluation)
+
+
+SERVERLESS = {"ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 5}}
+
+
+def on_instances(kind: str = "ml.c5.large") -> dict[str, Any]:
+    return {"InstanceType": kind, "InitialInstanceCount": 1}
+
+
+SCALING = endpoint.Scaling(at_most=3, invocations=600.0)
+
+
+# ---------------------------------------------------------------- the whole road
+
+
+@pytest.mark.usefixtures("docker", "invocations")
+def test_the_whole_road_ends_in_a_serving_endpoint(
+    aws: Aws, staged: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keep_artifact(aws, tiny_model)
+    version = json.loads((tiny_model / "metadata.json").read_text())["version"]
+    # Docker pushes nothing here: the image is in ECR once it has been built.
+    pushed: list[str] = []
+
+    def push(request: dict[str, Any]) -> dict[str, Any] | None:
+        if not pushed and (
+            Path("docker.txt").is_file() and "push" in Path("docker.txt").read_text()
+        ):
+            pushed.append("yes")
+        if not pushed:
+            raise Refusal("ImageNotFoundException", "no such image")
+        return {"imageDetails": [{"imageTags": [request["imageIds"][0]["imageTag"]]}]}
+
+    aws.answers["DescribeImages"] = push
+    launch.main(["--role", ROLE, "--yes", "--dataset", str(staged)])
+
+    out = capsys.readouterr().out
+    assert "at most $1.41; on spot less" in out  # an hour of ml.g5.xlarge at 1.408 dollars
+    assert "nothing at rest; $0.00004 a second" in out  # 2 GiB at 0.00002 dollars
+    assert f"endpoint {ENDPOINT} answered a picture" in out
+
+    sagemaker = boto3.client("sagemaker")
+    found = sagemaker.describe_endpoint(EndpointName=ENDPOINT)
+    config = sagemaker.describe_endpoint_config(EndpointConfigName=found["EndpointConfigName"])
+    [variant] = config["ProductionVariants"]
+    assert variant["ServerlessConfig"] == {"MemorySizeInMB": 2048, "MaxConcurrency": 5}
+    model = sagemaker.describe_model(ModelName=variant["ModelName"])
+    [summary] = sagemaker.list_model_packages(ModelPackageGroupName=ENDPOINT)[
+        "ModelPackageSummaryList"
+    ]
+    package = sagemaker.describe_model_package(ModelPackageName=summary["ModelPackageArn"])
+    assert model["PrimaryContainer"]["ModelPackageName"] == package["ModelPackageArn"]
+    assert package["ModelApprovalStatus"] == "Approved"
+    assert package["CustomerMetadataProperties"]["version"] == version
+    [container] = package["InferenceSpecification"]["Containers"]
+    assert container["Image"].endswith(f"/{ENDPOINT}:{endpoint.serving_tag()}")
+    quality = package["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"]
+    measures = json.loads(read(quality))
+    accuracy = str(measures["photos_three_way"]["value"])
+    assert package["CustomerMetadataProperties"]["test_photos_three_way"] == accuracy
+    for arn in (found["EndpointArn"], config["EndpointConfigArn"], model["ModelArn"]):
+        tags = sagemaker.list_tags(ResourceArn=arn)["Tags"]
+        assert {tag["Key"]: tag["Value"] for tag in tags} == TAGS
+
+
+def read(uri: str) -> bytes:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+
+
+def test_only_what_moto_lacks_is_answered_here(aws: Aws) -> None:
+    assert set(aws.answers) == set(LACKING)
+
+
+def test_nothing_is_done_without_a_yes(
+    aws: Aws, staged: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for answer in ("n", ""):
+        monkeypatch.setattr("builtins.input", lambda _, answer=answer: answer)
+        arguments = ["stage", "--role", ROLE, "--dataset", str(staged)]
+        assert "--yes" in refused(arguments, capsys)
+    changing = ("Create", "Put", "Update", "Delete")
+    assert not [name for name, _ in aws.calls if name.startswith(changing)]
+
+
+# ---------------------------------------------------------------- stage
+
+
+def test_staging_uploads_once_into_a_closed_bucket(
+    aws: Aws, cloud: preflight.Cloud, staged: Path
+) -> None:
+    arguments = ["stage", "--role", ROLE, "--yes", "--dataset", str(staged)]
+    launch.main(arguments)
+    version = json.loads((staged / "dataset.json").read_text())["version"]
+    here = {file.relative_to(staged).as_posix() for file in staged.rglob("*") if file.is_file()}
+    pages = boto3.client("s3").list_objects_v2(Bucket=BUCKET)["Contents"]
+    assert {item["Key"] for item in pages} == {f"datasets/{version}/{name}" for name in here}
+    first = len(aws.requests("PutObject"))
+    assert first == len(here)
+
+    launch.main(arguments)
+    assert (
+        len(aws.requests("PutObject")) == first + 3
+    )  # the manifest, what is left out, the version
+
+    s3 = boto3.client("s3")
+    block = s3.get_public_access_block(Bucket=BUCKET)["PublicAccessBlockConfiguration"]
+    assert all(block.values())
+    tags = s3.get_bucket_tagging(Bucket=BUCKET)["TagSet"]
+    assert {tag["Key"]: tag["Value"] for tag in tags} == TAGS
+    tls, role = launch.bucket_policy(BUCKET, ROLE)["Statement"]
+    assert (tls["Effect"], tls["Action"]) == ("Deny", "s3:*")
+    assert tls["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert role["Principal"] == {"AWS": ROLE}
+    assert "s3:GetObject" in role["Action"]
+
+
+# ---------------------------------------------------------------- train
+
+
+def test_a_spot_job_is_bounded_named_and_keeps_checkpoints(
+    aws: Aws, cloud: preflight.Cloud, staged: Path
+) -> None:
+    launch.main(["stage", "--role", ROLE, "--yes", "--dataset", str(staged)])
+    options = ["train", "--role", ROLE, "--yes", "--dataset", str(staged), "--max-minutes", "30"]
+    launch.main([*options, "--model-version", "1.2.0", "--hyperparameter", "steps=8000"])
+    [request] = aws.requests("CreateTrainingJob")
+    assert request["TrainingJobName"].startswith(f"{ENDPOINT}-")
+    assert request["EnableManagedSpotTraining"]
+    stop = {"MaxRuntimeInSeconds": 1800, "MaxWaitTimeInSeconds": 3600}
+    assert request["StoppingCondition"] == stop
+    assert request["CheckpointConfig"]["S3Uri"] == f"s3://{BUCKET}/checkpoints/1.2.0/"
+    assert request["HyperParameters"] == {"model-version": "1.2.0", "steps": "8000"}
+    assert request["RoleArn"] == ROLE
+    assert {tag["Key"]: tag["Value"] for tag in request["Tags"]} == TAGS
+    image = request["AlgorithmSpecification"]["TrainingImage"]
+    assert re.fullmatch(rf"\d+\.dkr\.ecr\.{REGION}\.amazonaws\.com/pytorch:2\.13-cu.*", image)
+    channels = {
+        channel["ChannelName"]: channel["DataSource"]["S3DataSource"]["S3Uri"]
+        for channel in request["InputDataConfig"]
+    }
+    dataset = json.loads((staged / "dataset.json").read_text())["version"]
+    assert channels["training"] == f"s3://{BUCKET}/datasets/{dataset}/"
+    assert b"onnxruntime==" in read(f"{channels['code']}/requirements.txt")
+    assert read(f"{channels['code']}/source/train.py")
+
+
+def test_what_goes_into_the_container_trains_there_and_prints_the_metrics(tmp_path: Path) -> None:
+    code = launch.source_directory(tmp_path)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "SM_MODEL_DIR": str(tmp_path / "model"),
+        "SM_OUTPUT_DATA_DIR": str(tmp_path / "output"),
+        "CODE_COMMIT": "abc1234",
+    }
+    done = subprocess.run(
+        [sys.executable, "source/train.py", "--dry-run", "--model-version", "1.2.0"],
+        cwd=code,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    metadata = json.loads((tmp_path / "model/metadata.json").read_text())
+    assert metadata["code"]["commit"] == "abc1234"
+    for name in launch.METRICS:
+        pattern = rf"(?:^|\s){name}={launch.NUMBER}"
+        found = re.findall(pattern, done.stdout, re.MULTILINE)
+        assert found, f"train.py prints no {name}"
+        assert float(found[-1]) >= 0
+
+
+def test_a_running_job_is_followed_not_started_twice(
+    aws: Aws, staged: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = job()
+    described = []
+
+    def describe(_: dict[str, Any]) -> None:
+        described.append(name)
+        if len(described) == 3:
+            set_job(name, training_job_status="Completed", secondary_status="Completed")
+
+    aws.answers["DescribeTrainingJob"] = describe
+    launch.main(["train", "--role", ROLE, "--yes", "--dataset", str(staged)])
+    out = capsys.readouterr().out
+    assert out.count("step=500 validation_accuracy=0.91") == 1
+    assert "Installing" not in out
+    assert f"{name} completed" in out
+    assert not aws.requests("CreateTrainingJob")
+
+
+@pytest.mark.parametrize(
+    ("status", "secondary", "says"),
+    [
+        ("Failed", "Failed", "AlgorithmError: out of memory"),
+        ("Stopped", "MaxRuntimeExceeded", "--max-minutes"),
+        ("Stopped", "MaxWaitTimeExceeded", "--on-demand"),
+    ],
+)
+def test_a_job_that_does_not_complete_says_why_and_how_to_go_on(
+    aws: Aws,
+    staged: Path,
+    status: str,
+    secondary: str,
+    says: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    name = job(status, secondary, failure_reason="AlgorithmError: out of memory")
+    options = ["train", "--job", name, "--role", ROLE, "--yes", "--dataset", str(staged)]
+    with pytest.raises(SystemExit) as stop:
+        launch.main(options)
+    assert says in str(stop.value)
+    assert "--model-version 1.2.0" in str(stop.value)
+    assert "Installing requirements" in capsys.readouterr().out  # the end of the log
+
+
+def test_a_job_says_what_it_cost() -> None:
+    description = {
+        "TrainingTimeInSeconds": 1000,
+        "BillableTimeInSeconds": 300,
+        "ResourceConfig": {"InstanceType": "ml.g5.xlarge"},
+    }
+    assert launch.bill(description) == ": 1000 s, 300 s billed (70% saved by spot), $0.12"
+
+
+# ---------------------------------------------------------------- what is looked at first
+
+
+def test_without_a_quota_it_says_how_to_get_one_or_what_else_will_do(
+    aws: Aws, staged: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    aws.quotas = {f"ml.g5.xlarge {SPOT}": 0, f"ml.g4dn.xlarge {SPOT}": 2, f"ml.m5.large {SPOT}": 9}
+    options = ["train", "--role", ROLE, "--yes", "--dataset", str(staged)]
+    with pytest.raises(SystemExit, match="1 of 5 checks failed"):
+        launch.main(options)
+    [line] = [line for line in capsys.readouterr().out.splitlines() if "PROBLEM" in line]
+    assert "request-service-quota-increase" in line
+    assert "--quota-code L-0" in line
+    assert "--training-instance ml.g4dn.xlarge" in line
+    assert not aws.requests("CreateTrainingJob")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--role", "scones-sagemaker"], "ARN"),
+        (["--role", ROLE + "-no"], "does not exist"),
+        (["--role", ROLE + "-lambda"], "does not trust sagemaker.amazonaws.com"),
+        (["--role", ROLE, "--training-instance", "ml.g99.xlarge"], "is it a type?"),
+        (["--role", ROLE, "--dataset", "nowhere"], "run the step stage first"),
+        (["--role", ROLE, "--on-demand"], "'ml.g5.xlarge for training job usage' is 0"),
+    ],
+)
+@pytest.mark.usefixtures("aws")
+def test_a_problem_is_found_before_it_costs(
+    arguments: list[str], says: str, staged: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_role("scones-sagemaker-lambda", "lambda.amazonaws.com")
+    with pytest.raises(SystemExit, match="nothing was started"):
+        launch.main(["train", "--yes", "--dataset", str(staged), *arguments])
+    problems = [line for line in capsys.readouterr().out.splitlines() if "PROBLEM" in line]
+    assert any(says in line for line in problems)
+
+
+def test_a_region_without_the_training_image_is_named(
+    aws: Aws, staged: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(preflight, "TORCH_VERSION", "9.9")
+    with pytest.raises(SystemExit):
+        launch.main(["train", "--role", ROLE, "--yes", "--dataset", str(staged)])
+    assert "no PyTorch 9.9 training image" in capsys.readouterr().out
+
+
+def test_a_bucket_that_is_not_ours_is_refused(
+    aws: Aws, staged: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    aws.deny("HeadBucket", "403")
+    with pytest.raises(SystemExit):
+        launch.main(["stage", "--role", ROLE, "--yes", "--dataset", str(staged)])
+    assert "another --stack-name" in capsys.readouterr().out
+
+
+def test_a_check_that_is_not_permitted_does_not_stop(
+    aws: Aws, staged: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    aws.deny("GetRole", "AccessDenied")
+    launch.main(["stage", "--role", ROLE, "--yes", "--dataset", str(staged)])
+    aws.deny("ListServiceQuotas")
+    launch.main(["train", "--role", ROLE, "--yes", "--dataset", str(staged)])
+    assert capsys.readouterr().out.count("not checked") == 2
+
+
+@pytest.mark.parametrize(
+    ("call", "code", "says"),
+    [
+        ("GetCallerIdentity", "ExpiredToken", "aws configure"),
+        ("CreateTrainingJob", "AccessDeniedException", "CreateTrainingJob is not permitted"),
+        ("CreateTrainingJob", "ResourceLimitExceeded", "Service Quotas"),
+    ],
+)
+def test_an_aws_error_is_one_line(
+    aws: Aws, staged: Path, call: str, code: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    launch.main(["stage", "--role", ROLE, "--yes", "--dataset", str(staged)])
+    aws.deny(call, code)
+    assert says in refused(["train", "--role", ROLE, "--yes", "--dataset", str(staged)], capsys)
+
+
+def test_without_credentials_or_region_it_says_what_to_set(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    assert "aws configure" in refused(["deploy", "--role", ROLE], capsys)
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    assert "--region" in refused(["deploy", "--role", ROLE], capsys)
+
+
+def test_docker_is_needed_or_an_image(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(SystemExit):
+        launch.main(["image", "--yes"])
+    assert "--image-uri" in capsys.readouterr().out
+    launch.main(["image", "--yes", "--image-uri", "1.dkr.ecr.eu-central-1.amazonaws.com/mine:1"])
+
+
+# ---------------------------------------------------------------- image, register
+
+
+def test_the_image_is_pushed_once(aws: Aws, cloud: preflight.Cloud, docker: Path) -> None:
+    uri = endpoint.push_image(cloud)
+    login, build, push = docker.read_text().splitlines()
+    assert login == f"login --username AWS --password-stdin {uri.partition('/')[0]}"
+    assert build == f"build --platform linux/amd64 --tag {uri} {endpoint.SERVING}"
+    assert push == f"push {uri}"
+    ecr = boto3.client("ecr")
+    [repository] = ecr.describe_repositories()["repositories"]
+    assert repository["imageTagMutability"] == "IMMUTABLE"
+    ecr.put_image(repositoryName=ENDPOINT, imageManifest="{}", imageTag=endpoint.serving_tag())
+    docker.unlink()
+    assert endpoint.push_image(cloud) == uri
+    assert not docker.exists()
+
+
+def test_the_shipped_model_can_be_registered_without_training(
+    aws: Aws, staged: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--model", str(tiny_model), "--image-uri", "image", "--yes", "--dataset", str(staged)]
+    assert "run the step evaluate first" in refused(["register", *given], capsys)
+    report = launch.report_directory(tiny_model)
+    report.mkdir(parents=True)
+    (report / "evaluation.json").write_text("{}")
+    launch.main(["register", *given])
+    package = endpoint.newest_package(preflight.Cloud("scones-unlimited", ENDPOINT))
+    assert package["ModelApprovalStatus"] == "PendingManualApproval"
+    [container] = package["InferenceSpecification"]["Containers"]
+    assert read(container["ModelDataUrl"]) == endpoint.pack(tiny_model)
+
+
+# ---------------------------------------------------------------- deploy
+
+
+@pytest.mark.usefixtures("invocations")
+def test_on_instances_it_scales_and_is_watched(cloud: preflight.Cloud, package: dict) -> None:
+    endpoint.deploy(cloud, package, ROLE, on_instances(), SCALING)
+    scaling = boto3.client("application-autoscaling")
+    [target] = scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
+    assert target["ResourceId"] == f"endpoint/{ENDPOINT}/variant/AllTraffic"
+    assert (target["MinCapacity"], target["MaxCapacity"]) == (1, 3)
+    [policy] = scaling.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"]
+    tracking = policy["TargetTrackingScalingPolicyConfiguration"]
+    assert tracking["TargetValue"] == 600
+    alarms = boto3.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    assert {alarm["MetricName"] for alarm in alarms} == {"Invocation5XXErrors", "ModelLatency"}
+    assert all(alarm["AlarmName"].startswith(f"{ENDPOINT}-") for alarm in alarms)
+    [model] = boto3.client("sagemaker").list_models()["Models"]
+    described = boto3.client("sagemaker").describe_model(ModelName=model["ModelName"])
+    assert described["EnableNetworkIsolation"]
+
+
+@pytest.mark.usefixtures("invocations")
+def test_an_update_on_instances_rolls_back_on_alarm_and_keeps_their_number(
+    aws: Aws, cloud: preflight.Cloud, package: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint.deploy(cloud, package, ROLE, on_instances(), SCALING)
+    for running, routing in ((1, "ALL_AT_ONCE"), (2, "CANARY")):
+        found = sagemaker_backends[ACCOUNT][REGION].endpoints[ENDPOINT]
+        found.production_variants[0]["CurrentInstanceCount"] = running
+        monkeypatch.setattr(endpoint.time, "strftime", lambda *_, at=running: f"2026112100000{at}")
+        endpoint.deploy(cloud, package, ROLE, on_instances(), SCALING)
+        request = aws.requests("UpdateEndpoint")[-1]
+        assert request["RetainAllVariantProperties"]
+        deployment = request["DeploymentConfig"]
+        shifting = deployment["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
+        assert shifting["Type"] == routing
+        alarms = deployment["AutoRollbackConfiguration"]["Alarms"]
+        assert [alarm["AlarmName"] for alarm in alarms] == [*endpoint.alarms(cloud)]
+    assert not aws.requests("DeleteEndpoint")
+
+
+@pytest.mark.usefixtures("invocations")
+def test_a_change_of_instance_type_scales_anew(
+    aws: Aws, cloud: preflight.Cloud, package: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint.deploy(cloud, package, ROLE, on_instances(), SCALING)
+    monkeypatch.setattr(endpoint.time, "strftime", lambda *_: "20261121000001")
+    endpoint.deploy(cloud, package, ROLE, on_instances("ml.m5.large"), SCALING)
+    order = [
+        name
+        for name, _ in aws.calls
+        if name in ("DeregisterScalableTarget", "UpdateEndpoint", "RegisterScalableTarget")
+    ]
+    assert order[1:] == ["DeregisterScalableTarget", "UpdateEndpoint", "RegisterScalableTarget"]
+
+
+@pytest.mark.usefixtures("invocations")
+def test_when_aws_rolls_back_it_says_so(
+    aws: Aws, cloud: preflight.Cloud, package: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint.deploy(cloud, package, ROLE, on_instances(), SCALING)
+    aws.rolls_back = True
+    monkeypatch.setattr(endpoint.time, "strftime", lambda *_: "20261121000001")
+    with pytest.raises(preflight.LaunchError, match="an alarm went off.*serves the model before"):
+        endpoint.deploy(cloud, package, ROLE, on_instances(), SCALING)
+
+
+@pytest.mark.usefixtures("invocations")
+def test_a_new_model_that_does_not_answer_is_taken_back(
+    aws: Aws, cloud: preflight.Cloud, package: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint.deploy(cloud, package, ROLE, SERVERLESS, None)
+    before = endpoint.describe(cloud)["EndpointConfigName"]
+    package["CustomerMetadataProperties"]["version"] = "9.9.9"  # what answers is of another version
+    monkeypatch.setattr(endpoint.time, "strftime", lambda *_: "20261121000001")
+    with pytest.raises(preflight.LaunchError, match="version 9.9.9.*serves the one before again"):
+        endpoint.deploy(cloud, package, ROLE, SERVERLESS, None)
+    assert endpoint.describe(cloud)["EndpointConfigName"] == before
+    assert len(aws.requests("UpdateEndpoint")) == 2
+    assert "DeploymentConfig" not in aws.requests("UpdateEndpoint")[0]  # serverless has no alarms
+
+
+def test_an_endpoint_that_answers_nothing_is_not_called_done(
+    cloud: preflight.Cloud, package: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", "http://127.0.0.1:9")
+    with pytest.raises(preflight.LaunchError, match="does not answer.*log group"):
+        endpoint.deploy(cloud, package, ROLE, SERVERLESS, None)
+
+
+@pytest.mark.usefixtures("invocations")
+def test_instances_are_not_made_serverless(
+    aws: Aws, cloud: preflight.Cloud, package: dict, capsys: pytest.CaptureFixture[str]
+) -> None:
+    endpoint.deploy(cloud, package, ROLE, on_instances(), SCALING)
+    made = len(aws.requests("CreateModel"))
+    with pytest.raises(SystemExit):
+        launch.main(["deploy", "--role", ROLE, "--yes"])
+    assert "give --instance-type" in capsys.readouterr().out
+    assert len(aws.requests("CreateModel")) == made
+
+
+@pytest.mark.parametrize(
+    ("status", "says"), [("Updating", "when it is InService"), ("Failed", "delete-endpoint")]
+)
+@pytest.mark.usefixtures("invocations")
+def test_an_endpoint_that_cannot_be_updated_is_left_alone(
+    aws: Aws, cloud: preflight.Cloud, package: dict, status: str, says: str
+) -> None:
+    endpoint.deploy(cloud, package, ROLE, SERVERLESS, None)
+    sagemaker_backends[ACCOUNT][REGION].endpoints[ENDPOINT].endpoint_status = status
+    with pytest.raises(preflight.LaunchError, match=says):
+        endpoint.check(cloud, None)
+
+
+# ---------------------------------------------------------------- on this machine
+
+
+def test_local_trains_evaluates_and_serves_until_ctrl_c(staged: Path, tmp_path: Path) -> None:
+    given = ["steps=4", "batch-size=16", "input-size=32", "report-every=2"]
+    command = [sys.executable, str(launch.TRAINING / "launch.py"), "--local", "--port", "0"]
+    command += ["--dataset", str(staged), "--model-version", "1.2.0"]
+    for parameter in given:
+        command += ["--hyperparameter", parameter]
+    with subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        printed = []
+        for line in process.stdout:
+            printed.append(line)
+            if line.startswith("{"):
+                break
+        else:
+            pytest.fail("".join(printed))
+        with urlopen(f"{json.loads(line)['url']}/ping", timeout=5) as answer:
+            assert answer.status == 200
+        os.killpg(process.pid, signal.SIGINT)
+        rest = process.stdout.read()
+    assert process.returncode == 0, rest
+    assert "Traceback" not in rest
+    assert (tmp_path / "build/evaluation/model/report.md").is_file()
