@@ -144,7 +144,7 @@ def peak_memory(server: Server) -> int:
 
 @pytest.mark.parametrize("path", ["/", "/invocation", "/endpoints/x", "/endpoints/a/b/invocations"])
 def test_unknown_path(server: Server, path: str) -> None:
-    refusal = server.request("POST", path, bytes(MEGABYTE))
+    refusal = server.request("POST", path, b"photo")
     assert_refused(refusal, 404, "NotFound", "POST /invocations")
 
 
@@ -260,7 +260,7 @@ def all_places(server: Server) -> Iterator[Callable[[], list[HTTPConnection]]]:
 
 
 def test_overload_is_answered_503_and_nothing_is_lost(server: Server, slow_photo: bytes) -> None:
-    photos = [slow_photo, picture("lime")] * 60
+    photos = [slow_photo, picture("lime")] * 48
     with ThreadPoolExecutor(len(photos)) as callers:
         answers = [callers.submit(server.infer, photo) for photo in photos]
         started = time.monotonic()
@@ -268,7 +268,7 @@ def test_overload_is_answered_503_and_nothing_is_lost(server: Server, slow_photo
         assert time.monotonic() - started < 2, "SageMaker's limit for a health check"
         answers = [answer.result(PATIENCE) for answer in answers]
     assert {answer.status for answer in answers} == {200, 503}
-    for answer, label in zip(answers, ["bicycle", "motorcycle"] * 60, strict=True):
+    for answer, label in zip(answers, ["bicycle", "motorcycle"] * 48, strict=True):
         if answer.status == 200:
             assert answer.body[label] > 0.9
         else:
@@ -281,7 +281,7 @@ def test_every_request_with_a_place_is_answered(
     server: Server, all_places: Callable[[], list[HTTPConnection]]
 ) -> None:
     waiting = all_places()
-    assert server.infer(picture("red")).status == 503
+    assert server.infer(bytes(20 * MEGABYTE)).status == 503  # and not a broken connection
     for connection in waiting:
         connection.send(picture("red")[-1:])
     assert [read_answer(connection).status for connection in waiting] == [200] * len(waiting)
@@ -306,16 +306,18 @@ def test_clients_that_go_away_give_their_places_back(
     wait_until(all_free_again, "all places free again")
 
 
-def test_sigterm_lets_requests_in_work_finish(start: Callable[..., Server]) -> None:
+def test_sigterm_lets_requests_in_work_finish(
+    start: Callable[..., Server], slow_photo: bytes
+) -> None:
     stopping = start()
-    in_work = [half_sent(stopping) for _ in range(8)]
-    assert stopping.request("GET", "/ping").status == 200  # so the eight have been read
+    in_work = [half_sent(stopping, slow_photo) for _ in range(16)]
+    assert stopping.request("GET", "/ping").status == 200  # so the sixteen have been read
     stopping.process.send_signal(signal.SIGTERM)
     wait_until(lambda: not accepts(stopping), "the port closed")
     assert stopping.process.poll() is None
     for connection in in_work:
-        connection.send(picture("red")[-1:])
-    assert [read_answer(connection).body["bicycle"] > 0.9 for connection in in_work] == [True] * 8
+        connection.send(slow_photo[-1:])
+    assert [read_answer(connection).body["bicycle"] > 0.9 for connection in in_work] == [True] * 16
     assert stopping.process.wait(PATIENCE) == 0
 
 

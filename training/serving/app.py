@@ -20,7 +20,6 @@ import socket
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -165,8 +164,8 @@ def create_app(model: Model) -> Starlette:
 async def read_body(request: Request, *, keep: bool) -> bytes:
     """The request's body, cut just over MAX_BYTES.
 
-    Read to its end even if it is not kept: a client that is cut off while it sends loses the
-    answer.
+    Read to its end even if it is not kept: a client that asked to close the connection, and is
+    cut off while it sends, loses the answer.
     """
     body = bytearray()
     try:
@@ -204,8 +203,6 @@ async def refuse(request: Request, error: HTTPException) -> Response:
 
 
 async def no_such_path(request: Request, error: HTTPException) -> Response:
-    with suppress(HTTPException, ClientDisconnect):
-        await read_body(request, keep=False)
     error.detail = "there is only GET /ping and POST /invocations"
     return await refuse(request, error)
 
