@@ -72,7 +72,7 @@ test-training: $(TRAINING)/training ## Training tests (installs torch, 5 GB)
 
 .PHONY: test-sam-local
 test-sam-local: $(VENV)/dev ## `sam local invoke` and the serving container, in Docker
-	$(BIN)/pytest tests/sam_local
+	$(BIN)/python tests/sam_local/engine.py $(BIN)/pytest tests/sam_local
 
 # ── Set it up ──
 

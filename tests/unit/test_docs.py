@@ -59,5 +59,5 @@ def test_outputs_named_in_the_readme_exist() -> None:
 
 def test_threshold_is_the_one_chosen_for_the_model() -> None:
     metadata = json.loads((PROJECT / "training" / "model" / "metadata.json").read_text())
-    assert TEMPLATE["Parameters"]["ConfidenceThreshold"]["Default"] == metadata["threshold"]
+    assert float(TEMPLATE["Parameters"]["ConfidenceThreshold"]["Default"]) == metadata["threshold"]
     assert TEMPLATE["Parameters"]["Labels"]["Default"].split(",") == metadata["labels"]
