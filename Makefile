@@ -107,6 +107,8 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-v
 lock: $(VENV)/bin/uv ## Pin and hash all requirements anew
 	$(COMPILE) requirements/uv.in --output-file requirements/uv.txt
 	$(COMPILE) requirements/run.in --output-file requirements/run.txt
+	$(COMPILE) training/serving/requirements.in --constraints requirements/run.txt \
+		--output-file training/serving/requirements.txt
 	$(COMPILE) requirements/dev.in --constraints requirements/run.txt --output-file requirements/dev.txt
 	$(COMPILE) requirements/training.in --output-file requirements/training.txt
 	for folder in functions/*/; do $(COMPILE) $$folder/requirements.in --constraints requirements/run.txt \
