@@ -252,15 +252,21 @@ def comparison(photos: Judged, against: Judged) -> str:
 def summary(model: Model, photos: Judged, results: dict[str, dict], timing: dict) -> str:
     """The part of the report that the model card quotes."""
     data = model.metadata["data"]
+    origin = (
+        f"Version {model.metadata['version']}, dataset {data['dataset']}, "
+        f"threshold {model.metadata['threshold']}, temperature "
+        f"{model.metadata['temperature']}. Test split; 95% Wilson intervals."
+    )
+    cost = (
+        f"File: {timing['model_bytes'] / 1e6:.1f} MB. One photo on one thread: "
+        f"{timing['decode_ms']:.1f} ms to decode and resize, {timing['inference_ms']:.1f} ms "
+        "to infer (medians)."
+    )
     return "\n\n".join(
         [
-            f"Version {model.metadata['version']}, dataset {data['dataset']}, "
-            f"threshold {model.metadata['threshold']}, temperature "
-            f"{model.metadata['temperature']}. Test split; 95% Wilson intervals.",
+            origin,
             headline_table(results),
-            f"File: {timing['model_bytes'] / 1e6:.1f} MB. One photo on one thread: "
-            f"{timing['decode_ms']:.1f} ms to decode and resize, {timing['inference_ms']:.1f} ms "
-            f"to infer (medians).",
+            cost,
             "Photos by true label, then by style and source:",
             confusion_table(photos),
             grouped_table(photos, "label"),

@@ -165,8 +165,10 @@ def read_cifar(directory: Path) -> tuple[list[Picture], np.ndarray]:
 
 
 def read_photo(file: Path) -> tuple[str, bytes, np.ndarray]:
-    """A photo's id, the JPEG to stage (upright, small, without metadata) and its grey 32 x 32
-    version. Raises ValueError when it is unreadable."""
+    """A photo's id, the JPEG to stage (upright, small, without metadata), and grey 32 x 32 pixels.
+
+    Raises ValueError when it is unreadable.
+    """
     image_bytes = file.read_bytes()
     image = decode(image_bytes, PHOTO_LONGEST_SIDE)
     image.thumbnail((PHOTO_LONGEST_SIDE, PHOTO_LONGEST_SIDE), Image.Resampling.BICUBIC)
@@ -217,8 +219,10 @@ def photo_rows(root: Path) -> list[tuple[Path, Picture]]:
 
 
 def _original(row: dict[str, str]) -> str | None:
-    """What names the original photo: its repository and file stem, so that crops and copies in
-    another format share it; else the manifest's own group."""
+    """What names the original photo, shared by its crops and copies in another format.
+
+    That is its repository and file stem, or else the manifest's own group.
+    """
     if row.get("source_repo") and row.get("path"):
         return f"{row['source_repo']}/{Path(row['path'].partition('#')[0]).stem.lower()}"
     return row.get("group")
@@ -414,7 +418,7 @@ def _name(picture: Picture) -> str:
     return f"{picture.file}#{picture.record}" if picture.record else picture.file
 
 
-def _write(  # noqa: PLR0913
+def _write(
     dataset: Path,
     cifar: Path,
     pictures: list[Picture],
@@ -491,7 +495,7 @@ def download_cifar(target: Path) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_suffix(".partial")
         try:
-            with urllib.request.urlopen(CIFAR_URL, timeout=30) as response:  # noqa: S310
+            with urllib.request.urlopen(CIFAR_URL, timeout=30) as response:
                 size = int(response.headers.get("Content-Length", 0)) or None
                 with (
                     partial.open("wb") as stream,

@@ -33,8 +33,10 @@ def preprocess(image_bytes: bytes, input_size: int) -> numpy.ndarray:
 
 
 def decode(image_bytes: bytes, smallest_side: int) -> Image.Image:
-    """The upright RGB image in `image_bytes`; a large JPEG is decoded at a reduced scale, with
-    neither side under `smallest_side` times two. Raises ValueError like `preprocess`."""
+    """The upright RGB image in `image_bytes`. Raises ValueError like `preprocess`.
+
+    A large JPEG is decoded at a reduced scale, with neither side under twice `smallest_side`.
+    """
     if not image_bytes:
         raise ValueError("the file is empty")
     if len(image_bytes) > MAX_BYTES:

@@ -9,10 +9,9 @@ import math
 from collections.abc import Callable
 
 import torch
+from source.network import MEAN
 from torch import Tensor
 from torch.nn import functional
-
-from source.network import MEAN
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,12 +20,12 @@ class Geometry:
 
     smallest_view: float  # of the picture's side; under 1 crops
     widest_view: float  # over 1 shows surroundings
-    rotation: float = 10.0  # degrees, either way
-    stretch: float = 0.2  # of the aspect ratio, natural logarithm, either way
+    rotation: float = 6.0  # degrees, either way
+    stretch: float = 0.15  # of the aspect ratio, natural logarithm, either way
 
 
-PHOTO_VIEWS = Geometry(smallest_view=0.5, widest_view=1.7)
-CIFAR_VIEWS = Geometry(smallest_view=0.7, widest_view=1.25)
+PHOTO_VIEWS = Geometry(smallest_view=0.6, widest_view=1.4)
+CIFAR_VIEWS = Geometry(smallest_view=0.8, widest_view=1.15)
 
 
 class Dice:
@@ -55,12 +54,11 @@ class Dice:
 
 @dataclasses.dataclass
 class Pictures:
-    """Pictures stretched to squares, uint8 [n, 3, C, C]; the same at half size, for views that
-    would alias; and their true width over height [n]."""
+    """Pictures stretched to squares."""
 
-    full: Tensor
-    half: Tensor
-    aspects: Tensor
+    full: Tensor  # uint8 [n, 3, C, C]
+    half: Tensor  # the same at half size, for views that would alias
+    aspects: Tensor  # [n], their true width over height
 
 
 def random_views(
@@ -102,19 +100,21 @@ def random_views(
 
 
 def fill_surroundings(views: Tensor, mask: Tensor, backgrounds: Tensor, dice: Dice) -> Tensor:
-    """What is outside the picture becomes: the serving padding, one random colour, the picture's
-    own stretched border, or another picture (`backgrounds`, [m, 3, S, S], none a vehicle)."""
-    kind = dice.uniform()
+    """Replace what is outside the picture.
+
+    It becomes the serving padding, one random colour, the picture's own stretched border, or
+    another picture (`backgrounds`, [m, 3, S, S], none a vehicle).
+    """
+    kind = dice.uniform().view(-1, 1, 1, 1)
+    padding, colour_until, border_until = 0.4, 0.5, 0.65
     mean = torch.tensor(MEAN, device=views.device).view(1, 3, 1, 1)
-    colour = torch.where(
-        (kind < 0.4).view(-1, 1, 1, 1), mean, 127 + 60 * dice.normal(3, 1, 1).clamp(-2, 2)
-    )
+    colour = torch.where(kind < padding, mean, 127 + 60 * dice.normal(3, 1, 1).clamp(-2, 2))
     filled = torch.lerp(colour, views, mask)
     if len(backgrounds):
         pick = (dice.uniform() * len(backgrounds)).long()
         scene = torch.lerp(backgrounds[pick], views, mask)
-        filled = torch.where((kind > 0.65).view(-1, 1, 1, 1), scene, filled)
-    return torch.where(((kind > 0.5) & (kind <= 0.65)).view(-1, 1, 1, 1), views, filled)
+        filled = torch.where(kind > border_until, scene, filled)
+    return torch.where((kind > colour_until) & (kind <= border_until), views, filled)
 
 
 def photometric(images: Tensor, dice: Dice) -> Tensor:
@@ -122,19 +122,19 @@ def photometric(images: Tensor, dice: Dice) -> Tensor:
     column = (-1, 1, 1, 1)
     images = images / 255
     grey = images.mean(1, keepdim=True)
-    saturation = torch.where(dice.chance(0.15), 0.0, dice.uniform(0.5, 1.5)).view(column)
+    saturation = torch.where(dice.chance(0.12), 0.0, dice.uniform(0.5, 1.5)).view(column)
     images = grey + (images - grey) * saturation
-    images = images * (1 + 0.08 * dice.normal(3, 1, 1))
-    exposure = torch.where(dice.chance(0.15), dice.uniform(-1.8, -0.5), dice.uniform(-0.4, 0.4))
+    images = images * (1 + 0.06 * dice.normal(3, 1, 1))
+    exposure = torch.where(dice.chance(0.1), dice.uniform(-1.6, -0.4), dice.uniform(-0.3, 0.3))
     mean = images.mean((1, 2, 3), keepdim=True)
-    images = (images - mean) * dice.uniform(0.6, 1.4).view(column) + mean
-    images = images.clamp(0, 1) ** dice.uniform(-0.35, 0.35).exp().view(column)
+    images = (images - mean) * dice.uniform(0.7, 1.3).view(column) + mean
+    images = images.clamp(0, 1) ** dice.uniform(-0.3, 0.3).exp().view(column)
     images = images * exposure.exp().view(column)
-    images = apply_where(dice.chance(0.25), images, lambda part: _blur(part, dice))
-    images = apply_where(dice.chance(0.2), images, lambda part: _low_resolution(part, dice))
-    noise = torch.where(dice.chance(0.35), dice.uniform(0, 0.1), 0.0).view(column)
+    images = apply_where(dice.chance(0.15), images, lambda part: _blur(part, dice))
+    images = apply_where(dice.chance(0.15), images, lambda part: _low_resolution(part, dice))
+    noise = torch.where(dice.chance(0.2), dice.uniform(0, 0.08), 0.0).view(column)
     images = images + noise * dice.normal(1, *images.shape[2:])
-    images = apply_where(dice.chance(0.25), images, lambda part: _compress(part, dice))
+    images = apply_where(dice.chance(0.15), images, lambda part: _compress(part, dice))
     images = _erase(images, dice)
     return images.clamp(0, 1) * 255
 
@@ -201,7 +201,7 @@ def _compress(images: Tensor, dice: Dice) -> Tensor:
 
 
 def _erase(images: Tensor, dice: Dice) -> Tensor:
-    """A grey rectangle over a part of a third of the images (Zhong et al., 2017)."""
+    """A grey rectangle over a part of a sixth of the images (Zhong et al., 2017)."""
     size = images.shape[-1]
     positions = torch.arange(size, device=images.device)
     covered = []
@@ -211,5 +211,5 @@ def _erase(images: Tensor, dice: Dice) -> Tensor:
         inside = (positions >= start[:, None]) & (positions < (start + length)[:, None])
         covered.append(inside)
     rectangle = covered[0][:, None, :, None] & covered[1][:, None, None, :]
-    rectangle &= dice.chance(0.33).view(-1, 1, 1, 1)
+    rectangle &= dice.chance(0.17).view(-1, 1, 1, 1)
     return torch.where(rectangle, dice.uniform().view(-1, 1, 1, 1), images)

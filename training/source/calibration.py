@@ -3,7 +3,6 @@
 import dataclasses
 
 import numpy as np
-
 from source.network import LABELS
 
 OTHER = LABELS.index("other")
@@ -15,8 +14,10 @@ OTHER_ACCEPTED = 0.01  # the share of non-vehicles that may pass as a vehicle
 
 @dataclasses.dataclass(frozen=True)
 class Operation:
-    """What a threshold does: an answer is accepted if it names a vehicle with at least that
-    confidence. Shares are between 0 and 1."""
+    """What a threshold does; shares are between 0 and 1.
+
+    An answer is accepted if it names a vehicle with at least the threshold's confidence.
+    """
 
     threshold: float
     coverage: float  # of the vehicles: share accepted, rightly or wrongly
@@ -76,8 +77,10 @@ def coverage_curve(probabilities: np.ndarray, labels: np.ndarray) -> list[Operat
 
 
 def choose_threshold(curve: list[Operation]) -> float:
-    """The lowest threshold from which on accepted answers are right and non-vehicles kept out
-    as often as asked; the highest one where none is good enough."""
+    """The lowest threshold from which on both promises are kept, or the highest if none keeps them.
+
+    They are ACCEPTED_ACCURACY and OTHER_ACCEPTED.
+    """
     good = curve[-1].threshold
     for operation in reversed(curve):
         if operation.accuracy < ACCEPTED_ACCURACY or operation.other_accepted > OTHER_ACCEPTED:

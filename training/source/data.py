@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from serving.preprocess import decode, preprocess
-
 from source.network import LABELS
 
 CIFAR_SIDE = 32  # pixels
@@ -89,8 +88,10 @@ class Dataset:
         return inputs
 
     def stretched_photos(self, rows: Sequence[Row], side: int) -> tuple[np.ndarray, np.ndarray]:
-        """Photos for augmentation, each stretched to a square: uint8 [n, 3, side, side], and
-        their true width over height, float32 [n]."""
+        """Photos for augmentation, each stretched to a square: uint8 [n, 3, side, side].
+
+        The second array is their true width over height, float32 [n].
+        """
         photos = np.empty((len(rows), 3, side, side), np.uint8)
         aspects = np.empty(len(rows), np.float32)
 

@@ -75,8 +75,10 @@ class VehicleNetwork(nn.Module):
 
 
 def three_way(logits: Tensor) -> Tensor:
-    """Logits of bicycle, motorcycle and other [n, 3] from the hundred-way ones: softmax of these
-    gives each vehicle its own probability and `other` the sum of the rest."""
+    """Logits of bicycle, motorcycle and other [n, 3] from those of all classes.
+
+    Their softmax gives each vehicle its own probability and `other` the sum of the rest.
+    """
     rest = torch.logsumexp(logits[:, REST], dim=1)
     return torch.stack([logits[:, BICYCLE], logits[:, MOTORCYCLE], rest], dim=1)
 

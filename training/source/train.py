@@ -35,9 +35,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that source.*
 import numpy as np
 import onnxruntime
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
-
 from source import augmentation, calibration
 from source.data import Dataset, Row, label_positions
 from source.network import (
@@ -50,6 +47,8 @@ from source.network import (
     VehicleNetwork,
     three_way,
 )
+from torch import Tensor, nn
+from torch.nn import functional
 
 MODEL_NAME = "scones-vehicle-classifier"
 OTHER = LABELS.index("other")
@@ -59,9 +58,9 @@ COOL_DOWN = 0.5  # the last share of the steps: the learning rate falls, the vie
 COOL_DOWN_VIEWS = (0.75, 1.0)  # of the input size, for equal parts of the cool-down
 EARLY_VIEW = 0.625  # of the input size before that: cheap steps first
 CIFAR_VEHICLE_WEIGHT = 8.0  # how often a CIFAR bicycle or motorcycle is drawn, against others
-CIFAR_PHOTOMETRIC = 0.25  # share of CIFAR pictures whose light and camera are changed too
+CIFAR_PHOTOMETRIC = 0.15  # share of CIFAR pictures whose light and camera are changed too
 EMPTY_FRAMES = 0.04  # share of photos spoiled into frames that show nothing
-LABEL_SMOOTHING = 0.05
+LABEL_SMOOTHING = 0.02
 EXPORT_TOLERANCE = 1e-4  # the largest difference in probability between PyTorch and ONNX
 
 
@@ -184,8 +183,8 @@ def cifar_batch(
 
 
 def mix(images: Tensor, targets: Tensor, dice: augmentation.Dice) -> tuple[Tensor, Tensor]:
-    """Blend a third of the pictures with their neighbours (mixup, Zhang et al., 2018)."""
-    share = torch.where(dice.chance(0.33), dice.uniform(0, 0.4), 0.0)
+    """Blend a tenth of the pictures with their neighbours (mixup, Zhang et al., 2018)."""
+    share = torch.where(dice.chance(0.1), dice.uniform(0, 0.4), 0.0)
     images = torch.lerp(images, images.roll(1, 0), share.view(-1, 1, 1, 1))
     return images, torch.lerp(targets, targets.roll(1, 0), share.view(-1, 1))
 
@@ -242,8 +241,11 @@ def cooled_down(step: int, steps: int) -> float:
 
 
 def learning_rate(step: int, steps: int, peak: float) -> float:
-    """Warm up, stay, cool down in a straight line. Until the cool-down it does not depend on
-    the number of steps, so a run can be resumed with more or fewer of them."""
+    """Warm up, stay, cool down in a straight line.
+
+    Until the cool-down it does not depend on the number of steps, so a run can be resumed with
+    more or fewer of them.
+    """
     return peak * min(1.0, (step + 1) / WARM_UP_STEPS) * (1 - cooled_down(step, steps))
 
 
@@ -322,7 +324,7 @@ def noise_validation(input_size: int) -> Validation:
     return Validation(pictures, labels, pictures, labels)
 
 
-def train(  # noqa: PLR0913
+def train(
     network: nn.Module,
     photos: Pool,
     cifar: Pool,
