@@ -4,11 +4,13 @@ from typing import Any
 
 Resources = dict[str, Any]
 
-# Every statement of every policy: who it is for, what is allowed, on what, under which condition.
-Permission = tuple[str, str, str, str]
-
 LAMBDA = "lambda.amazonaws.com"
-TLS = "Bool aws:SecureTransport false"
+UNENCRYPTED = "if Bool aws:SecureTransport false"
+OWN_ENDPOINT = (
+    "arn:${AWS::Partition}:sagemaker:${AWS::Region}:${AWS::AccountId}:endpoint/${EndpointName}"
+)
+OWN_RULE = "if ArnEquals aws:SourceArn ${ClassifyVehicleStateMachinePhotoUploaded.Arn}"
+OWN_ACCOUNT = "if StringEquals aws:SourceAccount ${AWS::AccountId}"
 
 ROLES = {
     "SerializeImageRole": (
@@ -21,17 +23,11 @@ ROLES = {
     ),
     "ClassifyImageRole": (
         LAMBDA,
-        {
-            (
-                "sagemaker:InvokeEndpoint",
-                "arn:${AWS::Partition}:sagemaker:${AWS::Region}:${AWS::AccountId}"
-                ":endpoint/${EndpointName}",
-            )
-        },
+        {("sagemaker:InvokeEndpoint", OWN_ENDPOINT)},
     ),
     "FilterInferencesRole": (LAMBDA, set()),
     "ClassifyVehicleRole": (
-        "states.amazonaws.com if StringEquals aws:SourceAccount ${AWS::AccountId}",
+        f"states.amazonaws.com {OWN_ACCOUNT}",
         {
             ("lambda:InvokeFunction", "${SerializeImageFunction.Arn}"),
             ("lambda:InvokeFunction", "${ClassifyImageFunction.Arn}"),
@@ -69,17 +65,15 @@ MANAGED_POLICIES = {
 }
 RESOURCE_POLICIES = {
     "PhotosBucketPolicy": {
-        "Deny * s3:* ${PhotosBucket.Arn} if Bool aws:SecureTransport false",
-        "Deny * s3:* ${PhotosBucket.Arn}/* if Bool aws:SecureTransport false",
+        f"Deny * s3:* ${{PhotosBucket.Arn}} {UNENCRYPTED}",
+        f"Deny * s3:* ${{PhotosBucket.Arn}}/* {UNENCRYPTED}",
     },
     "UploadsDeadLetterQueuePolicy": {
-        "Deny * sqs:* ${UploadsDeadLetterQueue.Arn} if Bool aws:SecureTransport false",
-        "Allow events.amazonaws.com sqs:SendMessage ${UploadsDeadLetterQueue.Arn}"
-        " if ArnEquals aws:SourceArn ${ClassifyVehicleStateMachinePhotoUploaded.Arn}",
+        f"Deny * sqs:* ${{UploadsDeadLetterQueue.Arn}} {UNENCRYPTED}",
+        f"Allow events.amazonaws.com sqs:SendMessage ${{UploadsDeadLetterQueue.Arn}} {OWN_RULE}",
     },
     "AlarmsTopicPolicy": {
-        "Allow cloudwatch.amazonaws.com sns:Publish ${AlarmsTopic}"
-        " if StringEquals aws:SourceAccount ${AWS::AccountId}",
+        f"Allow cloudwatch.amazonaws.com sns:Publish ${{AlarmsTopic}} {OWN_ACCOUNT}",
     },
 }
 
