@@ -1,0 +1,498 @@
+"""The stack on the local cloud, IAM enforced, its endpoint behind a front that can fail."""
+
+import http.client
+import io
+import itertools
+import json
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cloud import STACK_NAME, LocalCloud, free_port
+from PIL import Image
+
+SECOND = timedelta(seconds=1)
+REPOSITORY = Path(__file__).parents[2]
+PATIENCE = 120  # seconds until a condition that must come is given up
+FAULTS = Path(__file__).with_name("faults.json")  # faults that the local cloud cannot have
+WAIT_SCALE = "0.1"  # the state machine's waits between retries, shortened
+
+signal.signal(signal.SIGTERM, signal.default_int_handler)  # fixtures are then taken down as well
+
+
+def wait_until[T](condition: Callable[[], T], what: str) -> T:
+    """The first true value of a condition; fails after PATIENCE seconds."""
+    deadline = time.monotonic() + PATIENCE
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"in {PATIENCE} seconds not seen: {what}")
+        time.sleep(0.02)
+    return value
+
+
+@dataclass
+class Reply:
+    """What the endpoint answers."""
+
+    status: int
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def answer(body: Any) -> Reply:
+    """The answer of a model that calls itself chosen/1: JSON, or the bytes as they are."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Reply(
+        200,
+        content,
+        {
+            "Content-Type": "application/json",
+            "X-Amzn-SageMaker-Custom-Attributes": "model=chosen/1",
+        },
+    )
+
+
+def probabilities(bicycle: float, motorcycle: float, other: float) -> Reply:
+    """A proper answer."""
+    return answer({"bicycle": bicycle, "motorcycle": motorcycle, "other": other})
+
+
+def fault(status: int, code: str) -> Reply:
+    """An error of SageMaker Runtime."""
+    body = json.dumps({"message": "injected", "Message": "injected"}).encode()
+    return Reply(status, body, {"Content-Type": "application/json", "X-Amzn-ErrorType": code})
+
+
+SURE = probabilities(0.97, 0.02, 0.01)
+INTERNAL_FAILURE = fault(500, "InternalFailure")
+UNAVAILABLE = fault(503, "ServiceUnavailable")
+THROTTLED = fault(429, "ThrottlingException")
+MODEL_ERROR = fault(424, "ModelError")
+NO_ENDPOINT = fault(400, "ValidationError")
+CLOSE = Reply(0)  # the connection is closed without an answer
+HANG = Reply(-1)  # no answer until the caller gives up
+
+Plan = Callable[[bytes], Reply | None]  # None: what the true model answers
+
+
+class Endpoint(ThreadingHTTPServer):
+    """The serving app behind a front that fails as it is told to."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, app_port: int) -> None:
+        super().__init__(("127.0.0.1", 0), EndpointRequest)
+        self.app_port = app_port
+        self.plan: Plan = lambda _photo: None
+        self.requests = 0
+        self.lock = threading.Lock()
+        self.closing = threading.Event()
+
+    def reply(self, photo: bytes) -> Reply | None:
+        """What the plan says to a photo; one photo at a time."""
+        with self.lock:
+            self.requests += 1
+            return self.plan(photo)
+
+    @contextmanager
+    def planning(self, plan: Plan) -> Iterator[None]:
+        """Answer by a plan."""
+        before, self.plan = self.plan, plan
+        try:
+            yield
+        finally:
+            self.plan = before
+
+    @contextmanager
+    def answering(self, *replies: Reply, then: Reply | None = None) -> Iterator[None]:
+        """Give these replies, one a request, then always `then`."""
+        queue = iter(replies)
+        with self.planning(lambda _photo: next(queue, then)):
+            yield
+
+
+class EndpointRequest(BaseHTTPRequestHandler):
+    """One request to the endpoint."""
+
+    server: Endpoint
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        photo = self.rfile.read(int(self.headers["Content-Length"]))
+        reply = self.server.reply(photo)
+        if reply is None:
+            reply = self.forward(photo)
+        if reply is HANG:
+            self.server.closing.wait(PATIENCE)
+        if reply in (HANG, CLOSE):
+            self.close_connection = True
+            return
+        self.send_response(reply.status)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(reply.body)))
+        self.end_headers()
+        self.wfile.write(reply.body)
+
+    def forward(self, photo: bytes) -> Reply:
+        """What the serving app answers."""
+        app = http.client.HTTPConnection("127.0.0.1", self.server.app_port, timeout=PATIENCE)
+        try:
+            app.request("POST", self.path, photo, {"Content-Type": self.headers["Content-Type"]})
+            response = app.getresponse()
+            headers = {
+                name: value
+                for name, value in response.getheaders()
+                if name.lower().startswith(("content-type", "x-amzn-"))
+            }
+            return Reply(response.status, response.read(), headers)
+        finally:
+            app.close()
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing: the tests tell what matters."""
+
+
+@dataclass
+class Outcome:
+    """What became of an execution of the workflow.
+
+    Attributes:
+        image_id: what the photo is recorded under.
+        status: SUCCEEDED or FAILED.
+        error: of a failed execution; so is `cause`.
+        record: of the photo, None without one; its values as DynamoDB types them, by name.
+        events: details of all `Vehicle Classified` events of the photo, so far.
+        states: the states that were entered, in order.
+        failures: error and cause of every attempt of a task that failed.
+    """
+
+    image_id: str
+    status: str
+    error: str | None
+    cause: str | None
+    record: dict[str, dict[str, Any]] | None
+    events: list[dict[str, Any]]
+    states: list[str]
+    failures: list[str]
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The record as plain values."""
+        assert self.record is not None
+        return {name: plain(value) for name, value in self.record.items()}
+
+
+def plain(value: dict[str, Any]) -> Any:
+    """A value of DynamoDB as JSON has it."""
+    [(kind, content)] = value.items()
+    if kind == "M":
+        return {name: plain(inner) for name, inner in content.items()}
+    return float(content) if kind == "N" else content
+
+
+@dataclass
+class Stack:
+    """The deployed stack, as those use it who upload photos, read records and hear events."""
+
+    cloud: LocalCloud
+    endpoint: Endpoint
+    workflow_type: str = ""
+    outputs: dict[str, str] = field(default_factory=dict)
+    events: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def __post_init__(self) -> None:
+        self.s3 = self.cloud.client("s3")
+        self.sqs = self.cloud.client("sqs")
+        self.dynamodb = self.cloud.client("dynamodb")
+        self.stepfunctions = self.cloud.client("stepfunctions")
+        self.listening = threading.Lock()
+        self.queue_url = self.sqs.create_queue(QueueName="all-events")["QueueUrl"]
+
+    def deploy(self, **parameters: str) -> None:
+        """Deploy the template with these parameters, and listen to its bus."""
+        self.outputs = self.cloud.deploy(**parameters)
+        bus = self.outputs["EventBusName"]
+        events = self.cloud.client("events")
+        events.put_rule(Name="all", EventBusName=bus, EventPattern=json.dumps({"version": ["0"]}))
+        queue = self.sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=["QueueArn"])[
+            "Attributes"
+        ]["QueueArn"]
+        events.put_targets(Rule="all", EventBusName=bus, Targets=[{"Id": "all", "Arn": queue}])
+
+    @property
+    def bucket(self) -> str:
+        return self.outputs["PhotosBucketName"]
+
+    @property
+    def state_machine(self) -> str:
+        return self.outputs["ClassifyVehicleStateMachineArn"]
+
+    def photo(self, red: int = 0) -> bytes:
+        """A small photo like no other: green and blue are its number."""
+        image = Image.new("RGB", (32, 24), (red, *divmod(next(self.numbers), 256)))
+        file = io.BytesIO()
+        image.save(file, "PNG")
+        return file.getvalue()
+
+    def put(self, photo: bytes, key: str = "uploads/42/bike.jpg") -> str:
+        """Upload a photo; the `image_id` of its record."""
+        etag: str = self.s3.put_object(Bucket=self.bucket, Key=key, Body=photo)["ETag"]
+        return f"{key}#{etag.strip('"')}"
+
+    def upload(self, photo: bytes, key: str = "uploads/42/bike.jpg") -> Outcome:
+        """Upload a photo and wait until its execution has ended."""
+        return self.outcome(self.execution_of(self.put(photo, key)))
+
+    def execution_of(self, image_id: str) -> str:
+        """The execution that has published a photo, once it has."""
+        wait_until(lambda: self.hear().get(image_id), f"an event of {image_id}")
+        execution: str = self.events[image_id][-1]["execution"]
+        return execution
+
+    def event(self, key: str, etag: str, version_id: str | None = None) -> dict[str, Any]:
+        """The event that S3 sends of a photo, as EventBridge delivers it.
+
+        AWS names the version; the local cloud does not.
+        """
+        photo = {"key": key, "size": 1, "etag": etag, "sequencer": "0"}
+        return {
+            "version": "0",
+            "id": str(uuid.uuid4()),
+            "detail-type": "Object Created",
+            "source": "aws.s3",
+            "account": "000000000000",
+            "time": "2026-11-20T12:00:00Z",
+            "region": "us-east-1",
+            "resources": [f"arn:aws:s3:::{self.bucket}"],
+            "detail": {
+                "version": "0",
+                "bucket": {"name": self.bucket},
+                "object": photo | ({"version-id": version_id} if version_id else {}),
+                "request-id": "N4N7GDK58NMKJ12R",
+                "requester": "000000000000",
+                "source-ip-address": "127.0.0.1",
+                "reason": "PutObject",
+            },
+        }
+
+    def physical_name(self, resource: str) -> str:
+        """The name that a resource of the template has in the cloud."""
+        name: str = self.cloud.client("cloudformation").describe_stack_resource(
+            StackName=STACK_NAME, LogicalResourceId=resource
+        )["StackResourceDetail"]["PhysicalResourceId"]
+        return name
+
+    def put_unnoticed(self) -> dict[str, Any]:
+        """Upload a photo; its event as AWS sends it, of which the workflow knows nothing yet."""
+        key = "uploads/42/version.jpg"
+        put = self.s3.put_object(Bucket=self.bucket, Key=key, Body=self.photo())
+        return self.event(key, put["ETag"].strip('"'), put["VersionId"])
+
+    def start(self, event: dict[str, Any], state_machine: str | None = None) -> str:
+        """Start the workflow, as the rule does; the execution."""
+        execution: str = self.stepfunctions.start_execution(
+            stateMachineArn=state_machine or self.state_machine, input=json.dumps(event)
+        )["executionArn"]
+        return execution
+
+    def run(self, event: dict[str, Any], state_machine: str | None = None) -> Outcome:
+        """Start the workflow and wait until it has ended."""
+        return self.outcome(self.start(event, state_machine))
+
+    def rerun(self, outcome: Outcome) -> Outcome:
+        """Start the workflow once more, with the input of an earlier execution."""
+        execution = self.stepfunctions.describe_execution(executionArn=outcome.values["execution"])
+        return self.run(json.loads(execution["input"]))
+
+    def ended(self, execution: str) -> dict[str, Any]:
+        """An execution, once it has ended.
+
+        The local cloud describes the executions of an EXPRESS workflow as well; AWS does not.
+        """
+
+        def described() -> dict[str, Any] | None:
+            found: dict[str, Any] = self.stepfunctions.describe_execution(executionArn=execution)
+            return None if found["status"] == "RUNNING" else found
+
+        return wait_until(described, f"the end of {execution}")
+
+    def outcome(self, execution: str) -> Outcome:
+        """What became of an execution, once it has ended."""
+        described = self.ended(execution)
+        history = self.stepfunctions.get_execution_history(executionArn=execution)["events"]
+        photo = json.loads(described["input"])["detail"]["object"]
+        image_id = f"{photo['key']}#{photo.get('version-id', photo['etag'])}"
+        return Outcome(
+            image_id=image_id,
+            status=described["status"],
+            error=described.get("error"),
+            cause=described.get("cause"),
+            record=self.record(image_id),
+            events=list(self.hear().get(image_id, [])),
+            states=[
+                event["stateEnteredEventDetails"]["name"]
+                for event in history
+                if "stateEnteredEventDetails" in event
+            ],
+            failures=[
+                "{error}: {cause}".format(**event["taskFailedEventDetails"])
+                for event in history
+                if event["type"] == "TaskFailed"
+            ],
+        )
+
+    def record(self, image_id: str) -> dict[str, dict[str, Any]] | None:
+        """The record of a photo; None without one."""
+        record: dict[str, dict[str, Any]] | None = self.dynamodb.get_item(
+            TableName=self.outputs["PredictionsTableName"],
+            Key={"image_id": {"S": image_id}},
+            ConsistentRead=True,
+        ).get("Item")
+        return record
+
+    def executions(self) -> set[str]:
+        """All executions of the workflow so far."""
+        pages = self.stepfunctions.get_paginator("list_executions").paginate(
+            stateMachineArn=self.state_machine
+        )
+        return {each["executionArn"] for page in pages for each in page["executions"]}
+
+    def query(self, index: str, **key: str) -> list[str]:
+        """The `image_id` of all records under a key of an index."""
+        [(name, value)] = key.items()
+        found = self.dynamodb.query(
+            TableName=self.outputs["PredictionsTableName"],
+            IndexName=index,
+            KeyConditionExpression="#name = :value",
+            ExpressionAttributeNames={"#name": name},
+            ExpressionAttributeValues={":value": {"S": value}},
+        )["Items"]
+        return [record["image_id"]["S"] for record in found]
+
+    def hear(self) -> dict[str, list[dict[str, Any]]]:
+        """All events of the bus so far, by `image_id`.
+
+        The local cloud delivers an event before the publishing call returns: when an execution
+        has ended, its event is here, and no second one comes.
+        """
+        with self.listening:
+            self.receive()
+        return self.events
+
+    def receive(self) -> None:
+        """Take all events out of the queue."""
+        while messages := self.sqs.receive_message(
+            QueueUrl=self.queue_url, MaxNumberOfMessages=10
+        ).get("Messages"):
+            for message in messages:
+                event = json.loads(message["Body"])
+                assert (event["source"], event["detail-type"]) == (
+                    "scones-unlimited",
+                    "Vehicle Classified",
+                )
+                self.events.setdefault(event["detail"]["image_id"], []).append(event["detail"])
+                self.sqs.delete_message(
+                    QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"]
+                )
+
+
+UPLOAD = {"image_id", "driver_id", "s3_bucket", "s3_key", "execution"}
+DECISION = {"status", "reason", "recorded_at"}
+INFERENCES = {"inferences", "model"}
+PREDICTION = {"label", "confidence"}
+FAULT = {"error", "cause"}
+STORED = {"hour", "expires_at"}  # in the record alone, not in the event
+TYPES = {"confidence": "N", "expires_at": "N", "inferences": "M"}  # all others are strings
+RETENTION_DAYS = 400
+
+
+def assert_recorded(outcome: Outcome, status: str, events: int = 1) -> dict[str, Any]:
+    """Exactly one record of this status, whole and well-typed, and its event; its values.
+
+    Args:
+        outcome: of an execution that has ended.
+        status: accepted, review, rejected or failed.
+        events: how many events there are, the newest of which is the record.
+    """
+    assert outcome.record is not None
+    record = outcome.values
+    assert record["status"] == status
+    fields = UPLOAD | DECISION | STORED
+    if "inferences" in record:
+        fields |= INFERENCES
+    if "label" in record:
+        fields |= PREDICTION
+    if status == "failed":
+        fields |= FAULT
+    else:
+        assert ("inferences" in record) == ("label" in record)
+    if status == "review":
+        fields |= {"review_state"}
+    assert record.keys() == fields
+    assert {name: [*value] for name, value in outcome.record.items()} == {
+        name: [TYPES.get(name, "S")] for name in fields
+    }
+    assert record["image_id"].startswith(f"{record['s3_key']}#")
+
+    recorded_at = datetime.fromisoformat(record["recorded_at"])
+    assert recorded_at.tzinfo == UTC
+    assert abs(datetime.now(UTC) - recorded_at) < timedelta(hours=1)
+    assert record["hour"] == recorded_at.strftime("%Y-%m-%dT%H")
+    expires_at = datetime.fromtimestamp(int(record["expires_at"]), UTC)
+    assert timedelta() <= recorded_at + timedelta(days=RETENTION_DAYS) - expires_at < SECOND
+
+    assert len(outcome.events) == events
+    assert outcome.events[-1] == {
+        name: value for name, value in record.items() if name not in {*STORED, "review_state"}
+    }
+    return record
+
+
+@pytest.fixture(scope="session")
+def deployed() -> Iterator[Stack]:
+    """The local cloud, and a queue that hears its bus; stopped whatever happens."""
+    directory = REPOSITORY / "build" / "workflow"
+    directory.mkdir(parents=True, exist_ok=True)
+    cloud = LocalCloud(directory, free_port(), free_port())
+    cloud.build()
+    endpoint = Endpoint(cloud.serving_port)
+    threading.Thread(target=endpoint.serve_forever, daemon=True).start()
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("SFN_WAIT_SCALE", WAIT_SCALE)
+        environment.setenv("SFN_MOCK_CONFIG", str(FAULTS))
+        try:
+            cloud.start_serving()
+            app = cloud.serving_url
+            cloud.serving_port = endpoint.server_port
+            cloud.start_cloud()
+            cloud.wait("ministack", f"{cloud.endpoint_url}/_ministack/health")
+            cloud.wait("serving", f"{app}/ping")
+            yield Stack(cloud, endpoint)
+        finally:
+            endpoint.closing.set()
+            endpoint.shutdown()
+            endpoint.server_close()
+            cloud.stop()
+
+
+# For what does not depend on the type of workflow.
+standard_only = pytest.mark.parametrize("stack", ["STANDARD"], indirect=True)
+
+
+@pytest.fixture(scope="session", params=["STANDARD", "EXPRESS"])
+def stack(deployed: Stack, request: pytest.FixtureRequest) -> Stack:
+    """The deployed stack, with each type of workflow."""
+    deployed.deploy(WorkflowType=request.param)
+    return deployed

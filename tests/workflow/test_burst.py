@@ -1,0 +1,103 @@
+"""A busy hour: many uploads, an endpoint that often fails, events that come twice."""
+
+import io
+import random
+from concurrent.futures import ThreadPoolExecutor
+
+from cloud import CONCURRENT_FUNCTIONS
+from PIL import Image
+
+from tests.workflow.conftest import (
+    CLOSE,
+    INTERNAL_FAILURE,
+    MODEL_ERROR,
+    SURE,
+    THROTTLED,
+    UNAVAILABLE,
+    Outcome,
+    Reply,
+    Stack,
+    answer,
+    assert_recorded,
+    standard_only,
+)
+
+UPLOADS = 300
+REPEATED = 30  # of them, whose event comes twice
+DOOMED = 10  # of them, for which the endpoint always fails
+FAULT_RATE = 0.2
+FAULTS = [INTERNAL_FAILURE, UNAVAILABLE, THROTTLED, MODEL_ERROR, CLOSE, answer([1])]
+ATTEMPTS = 4  # to ask the endpoint, before a photo is recorded as failed
+# At once: the local cloud refuses to run more functions than CONCURRENT_FUNCTIONS, so some of
+# them are throttled.
+IN_FLIGHT = 2 * CONCURRENT_FUNCTIONS
+
+
+class BadDay:
+    """A plan of the endpoint: it always fails for red photos, and often for others."""
+
+    def __init__(self) -> None:
+        self.random = random.Random(2)
+        self.faults = 0
+
+    def __call__(self, photo: bytes) -> Reply:
+        red = Image.open(io.BytesIO(photo)).convert("RGB").getpixel((0, 0))[0]
+        if red < 128 and self.random.random() >= FAULT_RATE:
+            return SURE
+        self.faults += 1
+        return self.random.choice(FAULTS)
+
+
+@standard_only
+def test_every_upload_of_a_burst_is_recorded_once(stack: Stack) -> None:
+    before = stack.executions()
+    photos = [stack.photo(red=255 if number < DOOMED else 0) for number in range(UPLOADS)]
+    repeated = set(photos[-REPEATED:])
+    random.Random(1).shuffle(photos)
+
+    def send(photo: bytes) -> str:
+        image_id = stack.put(photo)
+        if photo in repeated:
+            stack.start(stack.event(*image_id.split("#")))
+        stack.execution_of(image_id)
+        return image_id
+
+    day = BadDay()
+    with stack.endpoint.planning(day):
+        with ThreadPoolExecutor(IN_FLIGHT) as couriers:
+            outcomes: dict[str, list[Outcome]] = {each: [] for each in couriers.map(send, photos)}
+        executions = stack.executions() - before
+        for execution in executions:
+            stack.ended(execution)
+
+    for execution in executions:
+        outcome = stack.outcome(execution)
+        outcomes[outcome.image_id].append(outcome)
+    assert len(outcomes) == UPLOADS
+    assert len(executions) == UPLOADS + REPEATED
+    failures = [
+        failure for several in outcomes.values() for each in several for failure in each.failures
+    ]
+    assert sum(map(is_of_the_endpoint, failures)) == day.faults >= ATTEMPTS * DOOMED
+
+    failed = []
+    for several in outcomes.values():
+        recorded = [each for each in several if each.states[-1] != "AlreadyRecorded"]
+        status = "failed" if recorded[0].values["status"] == "failed" else "accepted"
+        assert_recorded(recorded[0], status, events=len(recorded))
+        if status == "failed":
+            for each in recorded:
+                assert sum(map(is_of_the_endpoint, each.failures)) == ATTEMPTS, each.failures
+            failed.append(recorded[0])
+        else:
+            assert [event["status"] for event in recorded[0].events].count("accepted") == 1
+    assert len(failed) >= DOOMED
+
+    with stack.endpoint.answering(then=SURE):
+        for outcome in failed:
+            healed = stack.rerun(outcome)
+            assert_recorded(healed, "accepted", events=len(outcome.events) + 1)
+
+
+def is_of_the_endpoint(failure: str) -> bool:
+    return "endpoint scones-vehicle-classifier" in failure

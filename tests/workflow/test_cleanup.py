@@ -1,0 +1,199 @@
+"""The clean-up of a deployed stack on the local cloud, beside a stack that has to stay."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from cloud import ARTIFACTS_BUCKET, LocalCloud
+
+from tests.workflow.conftest import REPOSITORY, Stack, wait_until
+
+NAME, ENDPOINT = "scones-cleanup", "cleanup-endpoint"
+SAM_TEMPLATE = {
+    "Resources": {"Bucket": {"Type": "AWS::S3::Bucket"}},
+    "Outputs": {"SourceBucket": {"Value": {"Ref": "Bucket"}}},
+}
+# The queue fails: its stack is rolled back, or left as it is.
+BROKEN_TEMPLATE = {
+    "Resources": {
+        "PhotosBucket": {"Type": "AWS::S3::Bucket"},
+        "Queue": {
+            "Type": "AWS::SQS::Queue",
+            "Properties": {"QueueName": {"Fn::GetAtt": ["PhotosBucket", "Nothing"]}},
+        },
+    }
+}
+
+
+@dataclass
+class Cleanup:
+    """The script, run against the local cloud."""
+
+    cloud: LocalCloud
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        script = [sys.executable, str(REPOSITORY / "training" / "cleanup.py")]
+        ended = subprocess.run(
+            [*script, "--stack-name", NAME, *arguments],
+            env=self.cloud.environment() | environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "Traceback" not in ended.stderr
+        return ended
+
+    def names(self) -> set[str]:
+        """All that has the stack's or the endpoint's name, in every service that is offered."""
+        client = self.cloud.client
+        found = {bucket["Name"] for bucket in client("s3").list_buckets()["Buckets"]}
+        found |= set(client("dynamodb").list_tables()["TableNames"])
+        groups = client("logs").describe_log_groups()["logGroups"]
+        found |= {group["logGroupName"] for group in groups}
+        alarms = client("cloudwatch").describe_alarms()["MetricAlarms"]
+        found |= {alarm["AlarmName"] for alarm in alarms}
+        repositories = client("ecr").describe_repositories()["repositories"]
+        found |= {repository["repositoryName"] for repository in repositories}
+        functions = client("lambda").list_functions()["Functions"]
+        found |= {function["FunctionName"] for function in functions}
+        found |= {role["RoleName"] for role in client("iam").list_roles()["Roles"]}
+        found |= set(client("sqs").list_queues().get("QueueUrls", []))
+        buses = client("events").list_event_buses()["EventBuses"]
+        found |= {bus["Name"] for bus in buses}
+        machines = client("stepfunctions").list_state_machines()["stateMachines"]
+        found |= {machine["name"] for machine in machines}
+        return {name for name in found if NAME in name or ENDPOINT in name}
+
+
+@pytest.fixture
+def cleanup(deployed: Stack) -> Iterator[Cleanup]:
+    script = Cleanup(deployed.cloud)
+    yield script
+    script.run("--yes")
+
+
+def create(cloud: LocalCloud, name: str, template: dict[str, Any], **options: str) -> str:
+    """A stack of CloudFormation alone; its status in the end."""
+    cloudformation = cloud.client("cloudformation")
+    cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(template), **options)
+
+    def ended() -> str | None:
+        [stack] = cloudformation.describe_stacks(StackName=name)["Stacks"]
+        status: str = stack["StackStatus"]
+        return None if status.endswith("IN_PROGRESS") else status
+
+    return wait_until(ended, f"the end of creating {name}")
+
+
+def deploy(cloud: LocalCloud) -> dict[str, str]:
+    """The true stack under a name and with an endpoint of its own; its outputs."""
+    cloud.client("s3").create_bucket(Bucket=ARTIFACTS_BUCKET)
+    command = ["deploy", "--config-env", "local", "--stack-name", NAME]
+    command += ["--config-file", str(REPOSITORY / "samconfig.toml")]
+    command += ["--template-file", str(cloud.directory / "build" / "template.yaml")]
+    command += ["--parameter-overrides", f"EndpointName={ENDPOINT}"]
+    cloud._sam(command, cloud.environment())
+    [stack] = cloud.client("cloudformation").describe_stacks(StackName=NAME)["Stacks"]
+    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+
+def test_everything_goes_but_what_is_not_ours(cleanup: Cleanup) -> None:
+    cloud = cleanup.cloud
+    s3, logs = cloud.client("s3"), cloud.client("logs")
+    bucket = deploy(cloud)["PhotosBucketName"]
+    # More than S3 lists at once; names that need care in a URL; an unfinished upload.
+    for number in range(505):
+        for photo in (b"one", b"two"):
+            s3.put_object(Bucket=bucket, Key=f"labelled/bicycle/{number} +é%.jpg", Body=photo)
+    s3.delete_object(Bucket=bucket, Key="labelled/bicycle/0 +é%.jpg")
+    s3.create_multipart_upload(Bucket=bucket, Key="labelled/big.jpg")
+    # What the training makes in services that the local cloud offers.
+    training_bucket = f"{NAME}-training-000000000000-us-east-1"
+    s3.create_bucket(Bucket=training_bucket)
+    s3.put_object(Bucket=training_bucket, Key="data/train.tar", Body=b"0" * 2**20)
+    cloud.client("ecr").create_repository(repositoryName=ENDPOINT)
+    logs.create_log_group(logGroupName=f"/aws/sagemaker/Endpoints/{ENDPOINT}")
+    # What SAM uploads, for this stack and for another.
+    create(cloud, "aws-sam-cli-managed-default", SAM_TEMPLATE)
+    [sam] = cloud.client("cloudformation").describe_stacks(StackName="aws-sam-cli-managed-default")[
+        "Stacks"
+    ]
+    [output] = sam["Outputs"]
+    for prefix in (NAME, f"{NAME}-2"):
+        s3.put_object(Bucket=output["OutputValue"], Key=f"{prefix}/code.zip", Body=b"zip")
+    # What only looks like ours.
+    not_ours = f"{NAME}-holiday-pictures"
+    s3.create_bucket(Bucket=not_ours)
+
+    before = cleanup.names()
+    listed = cleanup.run("--dry-run")
+    assert listed.returncode == 0, listed.stderr
+    assert cleanup.names() == before
+    assert "1,011 object versions, 0.0 MiB, 1 unfinished upload" in listed.stdout
+    assert f"endpoint {ENDPOINT}\n" in listed.stdout
+    for name in (bucket, training_bucket, f"{output['OutputValue']}/{NAME}/"):
+        assert f" {name} " in listed.stdout
+    assert not_ours not in listed.stdout
+
+    unanswered = cleanup.run()
+    assert unanswered.returncode == 1
+    assert cleanup.names() == before
+
+    cleaned = cleanup.run("--yes")
+    assert cleaned.returncode == 0, cleaned.stderr
+    assert "Looked again, by name and by tag:\nNothing is there.\n" in cleaned.stdout
+    assert cleanup.names() == {not_ours}
+    kept = s3.list_objects_v2(Bucket=output["OutputValue"])["Contents"]
+    assert [item["Key"] for item in kept] == [f"{NAME}-2/code.zip"]
+
+    again = cleanup.run("--yes", "--endpoint-name", ENDPOINT)
+    assert again.returncode == 0, again.stderr
+    assert "deleting" not in again.stdout
+
+    s3.delete_bucket(Bucket=not_ours)
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [({}, "ROLLBACK_COMPLETE"), ({"OnFailure": "DO_NOTHING"}, "CREATE_FAILED")],
+)
+def test_a_half_deployed_stack_goes(cleanup: Cleanup, options: dict[str, str], status: str) -> None:
+    assert create(cleanup.cloud, NAME, BROKEN_TEMPLATE, **options) == status
+    cleaned = cleanup.run("--yes")
+    assert cleaned.returncode == 0, cleaned.stderr
+    assert status in cleaned.stdout
+    assert cleanup.names() == set()
+
+
+def test_without_a_permission_the_rest_goes_and_the_code_says_so(cleanup: Cleanup) -> None:
+    """IAM for real: a user who may do everything but look into ECR."""
+    cloud, iam = cleanup.cloud, cleanup.cloud.client("iam")
+    user = {"UserName": "cleaner"}
+    iam.create_user(**user)
+    statements = [
+        {"Effect": "Allow", "Action": "*", "Resource": "*"},
+        {"Effect": "Deny", "Action": "ecr:*", "Resource": "*"},
+    ]
+    policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    iam.put_user_policy(**user, PolicyName="all-but-ecr", PolicyDocument=policy)
+    key = iam.create_access_key(**user)["AccessKey"]
+    training_bucket = f"{NAME}-training-000000000000-us-east-1"
+    cloud.client("s3").create_bucket(Bucket=training_bucket)
+    try:
+        ended = cleanup.run(
+            "--yes",
+            AWS_ACCESS_KEY_ID=key["AccessKeyId"],
+            AWS_SECRET_ACCESS_KEY=key["SecretAccessKey"],
+        )
+    finally:
+        iam.delete_access_key(**user, AccessKeyId=key["AccessKeyId"])
+        iam.delete_user_policy(**user, PolicyName="all-but-ecr")
+        iam.delete_user(**user)
+    assert ended.returncode == 1
+    assert "ecr:DescribeRepositories" in ended.stderr
+    assert cleanup.names() == set()

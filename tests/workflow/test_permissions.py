@@ -1,0 +1,191 @@
+"""Every permission is needed: without it an upload fails, with it the upload heals.
+
+The local cloud refuses what a function may not do. It refuses nothing to a state machine, to a
+rule, or to the writer of logs and traces, and knows no SageMaker endpoint: their policies are
+evaluated for the calls that they are made for. tests/stack compares all policies word by word.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.workflow.conftest import SURE, Stack, assert_recorded, standard_only
+
+pytestmark = standard_only
+
+ENDPOINT = "arn:aws:sagemaker:us-east-1:000000000000:endpoint/{}"
+STREAM = "arn:aws:logs:us-east-1:000000000000:log-group:{}:log-stream:2026/11/20/[$LATEST]0"
+
+
+@contextmanager
+def without(stack: Stack, role: str, policy: str, action: str) -> Iterator[None]:
+    """Take an action out of a policy of a role."""
+    iam = stack.cloud.client("iam")
+    names = {"RoleName": stack.physical_name(role), "PolicyName": policy}
+    document = iam.get_role_policy(**names)["PolicyDocument"]
+    statements = [
+        statement | {"Action": remaining}
+        for statement in document["Statement"]
+        if (remaining := [name for name in actions(statement) if name != action])
+    ]
+    assert statements != document["Statement"]
+    if statements:
+        reduced = json.dumps(document | {"Statement": statements})
+        iam.put_role_policy(**names, PolicyDocument=reduced)
+    else:
+        iam.delete_role_policy(**names)
+    try:
+        yield
+    finally:
+        iam.put_role_policy(**names, PolicyDocument=json.dumps(document))
+
+
+def actions(statement: dict[str, Any]) -> list[str]:
+    listed = statement["Action"]
+    return [listed] if isinstance(listed, str) else listed
+
+
+# ── Refused for real ──
+
+
+def test_reading_uploads(stack: Stack) -> None:
+    with stack.endpoint.answering(then=SURE):
+        with without(stack, "SerializeImageRole", "ReadUploads", "s3:GetObject"):
+            failed = stack.upload(stack.photo())
+        record = assert_recorded(failed, "failed")
+        assert "AccessDenied" in record["cause"]
+        assert "could not be read" in record["reason"]
+        assert_recorded(stack.rerun(failed), "accepted", events=2)
+
+
+def test_reading_versions_of_uploads(stack: Stack) -> None:
+    event = stack.put_unnoticed()
+    with stack.endpoint.answering(then=SURE):
+        with without(stack, "SerializeImageRole", "ReadUploads", "s3:GetObjectVersion"):
+            failed = stack.run(event)
+        assert "AccessDenied" in assert_recorded(failed, "failed")["cause"]
+        assert_recorded(stack.run(event), "accepted", events=2)
+
+
+def test_nothing_but_uploads_can_be_read(stack: Stack) -> None:
+    key = "labelled/bicycle/1.jpg"
+    put = stack.s3.put_object(Bucket=stack.bucket, Key=key, Body=stack.photo())
+    failed = stack.run(stack.event(key, "0", put["VersionId"]))
+    assert "AccessDenied" in assert_recorded(failed, "failed")["cause"]
+
+
+# ── Evaluated ──
+
+
+def allowed(stack: Stack, role: str, action: str, resource: str) -> bool:
+    """Whether the policies of a role allow an action on a resource."""
+    iam = stack.cloud.client("iam")
+    arn = iam.get_role(RoleName=stack.physical_name(role))["Role"]["Arn"]
+    [result] = iam.simulate_principal_policy(
+        PolicySourceArn=arn, ActionNames=[action], ResourceArns=[resource]
+    )["EvaluationResults"]
+    decision: str = result["EvalDecision"]
+    return decision == "allowed"
+
+
+def calls_of_the_workflow(stack: Stack) -> set[tuple[str, str]]:
+    """Action and resource of every call that the deployed state machine makes."""
+    described = stack.stepfunctions.describe_state_machine(stateMachineArn=stack.state_machine)
+    calls: set[tuple[str, str]] = set()
+    for state in json.loads(described["definition"])["States"].values():
+        arguments = state.get("Arguments", {})
+        match state.get("Resource", "").removeprefix("arn:aws:states:::"):
+            case "":
+                pass
+            case "lambda:invoke":
+                calls.add(("lambda:InvokeFunction", arguments["FunctionName"]))
+            case "dynamodb:putItem" | "dynamodb:updateItem" as call:
+                table = stack.dynamodb.describe_table(TableName=arguments["TableName"])["Table"]
+                calls.add((call.replace(":p", ":P").replace(":u", ":U"), table["TableArn"]))
+            case "events:putEvents":
+                for entry in arguments["Entries"]:
+                    bus = stack.cloud.client("events").describe_event_bus(
+                        Name=entry["EventBusName"]
+                    )
+                    calls.add(("events:PutEvents", bus["Arn"]))
+            case other:
+                pytest.fail(f"which permission does {other} need?")
+    return calls
+
+
+def test_workflow_may_do_what_it_does_and_no_more(stack: Stack) -> None:
+    calls = calls_of_the_workflow(stack)
+    assert len(calls) == 6
+    for action, resource in calls:
+        assert allowed(stack, "ClassifyVehicleRole", action, resource)
+        assert not allowed(stack, "ClassifyVehicleRole", action, resource + "-other")
+    for action, resource in (
+        ("dynamodb:DeleteItem", next(arn for call, arn in calls if call == "dynamodb:PutItem")),
+        ("events:PutEvents", "arn:aws:events:us-east-1:000000000000:event-bus/default"),
+        ("s3:GetObject", f"arn:aws:s3:::{stack.bucket}/uploads/42/bike.jpg"),
+    ):
+        assert not allowed(stack, "ClassifyVehicleRole", action, resource)
+
+
+@pytest.mark.parametrize(
+    ("policy", "action"),
+    [
+        ("InvokeFunctions", "lambda:InvokeFunction"),
+        ("RecordPredictions", "dynamodb:PutItem"),
+        ("RecordPredictions", "dynamodb:UpdateItem"),
+        ("PublishPredictions", "events:PutEvents"),
+    ],
+)
+def test_workflow_needs_every_policy(stack: Stack, policy: str, action: str) -> None:
+    calls = calls_of_the_workflow(stack)
+    with without(stack, "ClassifyVehicleRole", policy, action):
+        refused = {
+            call
+            for call, resource in calls
+            if not allowed(stack, "ClassifyVehicleRole", call, resource)
+        }
+    assert refused == {action}
+
+
+def test_function_may_see_that_an_upload_is_gone(stack: Stack) -> None:
+    """Without it AWS refuses to say so; the local cloud says it all the same."""
+    see = "SerializeImageRole", "s3:ListBucket"
+    bucket = f"arn:aws:s3:::{stack.bucket}"
+    assert allowed(stack, *see, bucket)
+    assert not allowed(stack, *see, f"{bucket}-other")
+    with without(stack, "SerializeImageRole", "SeeThatAnUploadIsGone", "s3:ListBucket"):
+        assert not allowed(stack, *see, bucket)
+
+
+def test_only_the_configured_endpoint_can_be_asked(stack: Stack) -> None:
+    ask = "ClassifyImageRole", "sagemaker:InvokeEndpoint"
+    own = ENDPOINT.format("scones-vehicle-classifier")
+    assert allowed(stack, *ask, own)
+    assert not allowed(stack, *ask, ENDPOINT.format("scones-vehicle-classifier-2"))
+    assert not allowed(stack, *ask, ENDPOINT.format("another"))
+    with without(stack, "ClassifyImageRole", "InvokeEndpoint", "sagemaker:InvokeEndpoint"):
+        assert not allowed(stack, *ask, own)
+
+
+@pytest.mark.parametrize(
+    "role", ["SerializeImageRole", "ClassifyImageRole", "FilterInferencesRole"]
+)
+def test_functions_write_into_their_log_group_only(stack: Stack, role: str) -> None:
+    own = STREAM.format(stack.outputs["FunctionsLogGroupName"])
+    for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
+        assert allowed(stack, role, action, own)
+        assert not allowed(stack, role, action, STREAM.format("/aws/lambda/another"))
+    assert not allowed(stack, role, "logs:DeleteLogStream", own)
+    assert allowed(stack, role, "xray:PutTraceSegments", "*")
+
+
+def test_rule_may_start_this_workflow_only(stack: Stack) -> None:
+    role = "ClassifyVehicleStateMachinePhotoUploadedRole"
+    start = "states:StartExecution"
+    assert allowed(stack, role, start, stack.state_machine)
+    assert not allowed(stack, role, start, stack.state_machine + "-other")
+    with without(stack, role, f"{role}StartExecutionPolicy", start):
+        assert not allowed(stack, role, start, stack.state_machine)
