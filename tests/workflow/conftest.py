@@ -461,11 +461,9 @@ def assert_recorded(outcome: Outcome, status: str, events: int = 1) -> dict[str,
 
 
 @pytest.fixture(scope="session")
-def deployed() -> Iterator[Stack]:
-    """The local cloud, and a queue that hears its bus; stopped whatever happens."""
-    directory = REPOSITORY / "build" / "workflow"
-    directory.mkdir(parents=True, exist_ok=True)
-    cloud = LocalCloud(directory, free_port(), free_port())
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The local cloud, its endpoint and the events of its bus; stopped whatever happens."""
+    cloud = LocalCloud(tmp_path_factory.mktemp("workflow"), free_port(), free_port())
     cloud.build()
     endpoint = Endpoint(cloud.serving_port)
     threading.Thread(target=endpoint.serve_forever, daemon=True).start()
