@@ -16,7 +16,7 @@ The local cloud is up. In another terminal:
   export AWS_DEFAULT_REGION={region} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
 
   # upload a photo of driver 42, and read what was decided
-  aws s3 cp local/photos/{photo} s3://{PhotosBucketName}/uploads/42/
+  aws s3 cp local/photos/bicycle-courier.jpg s3://{PhotosBucketName}/uploads/42/
   aws dynamodb scan --table-name {PredictionsTableName}
 
   # the workflow's executions, and the functions' log
@@ -24,7 +24,8 @@ The local cloud is up. In another terminal:
   aws logs tail {FunctionsLogGroupName}
 
   # ask the model alone
-  curl --data-binary @local/photos/{photo} {serving}/invocations
+  curl -H 'Content-Type: image/jpeg' --data-binary @local/photos/bicycle-courier.jpg \\
+    {serving}/invocations
 
 Logs of the local cloud: {logs}. Stop it with: make down
 """
@@ -55,7 +56,6 @@ def up(cloud_port: int, serving_port: int) -> None:
             serving=cloud.serving_url,
             region=REGION,
             logs=cloud.logs,
-            photo="bicycle_red.jpg",
             **outputs,
         )
     )
