@@ -1,10 +1,11 @@
 """Turn the bytes of any photo into a small upright JPEG, in bounded memory."""
 
 import io
+import itertools
 import math
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from PIL import Image, ImageOps, JpegImagePlugin, UnidentifiedImageError
 from PIL.ExifTags import Base as ExifTag
@@ -17,9 +18,11 @@ MAX_PIXELS = 52_000_000  # 50-megapixel cameras write up to 8192 x 6144
 MAX_PIXELS_OF = {"WEBP": 20_000_000, "AVIF": 24_000_000, "TIFF": 24_000_000, "ICO": 24_000_000}
 MAX_STREAMED_PIXELS = 210_000_000  # a JPEG of one scan is decoded at a reduced scale, row by row
 MAX_BUFFERED_SAMPLES = 3 * MAX_PIXELS  # any other JPEG holds 2 bytes a sample until its last scan
+MAX_SCANS = 50  # a progressive photo has about ten
 BAND_PIXELS = 1_000_000  # converted at a time: a second copy of all pixels would not fit
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "AVIF", "TIFF", "ICO")  # and HEIF
+MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")  # neither an escaped byte nor a restart
 SIGNATURE = re.compile(rb"\xff\xd8\xff|\x89PNG|GIF8|II\*\0|MM\0\*|....ftypavi[fs]", re.DOTALL)
 
 EMPTY = "the file is empty"
@@ -60,12 +63,11 @@ def shrink(data: bytes) -> bytes:
 
 def decode(data: bytes) -> Image.Image:
     """The small upright image in `data`, of any format that Pillow reads."""
-    file = io.BytesIO(data)
     is_jpeg = data.startswith(b"\xff\xd8\xff")
     Image.MAX_IMAGE_PIXELS = MAX_STREAMED_PIXELS if is_jpeg else MAX_PIXELS
-    photo = Image.open(file, formats=FORMATS)
+    photo = Image.open(io.BytesIO(data), formats=FORMATS)
     if isinstance(photo, JpegImagePlugin.JpegImageFile):
-        refuse_over(jpeg_limit(photo, header=data[: file.tell()]), photo.size)
+        refuse_over(jpeg_limit(photo, data), photo.size)
         photo.draft("RGB", reduced_size(photo.size))
     else:
         refuse_over(MAX_PIXELS_OF.get(str(photo.format), MAX_PIXELS), photo.size)
@@ -108,16 +110,28 @@ def refuse_over(limit: int, size: tuple[int, int]) -> None:
         raise UnreadablePhotoError(TOO_MANY_PIXELS)
 
 
-def jpeg_limit(photo: JpegImagePlugin.JpegImageFile, header: bytes) -> int:
-    """How many pixels of this JPEG fit into memory, by `header`, which ends with its first scan's.
+def jpeg_limit(photo: JpegImagePlugin.JpegImageFile, data: bytes) -> int:
+    """How many pixels of this JPEG fit into memory.
 
-    Where that scan holds all components and the JPEG is not progressive, rows are decoded as
-    they come; otherwise the coefficients of the whole photo wait in memory for the last scan.
+    Where one scan holds all components, rows are decoded as they come. Otherwise libjpeg keeps
+    the coefficients of the whole photo, and goes through all of them again for each scan: raises
+    UnreadablePhotoError where hostile bytes ask for that too often.
     """
-    scan = header.rfind(b"\xff\xda")
-    components = header[scan + 4 : scan + 5]
-    streamed = components == bytes([photo.layers]) and "progressive" not in photo.info
-    return MAX_STREAMED_PIXELS if streamed else MAX_BUFFERED_SAMPLES // photo.layers
+    scans = list(itertools.islice(scan_components(data), MAX_SCANS + 1))
+    if scans[:1] == [photo.layers] and "progressive" not in photo.info:
+        return MAX_STREAMED_PIXELS
+    if len(scans) > MAX_SCANS:
+        raise UnreadablePhotoError(DAMAGED)
+    return MAX_BUFFERED_SAMPLES // photo.layers
+
+
+def scan_components(jpeg: bytes) -> Iterator[int]:
+    """How many components each scan holds, by the segments of a JPEG (ITU-T T.81, B.1)."""
+    start, end_of_image, start_of_scan = 2, 0xD9, 0xDA
+    while (marker := MARKER.search(jpeg, start)) and marker[1][0] != end_of_image:
+        start = marker.end() + int.from_bytes(jpeg[marker.end() : marker.end() + 2])
+        if marker[1][0] == start_of_scan:
+            yield int.from_bytes(jpeg[marker.end() + 2 : marker.end() + 3])
 
 
 def reduced_size(size: tuple[int, int]) -> tuple[int, int]:

@@ -366,6 +366,14 @@ def test_too_many_pixels_are_refused(refusal: Any, data: bytes) -> None:
     assert refusal(data) == TOO_MANY_PIXELS
 
 
+def test_a_jpeg_that_is_decoded_a_thousand_times_over_is_refused(shrink: Any, refusal: Any) -> None:
+    data = encode(quadrants(), "JPEG", progressive=True)
+    scan, end = data.rindex(b"\xff\xda"), data.rindex(b"\xff\xd9")
+    repeated = [data[:end] + times * data[scan:end] + data[end:] for times in (10, 1000)]
+    assert shrink(repeated[0]).size == (256, 192)
+    assert refusal(repeated[1]) == DAMAGED
+
+
 def test_an_icon_cannot_hide_a_huge_picture(refusal: Any) -> None:
     png = png_of(9_000, 9_000)
     entry = struct.pack("<BBBBHHII", 64, 64, 0, 0, 1, 32, len(png), 22)
