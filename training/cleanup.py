@@ -573,7 +573,11 @@ def clean(cleaner: Cleaner, *, dry_run: bool, yes: bool) -> bool:
     print("\nLooked again, by name and by tag:")
     left = cleaner.find()
     report(cleaner, left)
-    return not left and not cleaner.problems
+    done = not left and not cleaner.problems
+    if not done:  # with the stack gone, the endpoint's name is not known any more
+        again = f"--stack-name {cleaner.stack_name} --endpoint-name {cleaner.names.endpoint}"
+        print(f"To go on: python training/cleanup.py {again}", file=sys.stderr)
+    return done
 
 
 def input_or_nothing(question: str) -> str:

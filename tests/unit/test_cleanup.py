@@ -14,7 +14,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import boto3
+import botocore.session
 import pytest
+from botocore.loaders import create_loader
 from moto.s3.models import s3_backends
 from moto.sagemaker.models import sagemaker_backends
 
@@ -25,6 +27,7 @@ STACK_ID = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{STACK}/5f439d0e"
 TRAINING_BUCKET = f"{STACK}-training-{ACCOUNT}-{REGION}"
 PHOTOS_BUCKET = f"{STACK}-photosbucket-1abc"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/training"
+SERVICE_MODELS = create_loader()  # that of SageMaker takes a second to read: once is enough
 OURS = [{"Key": "project", "Value": "scones-unlimited"}, {"Key": "endpoint", "Value": ENDPOINT}]
 OTHERS = [{"Key": "project", "Value": "scones-unlimited"}, {"Key": "endpoint", "Value": "other"}]
 BY_STACK = [
@@ -171,9 +174,10 @@ class Aws:
 @pytest.fixture
 def aws_account(aws: None) -> Aws:  # noqa: ARG001
     account = Aws()
-    boto3.setup_default_session()
-    assert boto3.DEFAULT_SESSION is not None
-    boto3.DEFAULT_SESSION.events.register("before-call", account.answer)
+    session = botocore.session.get_session()
+    session.register_component("data_loader", SERVICE_MODELS)
+    session.register("before-call", account.answer)
+    boto3.setup_default_session(botocore_session=session)
     return account
 
 
@@ -500,6 +504,7 @@ def test_the_reason_why_aws_kept_the_stack_is_said(aws_account: Aws, clean: Clea
     assert outcome.code == 1
     reason = "AWS kept PhotosBucket (The bucket you tried to delete is not empty)"
     assert reason in outcome.err
+    assert outcome.err.endswith(f"--stack-name {STACK} --endpoint-name {ENDPOINT}\n")
     aws_account.answers["DeleteStack"] = aws_account.delete_stack
     aws_account.stuck_on = None
     aws_account.resources = {"PhotosBucket": ("AWS::S3::Bucket", PHOTOS_BUCKET)}

@@ -106,8 +106,8 @@ def test_everything_goes_but_what_is_not_ours(cleanup: Cleanup) -> None:
     cloud = cleanup.cloud
     s3, logs = cloud.client("s3"), cloud.client("logs")
     bucket = deploy(cloud)["PhotosBucketName"]
-    # More than S3 lists at once; names that need care in a URL; an unfinished upload.
-    for number in range(505):
+    # Versions, names that need care in a URL, a delete marker, an unfinished upload.
+    for number in range(20):
         for photo in (b"one", b"two"):
             s3.put_object(Bucket=bucket, Key=f"labelled/bicycle/{number} +é%.jpg", Body=photo)
     s3.delete_object(Bucket=bucket, Key="labelled/bicycle/0 +é%.jpg")
@@ -134,7 +134,7 @@ def test_everything_goes_but_what_is_not_ours(cleanup: Cleanup) -> None:
     listed = cleanup.run("--dry-run")
     assert listed.returncode == 0, listed.stderr
     assert cleanup.names() == before
-    assert "1,011 object versions, 0.0 MiB, 1 unfinished upload" in listed.stdout
+    assert "41 object versions, 0.0 MiB, 1 unfinished upload" in listed.stdout
     assert f"endpoint {ENDPOINT}\n" in listed.stdout
     for name in (bucket, training_bucket, f"{output['OutputValue']}/{NAME}/"):
         assert f" {name} " in listed.stdout
