@@ -24,8 +24,7 @@ The local cloud is up. In another terminal:
   aws logs tail {FunctionsLogGroupName}
 
   # ask the model alone
-  curl -H 'Content-Type: image/jpeg' --data-binary @local/photos/bicycle-courier.jpg \\
-    {serving}/invocations
+  curl --data-binary @local/photos/bicycle-courier.jpg {serving}/invocations
 
 Logs of the local cloud: {logs}. Stop it with: make down
 """

@@ -75,9 +75,10 @@ def test_image_formats(server: Server, form: str) -> None:
 
 @pytest.mark.parametrize(
     "content_type",
-    ["image/jpeg", "IMAGE/PNG; q=1", "application/x-image", "application/octet-stream", None],
+    # The last but one is what curl --data-binary says.
+    ["image/jpeg", "application/x-image", "application/x-www-form-urlencoded", None],
 )
-def test_content_types(server: Server, content_type: str | None) -> None:
+def test_the_bytes_count_not_the_content_type(server: Server, content_type: str | None) -> None:
     assert server.infer(picture("red"), content_type).status == 200
 
 
@@ -117,14 +118,6 @@ def test_what_is_no_photo_is_refused_with_the_reason(
     server: Server, body: bytes, reason: str
 ) -> None:
     assert_refused(server.infer(body), 400, "BadRequest", reason)
-
-
-@pytest.mark.parametrize(
-    "content_type", ["application/json", "text/csv", "application/x-www-form-urlencoded"]
-)
-def test_other_content_types_are_refused(server: Server, content_type: str) -> None:
-    refusal = server.infer(picture("red"), content_type)
-    assert_refused(refusal, 415, "UnsupportedMediaType", content_type)
 
 
 @pytest.mark.parametrize("chunked", [False, True])
@@ -365,7 +358,6 @@ def test_invoke_endpoint(runtime: Any) -> None:
     ("body", "content_type", "status", "reason"),
     [
         (b"hello", "image/jpeg", 400, "not a photo"),
-        (b"[1, 2]", "application/json", 415, "application/json"),
         (bytes(26 * MEGABYTE), "image/jpeg", 413, "25 MB"),
     ],
 )
