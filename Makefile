@@ -51,6 +51,10 @@ build: $(VENV)/run ## Build the functions for AWS
 deploy: build ## Deploy the stack to AWS
 	PATH="$(CURDIR)/$(BIN):$$PATH" sam deploy
 
+.PHONY: delete
+delete: $(VENV)/run ## Remove the stack, the endpoint and all data from AWS (asks first)
+	@$(BIN)/python training/cleanup.py
+
 # ── Test it ──
 
 .PHONY: test
@@ -61,8 +65,8 @@ test: lint ## Unit, stack, serving and workflow tests (no AWS account, no Docker
 lint: $(VENV)/dev ## Ruff, mypy, sam validate, cfn-lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	for folder in functions/*/; do $(BIN)/mypy --strict "$$folder" || exit 1; done
-	$(BIN)/mypy local training/serving
+	for folder in functions/*/; do (cd $$folder && $(CURDIR)/$(BIN)/mypy --strict .) || exit 1; done
+	$(BIN)/mypy local training/serving training/cleanup.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 sam validate
 	$(BIN)/cfn-lint template.yaml
 

@@ -103,6 +103,7 @@ def test_functions_are_traced_and_log_into_the_one_group(resources: Resources) -
         assert function["TracingConfig"] == {"Mode": "Active"}
         assert function["LoggingConfig"] == {
             "LogFormat": "JSON",
+            "SystemLogLevel": "WARN",
             "LogGroup": {"Ref": "FunctionsLogGroup"},
         }
         variables = function["Environment"]["Variables"]
@@ -228,7 +229,8 @@ def test_every_parameter_has_a_description_a_default_and_bounds(template: dict[s
             assert re.search(parameter["AllowedPattern"], parameter["Default"]), name
             assert parameter["ConstraintDescription"], name
         if "MinValue" in parameter:
-            assert parameter["MinValue"] <= parameter["Default"] <= parameter["MaxValue"], name
+            default = float(parameter["Default"])
+            assert parameter["MinValue"] <= default <= parameter["MaxValue"], name
         if "AllowedValues" in parameter:
             assert parameter["Default"] in parameter["AllowedValues"], name
 
