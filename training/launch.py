@@ -1,0 +1,490 @@
+"""Train on SageMaker, register the model, serve it on an endpoint.
+
+    python training/launch.py --role arn:aws:iam::111122223333:role/scones-sagemaker
+    python training/launch.py --local                       # all of it on this machine
+
+The road, each step alone by its name (`python training/launch.py deploy --role ...`):
+
+    stage     build the dataset if there is none in --dataset, upload it to the training bucket
+    train     a GPU job on spot instances; followed until it ends
+    evaluate  download the model, judge it on the test split, report in build/evaluation/
+    image     build the serving image and push it to ECR, unless it is there or --image-uri is given
+    register  a version in the model package group, with its metrics, waiting for approval
+    deploy    approve the newest version, and make or update the endpoint with it
+
+Looks first for what would fail, says what each step costs, and asks. A run that was cut off is
+run again: uploads and images that are there stay, and a job that still runs is followed, never
+started twice. With `--model training/model` the shipped model is served, and none is trained.
+Everything that is made has one of the names of cleanup.Names, and training/cleanup.py removes it.
+"""
+
+import argparse
+import contextlib
+import datetime
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import endpoint
+import preflight
+import stage_data
+import training_job
+from boto3.exceptions import S3UploadFailedError
+from botocore.exceptions import BotoCoreError, ClientError
+from cleanup import DEFAULT_ENDPOINT, DEFAULT_STACK, ECR_GIB, HOURS, INSTANCE_HOUR, S3_GIB
+from preflight import Cloud, LaunchError
+
+TRAINING = Path(__file__).resolve().parent
+STEPS = ("stage", "train", "evaluate", "image", "register", "deploy")
+NEEDS_ROLE = {"train", "deploy"}
+
+# US dollars, list prices of us-east-1 in 2026: https://aws.amazon.com/sagemaker/ai/pricing/
+SERVERLESS_GIB_SECOND = 0.00002
+
+
+# ---------------------------------------------------------------- stage
+
+
+def build_dataset(options: argparse.Namespace) -> None:
+    """Build --dataset from --cifar and --photos, unless it is there and they are not given."""
+    if options.cifar or options.photos or not (options.dataset / "manifest.csv").is_file():
+        arguments = ["--dataset", str(options.dataset)]
+        arguments += ["--cifar", str(options.cifar)] if options.cifar else []
+        for photos in options.photos:
+            arguments += ["--photos", str(photos)]
+        stage_data.main(arguments)
+
+
+def make_bucket(cloud: Cloud, role: str | None) -> None:
+    """Make the training bucket, or set it right: private, TLS only, open to the role."""
+    s3, name = cloud.client("s3"), cloud.names.training_bucket
+    try:
+        s3.head_bucket(Bucket=name, ExpectedBucketOwner=cloud.names.account)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "404":
+            raise
+        where = {"CreateBucketConfiguration": {"LocationConstraint": cloud.names.region}}
+        s3.create_bucket(Bucket=name, **({} if cloud.names.region == "us-east-1" else where))
+    s3.put_public_access_block(
+        Bucket=name,
+        PublicAccessBlockConfiguration={
+            "BlockPublicAcls": True,
+            "IgnorePublicAcls": True,
+            "BlockPublicPolicy": True,
+            "RestrictPublicBuckets": True,
+        },
+    )
+    s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": cloud.tags})
+    s3.put_bucket_lifecycle_configuration(
+        Bucket=name,
+        LifecycleConfiguration={
+            "Rules": [
+                {
+                    "ID": "ExpireCheckpoints",
+                    "Status": "Enabled",
+                    "Filter": {"Prefix": "checkpoints/"},
+                    "Expiration": {"Days": 30},
+                },
+                {
+                    "ID": "RemoveLeftovers",
+                    "Status": "Enabled",
+                    "Filter": {"Prefix": ""},
+                    "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
+                },
+            ]
+        },
+    )
+    s3.put_bucket_policy(Bucket=name, Policy=json.dumps(bucket_policy(name, role)))
+
+
+def bucket_policy(name: str, role: str | None) -> dict[str, Any]:
+    """Nobody without TLS; the role of SageMaker, whose managed policy knows other buckets only."""
+    arns = [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"]
+    statements: list[dict[str, Any]] = [
+        {
+            "Sid": "OnlyTls",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:*",
+            "Resource": arns,
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        }
+    ]
+    if role:
+        statements.append(
+            {
+                "Sid": "SageMaker",
+                "Effect": "Allow",
+                "Principal": {"AWS": role},
+                "Action": ["s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
+                "Resource": arns,
+            }
+        )
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def stage(cloud: Cloud, options: argparse.Namespace) -> None:
+    build_dataset(options)
+    make_bucket(cloud, options.role)
+    print(f"the dataset is in {stage_data.upload(options.dataset, cloud.uri('datasets'))}")
+
+
+# ---------------------------------------------------------------- train
+
+
+def train(cloud: Cloud, options: argparse.Namespace) -> None:
+    """Start a job, or go on with one; its name is in options.job after."""
+    if options.job is None:
+        options.job = next(training_job.names(cloud, "InProgress"), None)
+        if options.job:
+            print("a training job of ours still runs: none is started")
+        else:
+            options.job = training_job.start(cloud, options)
+    try:
+        training_job.follow(cloud, options.job)
+    except KeyboardInterrupt:
+        raise LaunchError(
+            f"the job goes on: follow it with --job {options.job}, or stop it with "
+            f"`aws sagemaker stop-training-job --training-job-name {options.job}`"
+        ) from None
+
+
+# ---------------------------------------------------------------- evaluate
+
+
+def job_of(cloud: Cloud, options: argparse.Namespace) -> str:
+    """The job that is meant: --job, or the newest that completed."""
+    options.job = options.job or next(training_job.names(cloud, "Completed"), None)
+    if options.job is None:
+        raise LaunchError("no training job has completed: run the step train, or give --model")
+    return str(options.job)
+
+
+def model_directory(cloud: Cloud, options: argparse.Namespace) -> Path:
+    """--model, or the job's model, downloaded and unpacked."""
+    if options.model:
+        directory = options.model
+    else:
+        job = training_job.describe(cloud, job_of(cloud, options))
+        directory = Path("build/models") / job["TrainingJobName"]
+        uri = job.get("ModelArtifacts", {}).get("S3ModelArtifacts")
+        if not uri:
+            raise LaunchError(f"training job {options.job} has left no model")
+        if not (directory / "model.onnx").is_file():
+            directory.mkdir(parents=True, exist_ok=True)
+            bucket, _, key = uri.removeprefix("s3://").partition("/")
+            archive = directory / "model.tar.gz"
+            cloud.client("s3").download_file(bucket, key, str(archive))
+            with tarfile.open(archive) as packed:
+                packed.extractall(directory, filter="data")
+    if not (directory / "model.onnx").is_file() or not (directory / "metadata.json").is_file():
+        raise LaunchError(f"{directory} holds no model.onnx and metadata.json")
+    return Path(directory)
+
+
+def report_directory(model: Path) -> Path:
+    return Path("build/evaluation") / model.name
+
+
+def evaluate(cloud: Cloud, options: argparse.Namespace) -> None:
+    judge(model_directory(cloud, options), options.dataset)
+
+
+def judge(model: Path, dataset: Path) -> None:
+    """Write report.md and evaluation.json of a model directory."""
+    from evaluate import main  # noqa: PLC0415  (imports torch)
+
+    report = report_directory(model)
+    main(["--model", str(model), "--dataset", str(dataset), "--report", str(report)])
+
+
+# ---------------------------------------------------------------- image, register, deploy
+
+
+def image(cloud: Cloud, options: argparse.Namespace) -> None:
+    uri = options.image_uri or endpoint.push_image(cloud)
+    print(f"the serving image is {uri}")
+
+
+def register(cloud: Cloud, options: argparse.Namespace) -> None:
+    """Register the model with its evaluation, waiting for approval."""
+    model = model_directory(cloud, options)
+    metadata = json.loads((model / "metadata.json").read_text())
+    report = report_directory(model) / "evaluation.json"
+    evaluation = (
+        json.loads(report.read_text()) if report.is_file() else metadata["metrics"].get("test")
+    )
+    if not evaluation:
+        raise LaunchError(f"{report} is missing: run the step evaluate first")
+    make_bucket(cloud, options.role)
+    if options.model:
+        archive = endpoint.pack(model)
+        key = f"models/{hashlib.sha256(archive).hexdigest()[:16]}/output/model.tar.gz"
+        cloud.client("s3").put_object(Bucket=cloud.names.training_bucket, Key=key, Body=archive)
+        artifact = cloud.uri(key)
+    else:
+        artifact = training_job.describe(cloud, options.job)["ModelArtifacts"]["S3ModelArtifacts"]
+    uri = options.image_uri or endpoint.image_uri(cloud)
+    arn = endpoint.register(cloud, uri, artifact, metadata, evaluation)
+    print(f"registered {arn}, which waits for approval")
+
+
+def deploy(cloud: Cloud, options: argparse.Namespace) -> None:
+    """Show the newest registered model, and serve it if that is approved."""
+    package = endpoint.newest_package(cloud)
+    print(f"{package['ModelPackageArn']} ({package['ModelApprovalStatus']})")
+    for name, value in package.get("CustomerMetadataProperties", {}).items():
+        print(f"  {name:<45} {value}")
+    ask("Approve it, and serve it?", options)
+    endpoint.approve(cloud, package)
+    endpoint.deploy(cloud, package, options.role, variant(options), scaling(options))
+
+
+def variant(options: argparse.Namespace) -> dict[str, Any]:
+    """What the endpoint runs on, as CreateEndpointConfig takes it."""
+    if options.instance_type:
+        return {"InstanceType": options.instance_type, "InitialInstanceCount": 1}
+    serverless = {"MemorySizeInMB": options.memory, "MaxConcurrency": options.max_concurrency}
+    return {"ServerlessConfig": serverless}
+
+
+def scaling(options: argparse.Namespace) -> endpoint.Scaling | None:
+    if options.instance_type:
+        return endpoint.Scaling(options.max_instances, options.invocations)
+    return None
+
+
+# ---------------------------------------------------------------- on this machine
+
+
+def train_here(options: argparse.Namespace) -> Path:
+    """Train on this machine; return the model directory."""
+    from source.train import main  # noqa: PLC0415  (imports torch)
+
+    arguments = [f"--{name}={value}" for name, value in options.hyperparameters.items()]
+    arguments += ["--dataset", str(options.dataset), "--model-version", options.model_version]
+    main(arguments)
+    return Path("build/model")
+
+
+def run_local(options: argparse.Namespace) -> None:
+    """Stage, train, evaluate and serve here, until Ctrl-C."""
+    build_dataset(options)
+    model = options.model or train_here(options)
+    judge(model, options.dataset)
+    print(f"serving on http://127.0.0.1:{options.port}; Ctrl-C stops it", flush=True)
+    command = [sys.executable, str(TRAINING / "serving/app.py"), "--model-dir", str(model)]
+    with contextlib.suppress(KeyboardInterrupt):
+        subprocess.run([*command, "--port", str(options.port)], check=False)
+
+
+# ---------------------------------------------------------------- command line
+
+
+def costs(options: argparse.Namespace, steps: tuple[str, ...]) -> list[tuple[str, str, str]]:
+    """Step, what it makes, and its price."""
+    hour = INSTANCE_HOUR.get(options.training_instance)
+    most = f"${hour * options.max_minutes / 60:.2f}" if hour else "a price that is not known here"
+    spot = "" if options.on_demand else "; on spot less, AWS says up to 90%"
+    kind = "on demand" if options.on_demand else "spot"
+    serving = INSTANCE_HOUR.get(options.instance_type or "")
+    second = SERVERLESS_GIB_SECOND * options.memory / 1024
+    if options.instance_type is None:
+        runs_on = f"serverless, {options.memory} MB, at most {options.max_concurrency} at once"
+        price = f"nothing at rest; ${second:.5f} a second of inference"
+    else:
+        runs_on = f"1 to {options.max_instances} x {options.instance_type}"
+        price = f"${HOURS * serving:.0f} a month each" if serving else "a price not known here"
+        price += ", from now until it is removed"
+    table = {
+        "stage": ("the dataset in S3", f"${S3_GIB} per GiB and month"),
+        "train": (
+            f"{kind} {options.training_instance}, at most {options.max_minutes} minutes",
+            f"at most {most}{spot}",
+        ),
+        "evaluate": ("on this machine", "nothing"),
+        "image": ("the serving image in ECR", f"${ECR_GIB:.2f} per GiB and month"),
+        "register": ("a model package version", "nothing"),
+        "deploy": (runs_on, price),
+    }
+    return [(step, *table[step]) for step in steps]
+
+
+def ask(question: str, options: argparse.Namespace) -> None:
+    """Go on only with a yes.
+
+    Raises:
+        LaunchError: it was a no, or nobody is there to say it.
+
+    """
+    if options.yes:
+        return
+    try:
+        answer = input(f"{question} [y/N] ").strip().lower()
+    except EOFError:
+        answer = ""
+    if answer not in ("y", "yes"):
+        raise LaunchError("nothing more was done (--yes goes on without asking)")
+
+
+def checks(
+    cloud: Cloud, options: argparse.Namespace, steps: tuple[str, ...]
+) -> dict[str, Callable[[], str]]:
+    """What has to hold before these steps."""
+    found: dict[str, Callable[[], str]] = {}
+    if NEEDS_ROLE & set(steps):
+        found["role"] = lambda: preflight.role(cloud, options.role)
+    if {"stage", "train", "register"} & set(steps):
+        found["bucket"] = lambda: preflight.bucket(cloud)
+    if {"train", "evaluate"} & set(steps) and "stage" not in steps:
+        found["dataset"] = lambda: preflight.dataset(options.dataset)
+    if "train" in steps and options.job is None:
+        instance, spot = options.training_instance, not options.on_demand
+        found["training quota"] = lambda: preflight.gpu_quota(cloud, instance, spot=spot)
+        found["training image"] = lambda: preflight.training_image(cloud.names.region, instance)
+    if "image" in steps and not options.image_uri:
+        found["docker"] = lambda: preflight.docker(cloud)
+    if "deploy" in steps:
+        found["endpoint"] = lambda: endpoint.check(cloud, options.instance_type)
+    return found
+
+
+def hyperparameter(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name.removeprefix("--"), value
+
+
+def version(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not letters, digits, dots and hyphens")
+    with contextlib.suppress(ValueError):
+        float(text)
+        raise argparse.ArgumentTypeError(f"{text!r} is a number: give it a third part, as in 1.2.0")
+    return text
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("step", nargs="?", choices=STEPS, help="one step alone (default: all)")
+    parser.add_argument("--local", action="store_true", help="train and serve on this machine")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    where = parser.add_argument_group("where")
+    where.add_argument("--role", help="ARN of the role that SageMaker takes on")
+    where.add_argument("--region", help="default: that of the AWS CLI")
+    where.add_argument("--stack-name", default=DEFAULT_STACK, help="%(default)s")
+    where.add_argument("--endpoint-name", default=DEFAULT_ENDPOINT, help="%(default)s")
+    data = parser.add_argument_group("data, as for stage_data.py")
+    data.add_argument("--dataset", type=Path, default=Path("build/dataset"), help="%(default)s")
+    data.add_argument("--cifar", type=Path, help="CIFAR-100 archive or directory")
+    data.add_argument("--photos", type=Path, action="append", default=[], help="repeatable")
+    training = parser.add_argument_group("training")
+    training.add_argument("--training-instance", default="ml.g5.xlarge", help="%(default)s")
+    training.add_argument("--on-demand", action="store_true", help="no spot instance")
+    training.add_argument(
+        "--max-minutes",
+        type=int,
+        default=60,
+        help="then the job is stopped; a spot job may wait as long again (default: %(default)s)",
+    )
+    training.add_argument(
+        "--hyperparameter",
+        type=hyperparameter,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an argument of source/train.py, such as steps=8000; repeatable",
+    )
+    training.add_argument(
+        "--model-version",
+        type=version,
+        default=f"{datetime.datetime.now(datetime.UTC):%Y.%m.%d-%H%M}",
+        help="also names the checkpoint that a job goes on from (default: the time)",
+    )
+    training.add_argument("--job", help="go on with this training job (default: start one)")
+    model = parser.add_argument_group("model and endpoint")
+    model.add_argument("--model", type=Path, help="a model directory, in place of a job's")
+    model.add_argument("--image-uri", help="a serving image in ECR (default: build ours)")
+    model.add_argument(
+        "--memory",
+        type=int,
+        default=2048,
+        choices=range(1024, 6145, 1024),
+        metavar="MB",
+        help="of the serverless endpoint, 1024 to 6144 (default: %(default)s)",
+    )
+    model.add_argument(
+        "--max-concurrency", type=int, default=5, help="serverless, at once (default: %(default)s)"
+    )
+    model.add_argument(
+        "--instance-type", help="such as ml.c5.large: a real-time endpoint, with autoscaling"
+    )
+    model.add_argument("--max-instances", type=int, default=2, help="default: %(default)s")
+    model.add_argument(
+        "--invocations",
+        type=float,
+        default=6000,
+        help="a minute on each instance that autoscaling aims at (default: %(default)s, half of "
+        "what one core can do at 5 ms a photo, as benchmarks/serving.py measured)",
+    )
+    model.add_argument("--port", type=int, default=8080, help="of --local (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    options.hyperparameters = dict(options.hyperparameter)
+    return options
+
+
+def launch(options: argparse.Namespace) -> None:
+    """Check, say what it costs, ask, do."""
+    if options.local:
+        run_local(options)
+        return
+    steps = (options.step,) if options.step else STEPS
+    if options.model and not options.step:
+        steps = STEPS[STEPS.index("image") :]
+    if options.region:
+        os.environ["AWS_DEFAULT_REGION"] = options.region
+    cloud = Cloud(options.stack_name, options.endpoint_name)
+    print(f"account {cloud.names.account}, {cloud.names.region}, as {cloud.caller}")
+    preflight.run_checks(checks(cloud, options, steps))
+    print("\nwhat it costs (list prices of us-east-1, 2026):")
+    for step, what, price in costs(options, steps):
+        print(f"  {step:<9} {what:<50} {price}")
+    if set(steps) != {"deploy"}:  # which asks for itself
+        ask("Go on?", options)
+    do = {
+        "stage": stage,
+        "train": train,
+        "evaluate": evaluate,
+        "image": image,
+        "register": register,
+        "deploy": deploy,
+    }
+    for step in steps:
+        print(f"\n{step}", flush=True)
+        do[step](cloud, options)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = parse_arguments(arguments)
+    try:
+        launch(options)
+    except LaunchError as error:
+        sys.exit(f"launch: {error}")
+    except (ClientError, BotoCoreError, S3UploadFailedError) as error:
+        sys.exit(f"launch: {preflight.explain(error)}")
+    except KeyboardInterrupt:
+        sys.exit("launch: interrupted; run it again to go on")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,214 @@
+"""What launch.py looks at before anything costs money: credentials, role, bucket, quota, image."""
+
+import json
+import shutil
+import subprocess
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError, NoCredentialsError
+from cleanup import Names
+
+TORCH_VERSION = "2.13"  # of the training container; requirements/training.in has the same
+DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
+EXPIRED = (
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+)
+
+
+class LaunchError(Exception):
+    """Something a person can mend; the message is one line that says how."""
+
+
+class Cloud:
+    """An account and a region: clients for it, and the names of what is ours there."""
+
+    def __init__(self, stack: str, endpoint: str) -> None:
+        self.session = boto3.Session()
+        if self.session.region_name is None:
+            raise LaunchError("no region: give --region, set AWS_DEFAULT_REGION or `aws configure`")
+        identity = self.client("sts").get_caller_identity()
+        self.caller = identity["Arn"]
+        self.names = Names(stack, endpoint, identity["Account"], self.session.region_name)
+
+    def client(self, service: str, **options: Any) -> Any:
+        retries = Config(retries={"mode": "standard", "max_attempts": 5}, **options)
+        return self.session.client(service, config=retries)
+
+    @property
+    def tags(self) -> list[dict[str, str]]:
+        return [{"Key": key, "Value": value} for key, value in self.names.tags.items()]
+
+    def uri(self, key: str) -> str:
+        """The S3 URI of a key in the training bucket."""
+        return f"s3://{self.names.training_bucket}/{key}"
+
+
+def explain(error: Exception) -> str:
+    """What an AWS error asks of the user, in one line."""
+    message = " ".join(str(error).split())
+    if isinstance(error, NoCredentialsError):
+        return "no AWS credentials: run `aws configure`, or set AWS_PROFILE"
+    if not isinstance(error, ClientError):
+        return message
+    code, reason = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+    if code in EXPIRED:
+        return "AWS refuses the credentials: run `aws configure` or `aws sso login` again"
+    if code in DENIED:
+        return f"{error.operation_name} is not permitted: {reason or 'ask for the permission'}"
+    if code == "ResourceLimitExceeded":
+        return f"{reason} (ask for more in the Service Quotas console)"
+    return message
+
+
+def run_checks(checks: dict[str, Callable[[], str]]) -> None:
+    """Run all checks, print a line for each.
+
+    Raises:
+        LaunchError: what has to be mended first.
+
+    """
+    problems = 0
+    for name, check in checks.items():
+        try:
+            print(f"  {name:<15} {check()}", flush=True)
+        except LaunchError as error:
+            problems += 1
+            print(f"  {name:<15} PROBLEM: {error}", flush=True)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in DENIED:
+                raise
+            print(f"  {name:<15} not checked: {explain(error)}", flush=True)
+    if problems:
+        raise LaunchError(f"{problems} of {len(checks)} checks failed; nothing was started")
+
+
+def role(cloud: Cloud, arn: str | None) -> str:
+    """The role exists, and SageMaker may take it on."""
+    if not arn or not arn.startswith("arn:") or ":role/" not in arn:
+        raise LaunchError(
+            "give --role the ARN of a role for SageMaker (arn:aws:iam::<account>:role/<name>); "
+            "the README says how to make one"
+        )
+    name = arn.rpartition("/")[2]
+    try:
+        found = cloud.client("iam").get_role(RoleName=name)["Role"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "NoSuchEntity":
+            raise LaunchError(
+                f"role {name} does not exist; the README says how to make it"
+            ) from error
+        raise
+    trusted = [
+        principal
+        for statement in found["AssumeRolePolicyDocument"]["Statement"]
+        if statement["Effect"] == "Allow" and isinstance(statement["Principal"], dict)
+        for principal in _as_list(statement["Principal"].get("Service", []))
+    ]
+    if not any(principal.startswith("sagemaker.amazonaws.com") for principal in trusted):
+        raise LaunchError(
+            f"role {name} does not trust sagemaker.amazonaws.com: add it with "
+            f"`aws iam update-assume-role-policy --role-name {name} --policy-document ...`"
+        )
+    return arn
+
+
+def _as_list(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def bucket(cloud: Cloud) -> str:
+    """The training bucket is ours, or its name is free."""
+    name = cloud.names.training_bucket
+    try:
+        cloud.client("s3").head_bucket(Bucket=name, ExpectedBucketOwner=cloud.names.account)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "404":
+            return f"{name} will be made"
+        if error.response["Error"]["Code"] == "403":
+            raise LaunchError(
+                f"bucket {name} is closed to {cloud.caller}, or another account's: "
+                "ask for s3:ListBucket on it, or give another --stack-name"
+            ) from error
+        raise
+    return name
+
+
+def dataset(directory: Path) -> str:
+    """The version of the dataset that is staged in a directory."""
+    try:
+        return str(json.loads((directory / "dataset.json").read_text())["version"])
+    except FileNotFoundError as error:
+        raise LaunchError(f"{directory} holds no dataset: run the step stage first") from error
+
+
+def gpu_quota(cloud: Cloud, instance: str, *, spot: bool) -> str:
+    """The account may run one such instance for training."""
+    kind = "for spot training job usage" if spot else "for training job usage"
+    wanted = f"{instance} {kind}"
+    pages = cloud.client("service-quotas").get_paginator("list_service_quotas")
+    quotas = {
+        quota["QuotaName"]: quota
+        for page in pages.paginate(ServiceCode="sagemaker")
+        for quota in page["Quotas"]
+    }
+    if wanted not in quotas:
+        raise LaunchError(
+            f"SageMaker has no quota {wanted!r} in {cloud.names.region}: is it a type?"
+        )
+    if quotas[wanted]["Value"] >= 1:
+        return f"{quotas[wanted]['Value']:.0f} {wanted}"
+    usable = [
+        name.removesuffix(f" {kind}")
+        for name, quota in sorted(quotas.items())
+        if name.startswith(("ml.g", "ml.p")) and name.endswith(f" {kind}") and quota["Value"] >= 1
+    ]
+    other = f"for {'on-demand' if spot else 'spot'} there may be another: " + (
+        "--on-demand" if spot else "without --on-demand"
+    )
+    raise LaunchError(
+        f"the quota {wanted!r} is 0: ask for one with `aws service-quotas "
+        f"request-service-quota-increase --service-code sagemaker --desired-value 1 --region "
+        f"{cloud.names.region} --quota-code {quotas[wanted]['QuotaCode']}`, or train on "
+        + (f"--training-instance {usable[0]}" if usable else "this machine with --local")
+        + f" ({other})"
+    )
+
+
+def training_image(region: str, instance: str) -> str:
+    """The URI of AWS's PyTorch training container for a region and instance type."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the SDK's own docstrings
+        from sagemaker.core import image_uris  # noqa: PLC0415  (seconds to import)
+    try:
+        uri = image_uris.retrieve(
+            "pytorch-amzn2023",
+            region=region,
+            version=TORCH_VERSION,
+            instance_type=instance,
+            image_scope="training",
+        )
+    except ValueError as error:
+        raise LaunchError(f"no PyTorch {TORCH_VERSION} training image: {error}") from error
+    return str(uri)
+
+
+def docker(cloud: Cloud) -> str:
+    """Docker can build the serving image, and ECR takes it."""
+    docker = shutil.which("docker")
+    if docker is None:
+        raise LaunchError("docker is not installed: install it, or give --image-uri")
+    command = [docker, "version", "--format", "{{.Server.Version}}"]
+    version = subprocess.run(command, capture_output=True, text=True, check=False)
+    if version.returncode:
+        reason = version.stderr.strip().rpartition("\n")[2]
+        raise LaunchError(f"start the docker engine, or give --image-uri ({reason})")
+    cloud.client("ecr").get_authorization_token()
+    return f"engine {version.stdout.strip()}"

@@ -1,0 +1,195 @@
+"""The SageMaker training job: started with the SDK, followed through its log, billed."""
+
+import argparse
+import os
+import re
+import shutil
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import preflight
+from botocore.exceptions import ClientError
+from cleanup import INSTANCE_HOUR, TRAINING_LOG_GROUP
+from preflight import Cloud, LaunchError
+
+TRAINING = Path(__file__).resolve().parent
+LOCK = TRAINING.parent / "requirements/training.txt"
+POLL_SECONDS = 10
+TAIL = 20  # lines of the log that are shown of a job that failed
+
+# What the training container has not, or not in the version that serves.
+CONTAINER_NEEDS = ("onnx", "onnxruntime", "onnxscript", "pillow")
+
+# train.py prints them as name=value; SageMaker draws them, and keeps the last of each.
+METRICS = (
+    "train_loss",
+    "validation_accuracy",
+    "validation_cifar_accuracy",
+    "validation_expected_calibration_error",
+    "validation_at_threshold_coverage",
+    "validation_at_threshold_accuracy",
+    "validation_at_threshold_other_accepted",
+    "threshold",
+    "temperature",
+    "model_bytes",
+)
+NUMBER = r"([-+]?[0-9.]+(?:e[-+]?[0-9]+)?)"
+METRIC_LINE = re.compile(rf"(?:^|\s)(?:{'|'.join(METRICS)})={NUMBER}")
+
+
+def source_directory(scratch: Path) -> Path:
+    """What goes into the training container: train.py with its modules, and its requirements."""
+    shutil.copytree(
+        TRAINING / "source", scratch / "source", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    (scratch / "serving").mkdir()
+    shutil.copy(TRAINING / "serving/preprocess.py", scratch / "serving")
+    pins = dict(re.findall(r"^([a-z0-9-]+)==([^\s;]+)", LOCK.read_text(), re.MULTILINE))
+    lines = [f"{name}=={pins[name]}\n" for name in CONTAINER_NEEDS]
+    (scratch / "requirements.txt").write_text("".join(lines))
+    return scratch
+
+
+def start(cloud: Cloud, options: argparse.Namespace) -> str:
+    """Start the job; return its name."""
+    print("loading the SageMaker SDK", flush=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the SDK's own docstrings
+        from sagemaker.core.helper.session_helper import Session  # noqa: PLC0415
+        from sagemaker.train import ModelTrainer, configs  # noqa: PLC0415
+        from source.train import code_commit  # noqa: PLC0415  (imports torch)
+
+    # The SDK wants permissions for VPCs and MLflow as well; preflight.role has looked at ours.
+    os.environ["SAGEMAKER_VALIDATE_ROLE"] = "false"
+    version = preflight.dataset(options.dataset)
+    most = 60 * options.max_minutes
+    quiet = {"SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
+    with tempfile.TemporaryDirectory() as scratch:
+        trainer = ModelTrainer(
+            sagemaker_session=Session(
+                boto_session=cloud.session,
+                default_bucket=cloud.names.training_bucket,
+                sagemaker_config={"SchemaVersion": "1.0"} | quiet,
+            ),
+            role=options.role,
+            base_job_name=cloud.names.endpoint,
+            training_image=preflight.training_image(cloud.names.region, options.training_instance),
+            source_code=configs.SourceCode(
+                source_dir=str(source_directory(Path(scratch))),
+                entry_script="source/train.py",
+                requirements="requirements.txt",
+            ),
+            compute=configs.Compute(
+                instance_type=options.training_instance,
+                instance_count=1,
+                volume_size_in_gb=30,
+                enable_managed_spot_training=not options.on_demand,
+            ),
+            stopping_condition=configs.StoppingCondition(
+                max_runtime_in_seconds=most,
+                max_wait_time_in_seconds=None if options.on_demand else 2 * most,
+            ),
+            checkpoint_config=configs.CheckpointConfig(
+                s3_uri=cloud.uri(f"checkpoints/{options.model_version}/")
+            ),
+            output_data_config=configs.OutputDataConfig(s3_output_path=cloud.uri("jobs")),
+            hyperparameters={"model-version": options.model_version} | options.hyperparameters,
+            environment={"CODE_COMMIT": code_commit()},
+            tags=[configs.Tag(key=key, value=value) for key, value in cloud.names.tags.items()],
+        ).with_metric_definitions(
+            [
+                configs.MetricDefinition(name=name, regex=rf"(?:^|\s){name}={NUMBER}")
+                for name in METRICS
+            ]
+        )
+        dataset = configs.InputData(
+            channel_name="training", data_source=cloud.uri(f"datasets/{version}/")
+        )
+        trainer.train(input_data_config=[dataset], wait=False, logs=False)
+    return str(trainer._latest_training_job.training_job_name)  # noqa: SLF001  (no other way)
+
+
+def names(cloud: Cloud, status: str) -> Iterator[str]:
+    """Our training jobs of a status, the newest first."""
+    pages = cloud.client("sagemaker").get_paginator("list_training_jobs")
+    for page in pages.paginate(
+        NameContains=cloud.names.prefix,
+        StatusEquals=status,
+        SortBy="CreationTime",
+        SortOrder="Descending",
+    ):
+        for job in page["TrainingJobSummaries"]:
+            if job["TrainingJobName"].startswith(cloud.names.prefix):
+                yield job["TrainingJobName"]
+
+
+def describe(cloud: Cloud, name: str) -> dict[str, Any]:
+    try:
+        return dict(cloud.client("sagemaker").describe_training_job(TrainingJobName=name))
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("ValidationException", "ResourceNotFound"):
+            raise LaunchError(f"there is no training job {name} in {cloud.names.region}") from error
+        raise
+
+
+def follow(cloud: Cloud, name: str) -> dict[str, Any]:
+    """Print what a job reports until it has ended; return its description.
+
+    Raises:
+        LaunchError: it did not complete.
+
+    """
+    print(f"following training job {name}; Ctrl-C leaves it running", flush=True)
+    log, told, events = cloud.client("logs"), 0, set()
+    lines: list[str] = []
+    while True:
+        job = describe(cloud, name)
+        transitions = job.get("SecondaryStatusTransitions", [])
+        for transition in transitions[told:]:
+            print(f"  {transition['Status']}: {transition.get('StatusMessage', '')}", flush=True)
+        told = len(transitions)
+        try:
+            pages = log.get_paginator("filter_log_events").paginate(
+                logGroupName=TRAINING_LOG_GROUP, logStreamNamePrefix=f"{name}/"
+            )
+            for event in (event for page in pages for event in page["events"]):
+                if event["eventId"] not in events:
+                    events.add(event["eventId"])
+                    lines.append(event["message"].rstrip())
+                    if METRIC_LINE.search(lines[-1]):
+                        print(f"    {lines[-1]}", flush=True)
+        except log.exceptions.ResourceNotFoundException:
+            pass  # the container has not begun to write
+        if job["TrainingJobStatus"] in ("Completed", "Failed", "Stopped"):
+            break
+        time.sleep(POLL_SECONDS)
+    if job["TrainingJobStatus"] == "Completed":
+        print(f"training job {name} completed{bill(job)}")
+        return job
+    for line in lines[-TAIL:]:
+        print(f"    {line}")
+    ends = {
+        "MaxRuntimeExceeded": "it took longer than --max-minutes",
+        "MaxWaitTimeExceeded": "no spot instance in time: try again, or --on-demand",
+        "Stopped": "it was stopped",
+    }
+    reason = ends.get(job["SecondaryStatus"]) or job.get("FailureReason", "no reason given")
+    version = job["HyperParameters"].get("model-version")
+    raise LaunchError(
+        f"training job {name} is {job['TrainingJobStatus']}: {reason} "
+        f"(log group {TRAINING_LOG_GROUP}; --model-version {version} goes on from its checkpoint)"
+    )
+
+
+def bill(job: dict[str, Any]) -> str:
+    """What a job cost, where its instance's price is known."""
+    ran, billed = job.get("TrainingTimeInSeconds"), job.get("BillableTimeInSeconds")
+    price = INSTANCE_HOUR.get(job["ResourceConfig"].get("InstanceType", ""))
+    if not ran or billed is None:
+        return ""
+    text = f": {ran} s, {billed} s billed ({100 * (1 - billed / ran):.0f}% saved by spot)"
+    return text + (f", ${billed / 3600 * price:.2f}" if price else "")
