@@ -27,6 +27,10 @@ def test_it_is_one_small_file(model):
     assert not list(MODEL.glob("*.data"))
 
 
+def test_it_says_nothing_of_the_machine_that_made_it(model):
+    assert b".py" not in model.path.read_bytes()
+
+
 def test_it_answers_a_photo_with_probabilities(model):
     image = preprocess(encoded(draw_photo(1)), model.metadata["input_size"])
     probabilities = model.predict(image)

@@ -420,17 +420,22 @@ def export(model: ServedModel, input_size: int, path: Path) -> None:
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     example = torch.rand(2, 3, input_size, input_size) * 255
     path.parent.mkdir(parents=True, exist_ok=True)
-    torch.onnx.export(
+    program = torch.onnx.export(
         model,
         (example,),
-        path,
         input_names=["image"],
         output_names=["probabilities"],
         dynamic_shapes={"image": {0: torch.export.Dim("batch")}},
-        external_data=False,
         dynamo=True,
         verbose=False,
     )
+    assert program is not None  # noqa: S101 dynamo=True returns one
+    proto = program.model_proto
+    graph = proto.graph
+    # Each part carries the stack trace of its making, with the paths of this machine.
+    for part in (proto, graph, *graph.node, *graph.input, *graph.output, *graph.value_info):
+        part.ClearField("metadata_props")
+    path.write_bytes(proto.SerializeToString())
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     images = torch.rand(3, 3, input_size, input_size) * 255
     with torch.no_grad():
