@@ -26,6 +26,12 @@ def test_the_served_model_gives_probabilities_for_any_size_and_batch():
         torch.testing.assert_close(probabilities.sum(1), torch.ones(count))
 
 
+def test_a_mirrored_photo_gets_the_same_answer():
+    model = ServedModel(VehicleNetwork(), temperature=1.0).eval()
+    images = torch.rand(3, 3, 48, 48) * 255
+    torch.testing.assert_close(model(images), model(images.flip(3)))
+
+
 def test_a_higher_temperature_is_less_sure():
     network = VehicleNetwork().eval()
     images = torch.rand(4, 3, 40, 40) * 255

@@ -26,10 +26,15 @@ def test_the_same_picture_in_another_format_is_the_same_input(kind, tolerance):
     assert np.abs(got - expected).mean() <= tolerance
 
 
-def test_aspect_ratio_is_kept_and_the_rest_padded():
-    image = preprocess(encoded(Image.new("RGB", (200, 100), (255, 0, 0)), "PNG"), SIZE)[0]
-    assert image[:, SIZE // 2, SIZE // 2].tolist() == [255, 0, 0]
-    assert image[:, 2, SIZE // 2].tolist() == list(PADDING_COLOUR)
+@pytest.mark.parametrize(("width", "height"), [(400, 100), (100, 400), (90, 90), (3000, 1)])
+def test_half_of_the_aspect_ratio_is_kept_and_the_rest_padded(width, height):
+    image = preprocess(encoded(Image.new("RGB", (width, height), (255, 0, 0)), "PNG"), SIZE)[0]
+    red = (image == np.array([255, 0, 0], np.float32)[:, None, None]).all(0)
+    padding = (image == np.array(PADDING_COLOUR, np.float32)[:, None, None]).all(0)
+    assert (red ^ padding).all()
+    rows, columns = red.any(1).sum(), red.any(0).sum()
+    assert max(rows, columns) == SIZE
+    assert columns / rows == pytest.approx((width / height) ** 0.5, rel=0.2)
 
 
 def test_a_photo_is_turned_upright_by_its_orientation_tag():

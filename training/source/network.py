@@ -83,6 +83,12 @@ def three_way(logits: Tensor) -> Tensor:
     return torch.stack([logits[:, BICYCLE], logits[:, MOTORCYCLE], rest], dim=1)
 
 
+def mirrored_logits(network: nn.Module, images: Tensor) -> Tensor:
+    """Three-way log-probabilities [n, 3], averaged over the images and their mirror images."""
+    views = [three_way(network(view)).log_softmax(1) for view in (images, images.flip(3))]
+    return (views[0] + views[1]) / 2
+
+
 class ServedModel(nn.Module):
     """What is exported: pixel values in, calibrated probabilities of LABELS out."""
 
@@ -92,4 +98,4 @@ class ServedModel(nn.Module):
         self.temperature = temperature
 
     def forward(self, image: Tensor) -> Tensor:
-        return torch.softmax(three_way(self.network(image)) / self.temperature, dim=1)
+        return torch.softmax(mirrored_logits(self.network, image) / self.temperature, dim=1)

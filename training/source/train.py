@@ -45,6 +45,7 @@ from source.network import (
     UNNAMED_CLASSES,
     ServedModel,
     VehicleNetwork,
+    mirrored_logits,
     three_way,
 )
 from torch import Tensor, nn
@@ -273,11 +274,11 @@ def update_average(average: nn.Module, network: nn.Module, step: int) -> None:
 
 @torch.no_grad()
 def predict_logits(network: nn.Module, inputs: np.ndarray, device: torch.device) -> np.ndarray:
-    """Three-way logits [n, 3] of served inputs."""
+    """Three-way logits [n, 3] of served inputs, as ServedModel has them before its temperature."""
     network.eval()
     parts = [
-        three_way(network(torch.from_numpy(inputs[at : at + 256]).to(device).float())).cpu()
-        for at in range(0, len(inputs), 256)
+        mirrored_logits(network, torch.from_numpy(part).to(device).float()).cpu()
+        for part in np.split(inputs, range(256, len(inputs), 256))
     ]
     return torch.cat(parts).numpy()
 
@@ -532,7 +533,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="a run that stopped goes on from here (default: %(default)s)",
     )
     schedule = parser.add_argument_group("schedule")
-    schedule.add_argument("--steps", type=int, default=4000, help="batches (default: %(default)s)")
+    schedule.add_argument("--steps", type=int, default=9600, help="batches (default: %(default)s)")
     schedule.add_argument(
         "--batch-size", type=int, default=96, help="pictures a batch (default: %(default)s)"
     )
