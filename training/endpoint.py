@@ -261,31 +261,51 @@ def deploy(
     )
     if scaling:
         put_alarms(cloud)
+    stopped = False
     if before:
         print(f"updating endpoint {name}; the model before serves until then", flush=True)
-        update(cloud, config, before, variant)
+        stopped = update(cloud, config, before, variant)
     else:
         print(f"making endpoint {name}, which takes minutes", flush=True)
         sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config, Tags=cloud.tags)
-    wait(cloud, config)
     try:
-        milliseconds = try_out(cloud, package["CustomerMetadataProperties"]["version"])
-    except (LaunchError, ClientError, BotoCoreError) as error:
-        reason = error if isinstance(error, LaunchError) else explain(error)
-        served = take_back(cloud, before, variant)
-        raise LaunchError(f"the new model does not answer: {reason}; {served}") from error
+        wait(cloud, config)
+        milliseconds = answer_or_take_back(cloud, package, before, variant)
+    except LaunchError:
+        if stopped and scaling:
+            scale(cloud, scaling)
+        raise
     if scaling:
         scale(cloud, scaling)
     print(f"endpoint {name} answered a picture in {milliseconds:.0f} ms")
 
 
-def update(cloud: Cloud, config: str, before: dict[str, Any], variant: dict[str, Any]) -> None:
-    """Ask for a blue/green update: on instances with rollback on alarm, serverless without."""
+def answer_or_take_back(
+    cloud: Cloud,
+    package: dict[str, Any],
+    before: dict[str, Any] | None,
+    variant: dict[str, Any],
+) -> float:
+    """Try the new model; where it does not answer, serve the one before. Milliseconds."""
+    try:
+        return try_out(cloud, package["CustomerMetadataProperties"]["version"])
+    except (LaunchError, ClientError, BotoCoreError) as error:
+        reason = error if isinstance(error, LaunchError) else explain(error)
+        served = take_back(cloud, before, variant)
+        raise LaunchError(f"the new model does not answer: {reason}; {served}") from error
+
+
+def update(cloud: Cloud, config: str, before: dict[str, Any], variant: dict[str, Any]) -> bool:
+    """Ask for a blue/green update: on instances with rollback on alarm, serverless without.
+
+    Returns whether scaling had to be stopped for it.
+    """
     request: dict[str, Any] = {}
+    stopped = False
     was = before["Config"]["ProductionVariants"][0].get("InstanceType")
     if instance := variant.get("InstanceType"):
         if was and was != instance:  # AWS refuses to change the type of what is scaled
-            stop_scaling(cloud)
+            stopped = stop_scaling(cloud)
         running = before["ProductionVariants"][0].get("CurrentInstanceCount", 1) if was else 1
         request = {
             "DeploymentConfig": deployment_config(cloud, canary=running > 1),
@@ -294,6 +314,7 @@ def update(cloud: Cloud, config: str, before: dict[str, Any], variant: dict[str,
     cloud.client("sagemaker").update_endpoint(
         EndpointName=cloud.names.endpoint, EndpointConfigName=config, **request
     )
+    return stopped
 
 
 def take_back(cloud: Cloud, before: dict[str, Any] | None, variant: dict[str, Any]) -> str:
@@ -301,13 +322,15 @@ def take_back(cloud: Cloud, before: dict[str, Any] | None, variant: dict[str, An
     name = cloud.names.endpoint
     if before is None:
         return f"its log group is /aws/sagemaker/Endpoints/{name}"
-    if (
-        "InstanceType" in variant
-        and "ServerlessConfig" in before["Config"]["ProductionVariants"][0]
-    ):
+    on_instances = "InstanceType" in before["Config"]["ProductionVariants"][0]
+    if "InstanceType" in variant and not on_instances:
         return f"{name} was serverless, and AWS does not go back to that: deploy another version"
     print("going back to the model before", flush=True)
-    update(cloud, before["EndpointConfigName"], before, before["Config"]["ProductionVariants"][0])
+    cloud.client("sagemaker").update_endpoint(  # no alarms: those of the new model may still ring
+        EndpointName=name,
+        EndpointConfigName=before["EndpointConfigName"],
+        RetainAllVariantProperties=on_instances,
+    )
     wait(cloud, before["EndpointConfigName"])
     return f"{name} serves the one before again"
 
@@ -447,11 +470,12 @@ def scale(cloud: Cloud, scaling: Scaling) -> None:
     print(f"scales from 1 to {scaling.at_most} instances of {scaling.invocations:g} calls a minute")
 
 
-def stop_scaling(cloud: Cloud) -> None:
-    scaling = cloud.client("application-autoscaling")
-    target = scalable_target(cloud)
-    found = scaling.describe_scalable_targets(
+def stop_scaling(cloud: Cloud) -> bool:
+    """Whether there was scaling to stop."""
+    client, target = cloud.client("application-autoscaling"), scalable_target(cloud)
+    found = client.describe_scalable_targets(
         ServiceNamespace=target["ServiceNamespace"], ResourceIds=[target["ResourceId"]]
-    )
-    if found["ScalableTargets"]:
-        scaling.deregister_scalable_target(**target)
+    )["ScalableTargets"]
+    if found:
+        client.deregister_scalable_target(**target)
+    return bool(found)

@@ -667,35 +667,60 @@ def test_a_change_of_instance_type_scales_anew(
 
 
 @pytest.mark.usefixtures("invocations")
-def test_when_aws_rolls_back_it_says_so(
+def test_when_aws_rolls_back_it_says_so_and_scales_as_before(
     aws: Aws, cloud: preflight.Cloud, package: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     endpoint.deploy(cloud, package, ROLE, on_instances(), SCALING)
     aws.rolls_back = True
     monkeypatch.setattr(endpoint.time, "strftime", lambda *_: "20261121000001")
     with pytest.raises(preflight.LaunchError, match=r"an alarm went off.*serves the model before"):
-        endpoint.deploy(cloud, package, ROLE, on_instances(), SCALING)
+        endpoint.deploy(cloud, package, ROLE, on_instances("ml.m5.large"), SCALING)
+    scaling = boto3.client("application-autoscaling")
+    assert scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
 
 
 @pytest.mark.usefixtures("invocations")
+@pytest.mark.parametrize(
+    ("variant", "scaling"),
+    [(SERVERLESS, None), (on_instances(), SCALING)],
+    ids=["serverless", "instances"],
+)
 def test_a_new_model_that_does_not_answer_is_taken_back(
-    aws: Aws, cloud: preflight.Cloud, package: dict, monkeypatch: pytest.MonkeyPatch
+    aws: Aws,
+    cloud: preflight.Cloud,
+    package: dict,
+    variant: dict,
+    scaling: endpoint.Scaling | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    endpoint.deploy(cloud, package, ROLE, SERVERLESS, None)
+    endpoint.deploy(cloud, package, ROLE, variant, scaling)
     before = endpoint.describe(cloud)["EndpointConfigName"]
     package["CustomerMetadataProperties"]["version"] = "9.9.9"  # what answers is of another version
     monkeypatch.setattr(endpoint.time, "strftime", lambda *_: "20261121000001")
     with pytest.raises(preflight.LaunchError, match=r"version 9.9.9.*serves the one before again"):
-        endpoint.deploy(cloud, package, ROLE, SERVERLESS, None)
+        endpoint.deploy(cloud, package, ROLE, variant, scaling)
     assert endpoint.describe(cloud)["EndpointConfigName"] == before
-    assert len(aws.requests("UpdateEndpoint")) == 2
-    assert "DeploymentConfig" not in aws.requests("UpdateEndpoint")[0]  # serverless has no alarms
+    forth, back = aws.requests("UpdateEndpoint")
+    assert ("DeploymentConfig" in forth) == (scaling is not None)  # serverless has no alarms
+    assert "DeploymentConfig" not in back
+
+
+@pytest.mark.usefixtures("invocations")
+def test_what_was_serverless_cannot_be_taken_back(
+    aws: Aws, cloud: preflight.Cloud, package: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint.deploy(cloud, package, ROLE, SERVERLESS, None)
+    package["CustomerMetadataProperties"]["version"] = "9.9.9"
+    monkeypatch.setattr(endpoint.time, "strftime", lambda *_: "20261121000001")
+    with pytest.raises(preflight.LaunchError, match="was serverless"):
+        endpoint.deploy(cloud, package, ROLE, on_instances(), SCALING)
+    assert len(aws.requests("UpdateEndpoint")) == 1
 
 
 def test_an_endpoint_that_answers_nothing_is_not_called_done(
-    cloud: preflight.Cloud, package: dict, monkeypatch: pytest.MonkeyPatch
+    cloud: preflight.Cloud, package: dict, serving: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", f"{serving}/nowhere")
     with pytest.raises(preflight.LaunchError, match=r"does not answer.*log group"):
         endpoint.deploy(cloud, package, ROLE, SERVERLESS, None)
 
