@@ -36,7 +36,7 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.first = ConvNorm(inputs, outputs, 3, stride)
         self.second = ConvNorm(outputs, outputs, 3)
-        nn.init.zeros_(self.second[1].weight)  # starts as its shortcut alone
+        nn.init.zeros_(self.second.get_parameter("1.weight"))  # starts as its shortcut alone
         same = inputs == outputs and stride == 1
         self.shortcut = nn.Identity() if same else ConvNorm(inputs, outputs, 1, stride)
 
@@ -50,6 +50,9 @@ class VehicleNetwork(nn.Module):
 
     Pools by mean and by maximum, so that a small vehicle in a wide street still counts.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self, widths: tuple[int, ...] = (48, 96, 192), depths: tuple[int, ...] = (1, 2, 2)

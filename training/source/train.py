@@ -29,6 +29,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that source.* is found
 
@@ -450,7 +451,7 @@ def export(model: ServedModel, input_size: int, path: Path) -> None:
 
 def describe_model(
     logits: np.ndarray, labels: np.ndarray, temperature: float, options: argparse.Namespace
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """metadata.json, less where data and code came from."""
     probabilities = calibration.softmax(logits / temperature)
     threshold = calibration.choose_threshold(calibration.coverage_curve(probabilities, labels))
@@ -608,7 +609,7 @@ def main(arguments: list[str] | None = None) -> None:
             network, photos, cifar, validation, data = load(options, device)
         except FileNotFoundError as error:
             sys.exit(f"train: {error}")
-        network = network.to(device, memory_format=torch.channels_last)
+        network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         print(
             f"device={device.type} photos={len(photos.labels)} cifar={len(cifar.labels)} "
             f"parameters={sum(p.numel() for p in network.parameters())}",
@@ -616,7 +617,7 @@ def main(arguments: list[str] | None = None) -> None:
         )
         average, history = train(network, photos, cifar, validation, options, device)
 
-    average = average.to("cpu", memory_format=torch.contiguous_format)
+    average.cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     logits = predict_logits(average, validation.photos, torch.device("cpu"))
     temperature = calibration.fit_temperature(logits, validation.photo_labels)
     metadata = describe_model(logits, validation.photo_labels, temperature, options)
