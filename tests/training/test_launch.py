@@ -513,12 +513,15 @@ def test_a_bucket_that_is_not_ours_is_refused(
 
 
 def test_a_check_that_is_not_permitted_does_not_stop(
-    aws: Aws, staged: Path, capsys: pytest.CaptureFixture[str]
+    aws: Aws, cloud: preflight.Cloud, capsys: pytest.CaptureFixture[str]
 ) -> None:
     aws.deny("GetRole", "AccessDenied")
-    launch.main(["stage", "--role", ROLE, "--yes", "--dataset", str(staged)])
     aws.deny("ListServiceQuotas")
-    launch.main(["train", "--role", ROLE, "--yes", "--dataset", str(staged)])
+    checks = {
+        "role": lambda: preflight.role(cloud, ROLE),
+        "quota": lambda: preflight.gpu_quota(cloud, "ml.g5.xlarge", spot=True),
+    }
+    preflight.run_checks(checks)
     assert capsys.readouterr().out.count("not checked") == 2
 
 
@@ -526,7 +529,7 @@ def test_a_check_that_is_not_permitted_does_not_stop(
     ("call", "code", "says"),
     [
         ("GetCallerIdentity", "ExpiredToken", "aws configure"),
-        ("CreateTrainingJob", "AccessDeniedException", "CreateTrainingJob is not permitted"),
+        ("ListTrainingJobs", "AccessDeniedException", "ListTrainingJobs is not permitted"),
         ("CreateTrainingJob", "ResourceLimitExceeded", "Service Quotas"),
     ],
 )
