@@ -51,6 +51,14 @@ build: $(VENV)/run ## Build the functions for AWS
 deploy: build ## Deploy the stack to AWS
 	PATH="$(CURDIR)/$(BIN):$$PATH" sam deploy
 
+.PHONY: train
+train: $(TRAINING)/training ## Train, evaluate and serve on this machine (hours without a GPU)
+	@$(TRAINING)/bin/python training/launch.py --local
+
+.PHONY: launch
+launch: $(TRAINING)/training ## Train on SageMaker and deploy the endpoint (ROLE=arn:aws:iam::...)
+	@$(TRAINING)/bin/python training/launch.py --role "$(ROLE)" $(ARGS)
+
 .PHONY: delete
 delete: $(VENV)/run ## Remove the stack, the endpoint and all data from AWS (asks first)
 	@$(BIN)/python training/cleanup.py
