@@ -10,6 +10,7 @@ would, follows it through the workflow, prints what was decided, and stops what 
 import argparse
 import contextlib
 import json
+import math
 import signal
 import sys
 import time
@@ -175,6 +176,11 @@ def find_photos(folder: Path) -> list[Upload]:
     return uploads
 
 
+def percent(confidence: float) -> str:
+    """Rounded down, as in the reasons: 89.97% is not sure enough for a threshold of 90%."""
+    return f"{math.floor(confidence * 1000) / 10}%"
+
+
 def table_of(uploads: list[Upload]) -> Table:
     """One line per file."""
     table = Table(box=None, pad_edge=False)
@@ -187,7 +193,7 @@ def table_of(uploads: list[Upload]) -> Table:
         table.add_row(
             Text(upload.name),
             record.get("label", {}).get("S", ""),
-            f"{float(record['confidence']['N']):.1%}" if "confidence" in record else "",
+            percent(float(record["confidence"]["N"])) if "confidence" in record else "",
             Text(status, style=COLOURS.get(status, "red")),
             Text(record["reason"]["S"] if record else upload.problem),
             str(upload.milliseconds) if record else "",
