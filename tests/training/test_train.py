@@ -159,7 +159,7 @@ def test_training_takes_sagemakers_places(monkeypatch):
 
 
 def test_a_missing_dataset_is_one_line(tmp_path):
-    with pytest.raises(SystemExit, match="train: .*stage_data.py"):
+    with pytest.raises(SystemExit, match=r"train: .*stage_data\.py"):
         train.main(["--dataset", str(tmp_path), *places(tmp_path)])
 
 

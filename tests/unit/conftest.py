@@ -69,7 +69,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 @pytest.fixture
-def aws(environment: pytest.MonkeyPatch) -> Iterator[None]:  # noqa: ARG001
+def aws(environment: pytest.MonkeyPatch) -> Iterator[None]:
     """Moto's AWS, for the clients that are made after it."""
     with mock_aws():
         yield

@@ -172,7 +172,7 @@ class Aws:
 
 
 @pytest.fixture
-def aws_account(aws: None) -> Aws:  # noqa: ARG001
+def aws_account(aws: None) -> Aws:
     account = Aws()
     session = botocore.session.get_session()
     session.register_component("data_loader", SERVICE_MODELS)

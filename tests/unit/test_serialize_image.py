@@ -26,7 +26,7 @@ def jpeg(colour: str = "red", size: tuple[int, int] = (640, 480)) -> bytes:
 
 
 @pytest.fixture
-def s3(aws: None) -> Any:  # noqa: ARG001
+def s3(aws: None) -> Any:
     client = boto3.client("s3")
     client.create_bucket(
         Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
@@ -38,7 +38,7 @@ def s3(aws: None) -> Any:  # noqa: ARG001
 @pytest.fixture
 def app(
     load: Callable[[str, str], ModuleType],
-    s3: Any,  # noqa: ARG001 before the function makes its client
+    s3: Any,
     environment: pytest.MonkeyPatch,
 ) -> ModuleType:
     environment.setenv("MAX_PHOTO_BYTES", "1000000")
