@@ -31,6 +31,8 @@ START_SECONDS = 60
 STOP_SECONDS = 2
 # More cold functions at once than processors only wait for each other.
 CONCURRENT_FUNCTIONS = max(2, os.cpu_count() or 2)
+# What exceeds it is refused, not queued, and starves when a folder is uploaded at once.
+MOST_FUNCTIONS = 16
 
 
 class LocalCloudError(Exception):
@@ -136,7 +138,7 @@ class LocalCloud:
             "MINISTACK_REGION": REGION,
             "AUTH": "true",
             "USE_SSL": "1",
-            "LAMBDA_ACCOUNT_CONCURRENCY": str(CONCURRENT_FUNCTIONS),
+            "LAMBDA_ACCOUNT_CONCURRENCY": str(MOST_FUNCTIONS),
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
             "TMPDIR": str(scratch),
