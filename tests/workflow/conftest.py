@@ -29,12 +29,12 @@ WAIT_SCALE = "0.1"  # the state machine's waits between retries, shortened
 signal.signal(signal.SIGTERM, signal.default_int_handler)  # fixtures are then taken down as well
 
 
-def wait_until[T](condition: Callable[[], T], what: str) -> T:
-    """The first true value of a condition; fails after PATIENCE seconds."""
+def wait_until[T](condition: Callable[[], T], what: str, why: Callable[[], Any] = str) -> T:
+    """The first true value of a condition; fails after PATIENCE seconds, and says `why` it may."""
     deadline = time.monotonic() + PATIENCE
     while not (value := condition()):
         if time.monotonic() > deadline:
-            pytest.fail(f"in {PATIENCE} seconds not seen: {what}")
+            pytest.fail(f"in {PATIENCE} seconds not seen: {what} {why()}")
         time.sleep(0.02)
     return value
 
@@ -201,6 +201,12 @@ def plain(value: dict[str, Any]) -> Any:
     return float(content) if kind == "N" else content
 
 
+def failures(history: list[dict[str, Any]]) -> list[str]:
+    """Error and cause of every attempt of a task that failed."""
+    details = [event.get("taskFailedEventDetails") for event in history]
+    return ["{error}: {cause}".format(**each) for each in details if each]
+
+
 @dataclass
 class Stack:
     """The deployed stack, as those use it who upload photos, read records and hear events."""
@@ -222,7 +228,8 @@ class Stack:
 
     def deploy(self, **parameters: str) -> None:
         """Deploy the template with these parameters, and listen to its bus."""
-        self.outputs = self.cloud.deploy(**parameters)
+        # The tests choose probabilities around this threshold, whatever the shipped model's is.
+        self.outputs = self.cloud.deploy(**({"ConfidenceThreshold": "0.9"} | parameters))
         bus = self.outputs["EventBusName"]
         events = self.cloud.client("events")
         events.put_rule(Name="all", EventBusName=bus, EventPattern=json.dumps({"version": ["0"]}))
@@ -257,7 +264,7 @@ class Stack:
 
     def execution_of(self, image_id: str) -> str:
         """The execution that has published a photo, once it has."""
-        wait_until(lambda: self.hear().get(image_id), f"an event of {image_id}")
+        wait_until(lambda: self.hear().get(image_id), f"an event of {image_id}", self.last_failures)
         execution: str = self.events[image_id][-1]["execution"]
         return execution
 
@@ -328,10 +335,17 @@ class Stack:
 
         return wait_until(described, f"the end of {execution}")
 
+    def history(self, execution: str) -> list[dict[str, Any]]:
+        """What has happened in an execution so far."""
+        events: list[dict[str, Any]] = self.stepfunctions.get_execution_history(
+            executionArn=execution
+        )["events"]
+        return events
+
     def outcome(self, execution: str) -> Outcome:
         """What became of an execution, once it has ended."""
         described = self.ended(execution)
-        history = self.stepfunctions.get_execution_history(executionArn=execution)["events"]
+        history = self.history(execution)
         photo = json.loads(described["input"])["detail"]["object"]
         image_id = f"{photo['key']}#{photo.get('version-id', photo['etag'])}"
         return Outcome(
@@ -346,11 +360,7 @@ class Stack:
                 for event in history
                 if "stateEnteredEventDetails" in event
             ],
-            failures=[
-                "{error}: {cause}".format(**event["taskFailedEventDetails"])
-                for event in history
-                if event["type"] == "TaskFailed"
-            ],
+            failures=failures(history),
         )
 
     def record(self, image_id: str) -> dict[str, dict[str, Any]] | None:
@@ -361,6 +371,14 @@ class Stack:
             ConsistentRead=True,
         ).get("Item")
         return record
+
+    def last_failures(self) -> list[tuple[str, str]]:
+        """Error and cause of the last executions that failed."""
+        failed = self.stepfunctions.list_executions(
+            stateMachineArn=self.state_machine, statusFilter="FAILED", maxResults=5
+        )["executions"]
+        described = [self.ended(each["executionArn"]) for each in failed]
+        return [(each["error"], each["cause"]) for each in described]
 
     def executions(self) -> set[str]:
         """All executions of the workflow so far."""

@@ -28,9 +28,7 @@ DOOMED = 10  # of them, for which the endpoint always fails
 FAULT_RATE = 0.2
 FAULTS = [INTERNAL_FAILURE, UNAVAILABLE, THROTTLED, MODEL_ERROR, CLOSE, answer([1])]
 ATTEMPTS = 4  # to ask the endpoint, before a photo is recorded as failed
-# At once: the local cloud refuses to run more functions than CONCURRENT_FUNCTIONS, so some of
-# them are throttled.
-IN_FLIGHT = 2 * CONCURRENT_FUNCTIONS
+IN_FLIGHT = 2 * CONCURRENT_FUNCTIONS  # more would only wait for the processors
 
 
 class BadDay:
@@ -78,7 +76,8 @@ def test_every_upload_of_a_burst_is_recorded_once(stack: Stack) -> None:
     failures = [
         failure for several in outcomes.values() for each in several for failure in each.failures
     ]
-    assert sum(map(is_of_the_endpoint, failures)) == day.faults >= ATTEMPTS * DOOMED
+    assert ATTEMPTS * DOOMED < sum(map(is_of_the_endpoint, failures)) <= day.faults
+    assert [failure for failure in failures if not is_expected(failure)] == []
 
     failed = []
     for several in outcomes.values():
@@ -87,7 +86,8 @@ def test_every_upload_of_a_burst_is_recorded_once(stack: Stack) -> None:
         assert_recorded(recorded[0], status, events=len(recorded))
         if status == "failed":
             for each in recorded:
-                assert sum(map(is_of_the_endpoint, each.failures)) == ATTEMPTS, each.failures
+                asked = [failure for failure in each.failures if not is_throttled(failure)]
+                assert len(asked) == ATTEMPTS, asked
             failed.append(recorded[0])
         else:
             assert [event["status"] for event in recorded[0].events].count("accepted") == 1
@@ -101,3 +101,16 @@ def test_every_upload_of_a_burst_is_recorded_once(stack: Stack) -> None:
 
 def is_of_the_endpoint(failure: str) -> bool:
     return "endpoint scones-vehicle-classifier" in failure
+
+
+def is_throttled(failure: str) -> bool:
+    return "TooManyRequestsException" in failure
+
+
+def is_expected(failure: str) -> bool:
+    """Of the endpoint, of a repeated event, or of a machine that is busy with other work."""
+    return (
+        is_of_the_endpoint(failure)
+        or is_throttled(failure)
+        or failure.startswith(("DynamoDB.ConditionalCheckFailedException", "States.Timeout"))
+    )

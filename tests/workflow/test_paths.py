@@ -20,8 +20,10 @@ from tests.workflow.conftest import (
     Stack,
     answer,
     assert_recorded,
+    failures,
     probabilities,
     standard_only,
+    wait_until,
 )
 
 BICYCLE = REPOSITORY / "local" / "photos" / "bicycle-courier.jpg"
@@ -262,6 +264,22 @@ def test_recording_fails_then_run_again(stack: Stack, faults: str) -> None:
         assert failed.record is None
         assert failed.events == []
         assert_recorded(stack.run(event), "accepted")
+
+
+def test_throttled_function_is_asked_again(stack: Stack) -> None:
+    functions = stack.cloud.client("lambda")
+    name = stack.physical_name("SerializeImageFunction")
+    event = stack.put_unnoticed()
+    functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    with stack.endpoint.answering(then=SURE):
+        execution = stack.start(event)
+        try:
+            wait_until(lambda: failures(stack.history(execution)), "a throttled function")
+        finally:
+            functions.delete_function_concurrency(FunctionName=name)
+        outcome = stack.outcome(execution)
+    assert_recorded(outcome, "accepted")
+    assert all("TooManyRequestsException" in failure for failure in outcome.failures)
 
 
 def test_functions_throttled_for_good_then_run_again(stack: Stack, faults: str) -> None:
