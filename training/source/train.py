@@ -534,7 +534,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="a run that stopped goes on from here (default: %(default)s)",
     )
     schedule = parser.add_argument_group("schedule")
-    schedule.add_argument("--steps", type=int, default=9600, help="batches (default: %(default)s)")
+    schedule.add_argument("--steps", type=int, default=12200, help="batches (default: %(default)s)")
     schedule.add_argument(
         "--batch-size", type=int, default=96, help="pictures a batch (default: %(default)s)"
     )
