@@ -1,0 +1,100 @@
+"""An order as the planner knows it, and what of an `Order Placed` event is refused."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
+
+from fleet import Fleet, Place
+from travel import great_circle
+
+MAX_ID_LENGTH = 128  # characters
+PLANNED_AHEAD = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is delivered, where to, and when; all times in UTC.
+
+    The boxes can leave the depot at `ready_at`. The courier should arrive from `due_from` until
+    `due_until`.
+    """
+
+    order_id: str
+    place: Place
+    boxes: int
+    ready_at: datetime
+    due_from: datetime
+    due_until: datetime
+
+    @classmethod
+    def from_event(cls, detail: Mapping[str, Any], *, fleet: Fleet, now: datetime) -> Self:
+        """The order of an `Order Placed` event: order_id, latitude, longitude, boxes (a whole
+        number), ready_at, due_from, due_until (ISO 8601 with an offset). Further fields are the
+        shop's own.
+
+        Raises:
+            ValueError: one line on why this order can never be delivered as it is.
+
+        """  # noqa: D205
+        for name in ("order_id", "latitude", "longitude", "boxes", *TIMES):
+            if detail.get(name) is None:
+                raise ValueError(f"{name} is missing")
+        order_id = detail["order_id"]
+        if not isinstance(order_id, str) or not 0 < len(order_id) <= MAX_ID_LENGTH:
+            raise ValueError(f"order_id must be a text of 1 to {MAX_ID_LENGTH} characters")
+        if not order_id.isprintable():
+            raise ValueError("order_id must be a text without control characters")
+        order = cls(
+            order_id,
+            Place(detail["latitude"], detail["longitude"]),
+            detail["boxes"],
+            *(time_of(name, detail[name]) for name in TIMES),
+        )
+        order.check_boxes(fleet)
+        order.check_times(now)
+        order.check_range(fleet)
+        return order
+
+    def check_boxes(self, fleet: Fleet) -> None:
+        """Raise ValueError where no vehicle could carry the order at once."""
+        if not isinstance(self.boxes, int) or isinstance(self.boxes, bool) or self.boxes < 1:
+            raise ValueError("boxes must be a whole number from 1")
+        most = max(vehicle.capacity_boxes for vehicle in fleet.vehicles.values())
+        if self.boxes > most:
+            raise ValueError(f"more than the {most} boxes that a vehicle carries: split the order")
+
+    def check_times(self, now: datetime) -> None:
+        """Raise ValueError where the promised time cannot be meant."""
+        if self.due_until < self.due_from:
+            raise ValueError("due_until is before due_from")
+        if self.due_until <= now:
+            raise ValueError(f"due_until is in the past: {self.due_until:%Y-%m-%d %H:%M} UTC")
+        if self.due_until > now + PLANNED_AHEAD:
+            raise ValueError(f"due_until is more than {PLANNED_AHEAD.days} days ahead")
+        if self.ready_at >= self.due_until:
+            raise ValueError("ready_at is not before due_until")
+
+    def check_range(self, fleet: Fleet) -> None:
+        """Raise ValueError where no vehicle could go there and back."""
+        there = 0.0
+        for vehicle in fleet.vehicles.values():
+            kilometres, _ = great_circle((fleet.depot, self.place), vehicle)
+            there = kilometres[0, 1] / vehicle.detour_factor
+            if kilometres[0, 1] + kilometres[1, 0] <= vehicle.range_km:
+                return
+        raise ValueError(f"beyond the range of every vehicle: {there:.1f} km from the depot")
+
+
+TIMES = ("ready_at", "due_from", "due_until")
+
+
+def time_of(name: str, value: object) -> datetime:
+    """A time of an event, in UTC; ValueError where it is none, or lacks its offset."""
+    try:
+        time = datetime.fromisoformat(value if isinstance(value, str) else "")
+        if time.tzinfo is not None:
+            return time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError(f"{name} must be a time with an offset, such as 2026-05-04T12:30:00Z")

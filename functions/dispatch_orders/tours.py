@@ -1,0 +1,109 @@
+"""When a tour leaves, arrives and is back: the rules that every plan keeps.
+
+All in whole seconds from the time of planning and whole metres, rounded up.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+from fleet import Vehicle
+
+DEPOT = 0  # the row and column of the depot in every matrix
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An order: its row in the matrices, and the times it may leave at and arrive between."""
+
+    order_id: str
+    node: int
+    boxes: int
+    ready: int
+    opens: int
+    closes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Roads:
+    """From row to column with one vehicle; the times contain the stop at the row's door."""
+
+    metres: list[list[int]]
+    seconds: list[list[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Courier:
+    """A driver: can leave the depot from `starts`, must be back at `ends`.
+
+    Who is on the road is not there yet. `approach` is how long the way to the depot takes from
+    where the courier is now, `fixed_cost` what it costs.
+    """
+
+    driver_id: str
+    vehicle: Vehicle
+    roads: Roads
+    starts: int
+    ends: int
+    on_the_road: bool
+    approach: int
+    fixed_cost: float
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A tour's times: the first departure without needless waiting, and the last possible one."""
+
+    departs: int
+    latest: int
+    arrivals: tuple[int, ...]
+    metres_at: tuple[int, ...]
+    returns: int
+    metres: int
+    cost: float
+
+
+def schedule(courier: Courier, jobs: Sequence[Job]) -> Schedule | None:
+    """The times of these stops in this order; None where a courier cannot do that.
+
+    A tour leaves when all its boxes are ready, carries no more than the vehicle's capacity, goes no
+    further than its range, arrives at each stop within the order's window, waiting where it is
+    early, and is back before the shift ends.
+    """
+    vehicle, roads = courier.vehicle, courier.roads
+    if sum(job.boxes for job in jobs) > vehicle.capacity_boxes:
+        return None
+    legs = list(pairwise([DEPOT, *(job.node for job in jobs), DEPOT]))
+    *metres_at, metres = accumulate(roads.metres[here][there] for here, there in legs)
+    if metres > 1000 * vehicle.range_km:
+        return None
+
+    seconds = [roads.seconds[here][there] for here, there in legs]
+    latest = courier.ends - seconds[-1]
+    for job, leg in zip(reversed(jobs), reversed(seconds[:-1]), strict=True):
+        latest = min(latest, job.closes) - leg
+    first = max(courier.starts, *(job.ready for job in jobs))
+    if first > latest:
+        return None
+
+    # Leaving later than first shortens the waiting at the doors, and nothing else.
+    _, returns = drive(jobs, seconds, first)
+    departs = min(latest, returns - sum(seconds))
+    arrivals, returns = drive(jobs, seconds, departs)
+    cost = courier.fixed_cost + cost_of(vehicle, metres, returns - departs)
+    return Schedule(departs, latest, arrivals, tuple(metres_at), returns, metres, cost)
+
+
+def cost_of(vehicle: Vehicle, metres: int, seconds: int) -> float:
+    """What it costs to be on the road for so far and so long."""
+    return metres / 1000 * vehicle.cost_per_km + seconds / 3600 * vehicle.cost_per_hour
+
+
+def drive(jobs: Sequence[Job], seconds: Sequence[int], departs: int) -> tuple[tuple[int, ...], int]:
+    """When a tour is at each stop, not before its window opens, and when it is back."""
+    arrivals = []
+    time = departs
+    for job, leg in zip(jobs, seconds, strict=False):
+        time = max(time + leg, job.opens)
+        arrivals.append(time)
+    return tuple(arrivals), time + seconds[-1]
