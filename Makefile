@@ -51,6 +51,10 @@ build: $(VENV)/run ## Build the functions for AWS
 deploy: build ## Deploy the stack to AWS
 	PATH="$(CURDIR)/$(BIN):$$PATH" sam deploy
 
+.PHONY: review
+review: $(VENV)/run ## Say what the photos show that the model is unsure of
+	@$(BIN)/python training/review.py
+
 .PHONY: train
 train: $(TRAINING)/training ## Train, evaluate and serve on this machine (hours without a GPU)
 	@$(TRAINING)/bin/python training/launch.py --local
@@ -74,7 +78,7 @@ lint: $(VENV)/dev ## Ruff, mypy, sam validate, cfn-lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	for folder in functions/*/; do (cd $$folder && $(CURDIR)/$(BIN)/mypy --strict .) || exit 1; done
-	$(BIN)/mypy local training/serving training/cleanup.py
+	$(BIN)/mypy local training/serving training/cleanup.py training/review.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 sam validate
 	$(BIN)/cfn-lint template.yaml
 

@@ -19,6 +19,9 @@ The local cloud is up. In another terminal:
   aws s3 cp local/photos/bicycle-courier.jpg s3://{PhotosBucketName}/uploads/42/
   aws dynamodb scan --table-name {PredictionsTableName}
 
+  # say what the photos show that the model is unsure of
+  make review
+
   # the workflow's executions, and the functions' log
   aws stepfunctions list-executions --state-machine-arn {ClassifyVehicleStateMachineArn}
   aws logs tail {FunctionsLogGroupName}

@@ -1,6 +1,8 @@
 """The template as CloudFormation sees it, and the state machine, both read offline."""
 
 import json
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +42,28 @@ def resources(stack: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-@pytest.fixture(scope="session")
-def machine() -> dict[str, Any]:
-    """The state machine, before substitution."""
-    definition: dict[str, Any] = json.loads(
-        (REPOSITORY / "statemachine" / "classify_vehicle.asl.json").read_bytes()
-    )
-    return definition
+@dataclass
+class Workflow:
+    """A state machine: its file before substitution, and its resource."""
+
+    text: str
+    properties: dict[str, Any]
+
+    @property
+    def machine(self) -> dict[str, Any]:
+        definition: dict[str, Any] = json.loads(self.text)
+        return definition
+
+
+@pytest.fixture(params=["ClassifyVehicle", "RecordReview"])
+def workflow(request: pytest.FixtureRequest, resources: dict[str, Any]) -> Workflow:
+    """Each workflow of the template."""
+    stem = re.sub(r"(?<!^)(?=[A-Z])", "_", request.param).lower()
+    text = (REPOSITORY / "statemachine" / f"{stem}.asl.json").read_text()
+    return Workflow(text, resources[f"{request.param}StateMachine"]["Properties"])
+
+
+@pytest.fixture
+def machine(workflow: Workflow) -> dict[str, Any]:
+    """The state machine of each workflow, before substitution."""
+    return workflow.machine

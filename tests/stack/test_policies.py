@@ -9,8 +9,24 @@ UNENCRYPTED = "if Bool aws:SecureTransport false"
 OWN_ENDPOINT = (
     "arn:${AWS::Partition}:sagemaker:${AWS::Region}:${AWS::AccountId}:endpoint/${EndpointName}"
 )
-OWN_RULE = "if ArnEquals aws:SourceArn ${ClassifyVehicleStateMachinePhotoUploaded.Arn}"
+OWN_RULE = "if ArnEquals aws:SourceArn ${{{}.Arn}}"
 OWN_ACCOUNT = "if StringEquals aws:SourceAccount ${AWS::AccountId}"
+
+STEP_FUNCTIONS = f"states.amazonaws.com {OWN_ACCOUNT}"
+LOGS_AND_TRACES = {  # of a state machine; AWS documents no resource for these
+    ("logs:CreateLogDelivery", "*"),
+    ("logs:GetLogDelivery", "*"),
+    ("logs:UpdateLogDelivery", "*"),
+    ("logs:DeleteLogDelivery", "*"),
+    ("logs:ListLogDeliveries", "*"),
+    ("logs:PutResourcePolicy", "*"),
+    ("logs:DescribeResourcePolicies", "*"),
+    ("logs:DescribeLogGroups", "*"),
+    ("xray:PutTraceSegments", "*"),
+    ("xray:PutTelemetryRecords", "*"),
+    ("xray:GetSamplingRules", "*"),
+    ("xray:GetSamplingTargets", "*"),
+}
 
 ROLES = {
     "SerializeImageRole": (
@@ -27,7 +43,7 @@ ROLES = {
     ),
     "FilterInferencesRole": (LAMBDA, set()),
     "ClassifyVehicleRole": (
-        f"states.amazonaws.com {OWN_ACCOUNT}",
+        STEP_FUNCTIONS,
         {
             ("lambda:InvokeFunction", "${SerializeImageFunction.Arn}"),
             ("lambda:InvokeFunction", "${ClassifyImageFunction.Arn}"),
@@ -35,24 +51,31 @@ ROLES = {
             ("dynamodb:PutItem", "${PredictionsTable.Arn}"),
             ("dynamodb:UpdateItem", "${PredictionsTable.Arn}"),
             ("events:PutEvents", "${EventBus.Arn}"),
-            # AWS documents no resource for these.
-            ("logs:CreateLogDelivery", "*"),
-            ("logs:GetLogDelivery", "*"),
-            ("logs:UpdateLogDelivery", "*"),
-            ("logs:DeleteLogDelivery", "*"),
-            ("logs:ListLogDeliveries", "*"),
-            ("logs:PutResourcePolicy", "*"),
-            ("logs:DescribeResourcePolicies", "*"),
-            ("logs:DescribeLogGroups", "*"),
-            ("xray:PutTraceSegments", "*"),
-            ("xray:PutTelemetryRecords", "*"),
-            ("xray:GetSamplingRules", "*"),
-            ("xray:GetSamplingTargets", "*"),
+            *LOGS_AND_TRACES,
         },
     ),
     "ClassifyVehicleStateMachinePhotoUploadedRole": (
         "events.amazonaws.com",
         {("states:StartExecution", "${ClassifyVehicleStateMachine}")},
+    ),
+    "RecordReviewRole": (
+        STEP_FUNCTIONS,
+        {
+            ("dynamodb:UpdateItem", "${PredictionsTable.Arn}"),
+            ("dynamodb:GetItem", "${PredictionsTable.Arn}"),
+            ("s3:GetObject", "${PhotosBucket.Arn}/uploads/*"),
+            ("s3:GetObjectVersion", "${PhotosBucket.Arn}/uploads/*"),
+            ("s3:PutObject", "${PhotosBucket.Arn}/labelled/*"),
+            ("s3:DeleteObject", "${PhotosBucket.Arn}/labelled/*"),
+            ("s3:ListBucket", "${PhotosBucket.Arn}"),
+            ("events:PutEvents", "${EventBus.Arn}"),
+            ("sqs:SendMessage", "${ReviewsDeadLetterQueue.Arn}"),
+            *LOGS_AND_TRACES,
+        },
+    ),
+    "RecordReviewStateMachineVehicleReviewedRole": (
+        "events.amazonaws.com",
+        {("states:StartExecution", "${RecordReviewStateMachine}")},
     ),
 }
 MANAGED_POLICIES = {
@@ -70,7 +93,13 @@ RESOURCE_POLICIES = {
     },
     "UploadsDeadLetterQueuePolicy": {
         f"Deny * sqs:* ${{UploadsDeadLetterQueue.Arn}} {UNENCRYPTED}",
-        f"Allow events.amazonaws.com sqs:SendMessage ${{UploadsDeadLetterQueue.Arn}} {OWN_RULE}",
+        "Allow events.amazonaws.com sqs:SendMessage ${UploadsDeadLetterQueue.Arn} "
+        + OWN_RULE.format("ClassifyVehicleStateMachinePhotoUploaded"),
+    },
+    "ReviewsDeadLetterQueuePolicy": {
+        f"Deny * sqs:* ${{ReviewsDeadLetterQueue.Arn}} {UNENCRYPTED}",
+        "Allow events.amazonaws.com sqs:SendMessage ${ReviewsDeadLetterQueue.Arn} "
+        + OWN_RULE.format("RecordReviewStateMachineVehicleReviewed"),
     },
     "AlarmsTopicPolicy": {
         f"Allow cloudwatch.amazonaws.com sns:Publish ${{AlarmsTopic}} {OWN_ACCOUNT}",
@@ -197,10 +226,11 @@ def test_no_other_kind_of_permission(resources: Resources) -> None:
     assert granting == compared
 
 
-def test_each_function_has_the_role_of_its_name(resources: Resources) -> None:
+def test_each_function_and_workflow_has_the_role_of_its_name(resources: Resources) -> None:
     for name, resource in resources.items():
         if resource["Type"] == "AWS::Lambda::Function":
             role = name.removesuffix("Function") + "Role"
             assert resource["Properties"]["Role"] == {"Fn::GetAtt": [role, "Arn"]}
-    workflow = resources["ClassifyVehicleStateMachine"]["Properties"]
-    assert workflow["RoleArn"] == {"Fn::GetAtt": ["ClassifyVehicleRole", "Arn"]}
+        if resource["Type"] == "AWS::StepFunctions::StateMachine":
+            role = name.removesuffix("StateMachine") + "Role"
+            assert resource["Properties"]["RoleArn"] == {"Fn::GetAtt": [role, "Arn"]}

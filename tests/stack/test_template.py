@@ -45,11 +45,11 @@ def test_photos_are_private_encrypted_and_kept_for_a_while(resources: Resources)
     }
     rules = bucket["LifecycleConfiguration"]["Rules"]
     assert {rule["Status"] for rule in rules} == {"Enabled"}
-    [uploads] = [rule for rule in rules if "ExpirationInDays" in rule]
-    assert (uploads["Prefix"], uploads["ExpirationInDays"]) == (
-        "uploads/",
-        {"Ref": "PhotoRetentionDays"},
-    )
+    expiring = [rule for rule in rules if "ExpirationInDays" in rule]
+    assert {rule["Prefix"]: rule["ExpirationInDays"] for rule in expiring} == {
+        "uploads/": {"Ref": "PhotoRetentionDays"},
+        "labelled/": {"Ref": "PredictionRetentionDays"},
+    }
     [old] = [rule for rule in rules if "NoncurrentVersionExpiration" in rule]
     assert "Prefix" not in old
     assert old["NoncurrentVersionExpiration"]["NoncurrentDays"] <= 30
@@ -127,47 +127,72 @@ def test_parameters_reach_the_functions(
     assert properties["Environment"]["Variables"][variable] == value
 
 
-def test_workflow_is_traced_and_logs_no_photo(resources: Resources) -> None:
-    [workflow] = of_type(resources, "AWS::StepFunctions::StateMachine").values()
-    assert workflow["StateMachineType"] == {"Ref": "WorkflowType"}
-    assert workflow["TracingConfiguration"] == {"Enabled": True}
-    assert workflow["LoggingConfiguration"]["Level"] == "ERROR"
-    assert workflow["LoggingConfiguration"]["IncludeExecutionData"] is False
-    [destination] = workflow["LoggingConfiguration"]["Destinations"]
-    assert destination == {
-        "CloudWatchLogsLogGroup": {"LogGroupArn": attribute("WorkflowsLogGroup")}
-    }
+def test_workflows_are_traced_and_log_no_photo_and_no_name(resources: Resources) -> None:
+    for workflow in of_type(resources, "AWS::StepFunctions::StateMachine").values():
+        assert workflow["StateMachineType"] == {"Ref": "WorkflowType"}
+        assert workflow["TracingConfiguration"] == {"Enabled": True}
+        assert workflow["LoggingConfiguration"]["Level"] == "ERROR"
+        assert workflow["LoggingConfiguration"]["IncludeExecutionData"] is False
+        [destination] = workflow["LoggingConfiguration"]["Destinations"]
+        assert destination == {
+            "CloudWatchLogsLogGroup": {"LogGroupArn": attribute("WorkflowsLogGroup")}
+        }
 
 
-def test_uploads_alone_start_the_workflow_and_none_is_lost(resources: Resources) -> None:
-    [rule] = of_type(resources, "AWS::Events::Rule").values()
-    assert "EventBusName" not in rule  # S3 sends to the default bus
-    assert rule["EventPattern"] == {
-        "source": ["aws.s3"],
-        "detail-type": ["Object Created"],
-        "detail": {
-            "bucket": {"name": [{"Ref": "PhotosBucket"}]},
-            "object": {"key": [{"prefix": "uploads/"}]},
+RULES: dict[str, tuple[dict[str, Any], str, str]] = {
+    # rule: where it listens and to what, what it starts, its dead letters
+    "ClassifyVehicleStateMachinePhotoUploaded": (
+        {  # S3 sends to the default bus
+            "EventPattern": {
+                "source": ["aws.s3"],
+                "detail-type": ["Object Created"],
+                "detail": {
+                    "bucket": {"name": [{"Ref": "PhotosBucket"}]},
+                    "object": {"key": [{"prefix": "uploads/"}]},
+                },
+            }
         },
-    }
-    [target] = rule["Targets"]
-    assert target["Arn"] == {"Ref": "ClassifyVehicleStateMachine"}
-    assert target["DeadLetterConfig"] == {"Arn": attribute("UploadsDeadLetterQueue")}
-    assert target["RetryPolicy"] == {
-        "MaximumEventAgeInSeconds": 24 * 3600,
-        "MaximumRetryAttempts": 185,
-    }
-    assert not {"Input", "InputPath", "InputTransformer"} & target.keys()
+        "ClassifyVehicleStateMachine",
+        "UploadsDeadLetterQueue",
+    ),
+    "RecordReviewStateMachineVehicleReviewed": (
+        {
+            "EventBusName": {"Ref": "EventBus"},
+            "EventPattern": {"source": ["scones-unlimited"], "detail-type": ["Vehicle Reviewed"]},
+        },
+        "RecordReviewStateMachine",
+        "ReviewsDeadLetterQueue",
+    ),
+}
+
+
+def test_rules_start_what_they_should_and_no_event_is_lost(resources: Resources) -> None:
+    rules = of_type(resources, "AWS::Events::Rule")
+    assert rules.keys() == RULES.keys()
+    for name, (listens, starts, dead_letters) in RULES.items():
+        rule = dict(rules[name])
+        [target] = rule.pop("Targets")
+        assert rule == listens, name
+        assert target["Arn"] == {"Ref": starts}, name
+        assert target["DeadLetterConfig"] == {"Arn": attribute(dead_letters)}, name
+        assert target["RetryPolicy"] == {
+            "MaximumEventAgeInSeconds": 24 * 3600,
+            "MaximumRetryAttempts": 185,
+        }
+        assert not {"Input", "InputPath", "InputTransformer"} & target.keys()
 
 
 # ── Alarms ──
 
 WORKFLOW = {"StateMachineArn": {"Ref": "ClassifyVehicleStateMachine"}}
-DEAD_LETTERS = {"QueueName": attribute("UploadsDeadLetterQueue", "QueueName")}
+DEAD_LETTERS = [
+    {"QueueName": attribute(queue, "QueueName")}
+    for queue in ("UploadsDeadLetterQueue", "ReviewsDeadLetterQueue")
+]
 ALARMS: list[tuple[str, str, dict[str, Any]]] = [
     ("AWS/States", "ExecutionsFailed", WORKFLOW),
     ("AWS/States", "ExecutionsTimedOut", WORKFLOW),
-    ("AWS/SQS", "ApproximateNumberOfMessagesVisible", DEAD_LETTERS),
+    *(("AWS/SQS", "ApproximateNumberOfMessagesVisible", queue) for queue in DEAD_LETTERS),
     *(
         ("AWS/Lambda", metric, {"FunctionName": {"Ref": function}})
         for function in sorted(FUNCTIONS)
@@ -264,6 +289,7 @@ def test_outputs_are_described(template: dict[str, Any]) -> None:
         "EventBusName",
         "ClassifyVehicleStateMachineArn",
         "UploadsDeadLetterQueueUrl",
+        "ReviewsDeadLetterQueueUrl",
         "AlarmsTopicArn",
     } <= template["Outputs"].keys()
 

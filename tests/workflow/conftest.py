@@ -216,6 +216,7 @@ class Stack:
     workflow_type: str = ""
     outputs: dict[str, str] = field(default_factory=dict)
     events: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    others: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
@@ -400,7 +401,7 @@ class Stack:
         return [record["image_id"]["S"] for record in found]
 
     def hear(self) -> dict[str, list[dict[str, Any]]]:
-        """All events of the bus so far, by `image_id`.
+        """All `Vehicle Classified` of the bus so far, by `image_id`; `others` has the other events.
 
         The local cloud delivers an event before the publishing call returns: when an execution
         has ended, its event is here, and no second one comes.
@@ -416,11 +417,11 @@ class Stack:
         ).get("Messages"):
             for message in messages:
                 event = json.loads(message["Body"])
-                assert (event["source"], event["detail-type"]) == (
-                    "scones-unlimited",
-                    "Vehicle Classified",
-                )
-                self.events.setdefault(event["detail"]["image_id"], []).append(event["detail"])
+                assert event["source"] == "scones-unlimited"
+                if event["detail-type"] == "Vehicle Classified":
+                    self.events.setdefault(event["detail"]["image_id"], []).append(event["detail"])
+                else:
+                    self.others.setdefault(event["detail-type"], []).append(event["detail"])
                 self.sqs.delete_message(
                     QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"]
                 )

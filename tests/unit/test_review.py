@@ -1,0 +1,307 @@
+"""A reviewer's tool: what is shown, what is sent, and that several people can use it at once."""
+
+import importlib.util
+import io
+import json
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from PIL import Image
+
+TRAINING = Path(__file__).resolve().parents[2] / "training"
+STACK = {
+    "StackName": "scones-unlimited",
+    "Parameters": [{"ParameterKey": "Labels", "ParameterValue": "bicycle,motorcycle,other"}],
+    "Outputs": [
+        {"OutputKey": "PredictionsTableName", "OutputValue": "predictions"},
+        {"OutputKey": "EventBusName", "OutputValue": "bus"},
+    ],
+}
+
+
+def describe_stacks(**_: Any) -> tuple[SimpleNamespace, dict[str, Any]]:
+    """Moto's CloudFormation wants packages that nothing else here needs."""
+    return SimpleNamespace(status_code=200), {"Stacks": [STACK]}
+
+
+@pytest.fixture(scope="session")
+def review() -> ModuleType:
+    """training/review.py."""
+    spec = importlib.util.spec_from_file_location("review", TRAINING / "review.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Desk:
+    """A deployed stack, with the workflow RecordReview played by `carry_out`."""
+
+    def __init__(self, review: ModuleType) -> None:
+        boto3.setup_default_session()
+        session: Any = boto3.DEFAULT_SESSION
+        session.events.register("before-call.cloudformation.DescribeStacks", describe_stacks)
+        session.client("s3").create_bucket(
+            Bucket="photos", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+        )
+        session.client("s3").put_bucket_versioning(
+            Bucket="photos", VersioningConfiguration={"Status": "Enabled"}
+        )
+        session.client("events").create_event_bus(Name="bus")
+        keys = ("image_id", "review_state", "recorded_at")
+        session.client("dynamodb").create_table(
+            TableName="predictions",
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
+            KeySchema=[{"AttributeName": "image_id", "KeyType": "HASH"}],
+            GlobalSecondaryIndexes=[
+                {
+                    "IndexName": "to_review",
+                    "KeySchema": [
+                        {"AttributeName": "review_state", "KeyType": "HASH"},
+                        {"AttributeName": "recorded_at", "KeyType": "RANGE"},
+                    ],
+                    "Projection": {"ProjectionType": "ALL"},
+                }
+            ],
+        )
+        self.module = review
+        self.reviews = review.Reviews("scones-unlimited")
+        self.sent: list[dict[str, Any]] = []
+        put_events = self.reviews.events.put_events
+
+        def put_and_carry_out(**request: list[dict[str, str]]) -> Any:
+            for entry in request["Entries"]:
+                assert (entry["Source"], entry["DetailType"]) == (
+                    "scones-unlimited",
+                    "Vehicle Reviewed",
+                )
+                self.carry_out(json.loads(entry["Detail"]))
+            return put_events(**request)
+
+        self.reviews.events.put_events = put_and_carry_out
+
+    def add(self, key: str, minute: int, body: bytes | None = None) -> str:
+        """A photo that waits."""
+        if body is None:
+            photo = io.BytesIO()
+            Image.new("RGB", (400, 300), (200, 100, minute)).save(photo, "PNG")
+            body = photo.getvalue()
+        put = boto3.client("s3").put_object(Bucket="photos", Key=key, Body=body)
+        image_id = f"{key}#{put['VersionId']}"
+        record = {
+            "image_id": image_id,
+            "s3_bucket": "photos",
+            "s3_key": key,
+            "reason": "unsure: bicycle 60%, other 30%",
+            "recorded_at": f"2026-11-20T12:{minute:02}:00.000Z",
+            "review_state": "waiting",
+        }
+        item = {name: {"S": value} for name, value in record.items()}
+        self.reviews.dynamodb.put_item(TableName=self.reviews.table, Item=item)
+        return image_id
+
+    def carry_out(self, detail: dict[str, str]) -> None:
+        """What the workflow does to the record."""
+        self.sent.append(detail)
+        self.reviews.dynamodb.update_item(
+            TableName=self.reviews.table,
+            Key={"image_id": {"S": detail["image_id"]}},
+            UpdateExpression="SET reviewed_label = :label, reviewed_by = :by, reviewed_at = :at "
+            "REMOVE review_state",
+            ExpressionAttributeValues={
+                ":label": {"S": detail["label"]},
+                ":by": {"S": detail["reviewed_by"]},
+                ":at": {"S": detail["reviewed_at"]},
+            },
+        )
+
+    def work(self, keys: str, reviewer: str = "anna") -> int:
+        """Press these keys, then leave."""
+        pressed = iter(keys + "q")
+        session = self.module.Session(self.reviews, reviewer, read=lambda: next(pressed))
+        code: int = self.module.review(session)
+        return code
+
+    @property
+    def labels(self) -> list[tuple[str, str]]:
+        """Key and label of what was sent."""
+        return [(each["image_id"].partition("#")[0], each["label"]) for each in self.sent]
+
+
+@pytest.fixture
+def desk(aws: None, review: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    monkeypatch.setattr(review, "RECORDING_SECONDS", 0)
+    return Desk(review)
+
+
+def test_oldest_first_one_key_each(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    for key, minute in (("uploads/1/c", 30), ("uploads/1/a", 10), ("uploads/1/b", 20)):
+        desk.add(key, minute)
+    assert desk.work("bmo") == 0
+    assert desk.labels == [
+        ("uploads/1/a", "bicycle"),
+        ("uploads/1/b", "motorcycle"),
+        ("uploads/1/c", "other"),
+    ]
+    said = capsys.readouterr().out
+    assert "3 of 3" in said
+    assert "unsure: bicycle 60%, other 30%" in said
+    assert "no photo waits any more" in said
+    assert "recorded: 3 of 3 answers" in said
+
+
+def test_event_is_what_the_workflow_takes(desk: Desk) -> None:
+    image_id = desk.add("uploads/1/a", 1)
+    desk.work("b", reviewer="käthe")
+    [detail] = desk.sent
+    assert detail.pop("reviewed_at").endswith("Z")
+    assert detail == {"image_id": image_id, "label": "bicycle", "reviewed_by": "käthe"}
+
+
+def test_skip_undo_and_unknown_keys(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    for minute, key in enumerate("abc"):
+        desk.add(key, minute)
+    desk.work("uxbumso")
+    assert desk.labels == [("a", "bicycle"), ("a", "motorcycle"), ("c", "other")]
+    assert "this is the first one" in capsys.readouterr().out
+
+
+def test_photo_that_another_answers_is_left_out(desk: Desk) -> None:
+    first, second = desk.add("a", 1), desk.add("b", 2)
+    theirs = {"label": "other", "reviewed_by": "bert", "reviewed_at": "2026-11-20T13:00:00.000Z"}
+    waiting = desk.reviews.waiting()
+    assert next(waiting).image_id == first
+    desk.carry_out(theirs | {"image_id": second})
+    assert list(waiting) == []
+
+
+def test_photo_that_another_answers_while_it_is_shown(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image_id = desk.add("a", 1)
+    theirs = {"label": "other", "reviewed_by": "bert", "reviewed_at": "2026-11-20T13:00:00.000Z"}
+
+    def read() -> str:
+        desk.carry_out(theirs | {"image_id": image_id})
+        return "b"
+
+    assert desk.module.review(desk.module.Session(desk.reviews, "anna", read=read)) == 0
+    assert desk.labels == [("a", "other")]
+    assert "bert has just answered other" in capsys.readouterr().out
+
+
+def test_answer_that_the_bus_does_not_take_is_asked_for_again(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.add("a", 1)
+    put_events = desk.reviews.events.put_events
+    refusals = iter([{"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure"}]}])
+    desk.reviews.events.put_events = lambda **call: next(refusals, None) or put_events(**call)
+    assert desk.work("bm") == 0
+    assert desk.labels == [("a", "motorcycle")]
+    assert "not taken (InternalFailure)" in capsys.readouterr().out
+
+
+def test_answer_that_is_not_recorded_is_named(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image_id = desk.add("a", 1)
+    desk.carry_out = desk.sent.append  # type: ignore[method-assign]
+    assert desk.work("b") == 1
+    assert image_id in capsys.readouterr().err
+
+
+def test_link_is_to_the_version_and_expires(desk: Desk) -> None:
+    image_id = desk.add("uploads/42/käthe's bike+1.jpg", 1)
+    [photo] = desk.reviews.waiting()
+    link = desk.reviews.link(photo)
+    assert f"versionId={image_id.rpartition('#')[2]}" in link
+    assert "X-Amz-Expires=300" in link or "Expires=" in link
+
+
+def test_local_clouds_etag_is_no_version(review: ModuleType) -> None:
+    names = {"s3_bucket": "photos", "s3_key": "a#b", "reason": "unsure", "recorded_at": "2026"}
+    record = {name: {"S": value} for name, value in names.items()}
+    etag = record | {"image_id": {"S": "a#b#0cc175b9c0f1b6a831c399e269772661"}}
+    version = record | {"image_id": {"S": "a#b#3/L4kqtJlcpXroDTDmJ+rmSpXd3dIbrH"}}
+    assert review.Photo.of(etag).version is None
+    assert review.Photo.of(version).version == "3/L4kqtJlcpXroDTDmJ+rmSpXd3dIbrH"
+
+
+def test_picture_fits_and_has_the_colours_of_the_photo(desk: Desk) -> None:
+    desk.add("a", 7)
+    [photo] = desk.reviews.waiting()
+    lines = desk.module.draw(desk.reviews.picture(photo), 40, 20).splitlines()
+    assert len(lines) == 15
+    assert all(line.count("▀") == 40 for line in lines)
+    red, green, blue = map(int, lines[0].removeprefix("\033[38;2;").partition("m")[0].split(";"))
+    assert (abs(red - 200), abs(green - 100), abs(blue - 7)) <= (8, 8, 8)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 999), (999, 1), (3, 3)])
+def test_picture_of_any_shape(review: ModuleType, size: tuple[int, int]) -> None:
+    assert "▀" in review.draw(Image.new("RGB", size), 8, 4)
+
+
+def test_photo_that_is_gone_or_unreadable_is_said_to_be(desk: Desk) -> None:
+    desk.add("gone", 1)
+    desk.add("text", 2, b"not a photo")
+    gone, text = desk.reviews.waiting()
+    boto3.client("s3").delete_object(**gone.object)
+    for photo, words in ((gone, "deleted"), (text, "not a photo")):
+        with pytest.raises(desk.module.ReviewError, match=words):
+            desk.reviews.picture(photo)
+
+
+def test_names_of_files_do_not_steer_the_terminal(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.add("uploads/1/\033[2Jx\u202e.jpg", 1)
+    desk.work("")
+    said = capsys.readouterr().out
+    assert "\033" not in said.replace(desk.module.RESET, "")
+    assert "\u202e" not in said
+
+
+@pytest.mark.parametrize(
+    ("labels", "keys"),
+    [
+        (["bicycle", "motorcycle", "other"], "bmo"),
+        (["bicycle", "bus"], "12"),
+        (["scooter", "other"], "12"),
+    ],
+)
+def test_every_label_has_a_key_of_its_own(review: ModuleType, labels: list[str], keys: str) -> None:
+    assert review.keys_of(labels) == dict(zip(keys, labels, strict=True))
+
+
+def test_no_stack_is_one_line(
+    desk: Desk,
+    review: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    error = {"Error": {"Code": "ValidationError", "Message": "Stack with id x does not exist"}}
+    answer = SimpleNamespace(status_code=400), error
+    session: Any = boto3.DEFAULT_SESSION
+    session.events.register_first("before-call.cloudformation.DescribeStacks", lambda **_: answer)
+    monkeypatch.setattr("sys.argv", ["review.py"])
+    assert review.main() == 1
+    message = "review: there is no stack scones-unlimited in eu-west-1: deploy it"
+    assert capsys.readouterr().err.startswith(message)
+
+
+def test_answers_can_come_out_of_a_pipe(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.add("a", 1)
+    desk.add("b", 2)
+    monkeypatch.setattr("sys.stdin", io.StringIO("b\n"))
+    assert desk.module.review(desk.module.Session(desk.reviews, "anna")) == 0
+    assert desk.labels == [("a", "bicycle")]
+    assert "https://" in capsys.readouterr().out
