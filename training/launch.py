@@ -435,7 +435,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         type=float,
         default=6000,
         help="a minute on each instance that autoscaling aims at (default: %(default)s, half of "
-        "what one core can do at 5 ms a photo, as benchmarks/serving.py measured)",
+        "what one core can do at 5 ms a photo, as benchmarks/serving_app.py measured)",
     )
     model.add_argument("--port", type=int, default=8080, help="of --local (default: %(default)s)")
     options = parser.parse_args(arguments)

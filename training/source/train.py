@@ -1,7 +1,8 @@
 """Train the vehicle classifier and export it for serving.
 
-    python training/source/train.py             # the shipped model: about an hour on two cores
+    python training/source/train.py             # the shipped model: over an hour on a core
     python training/source/train.py --dry-run   # a tiny model on drawn noise, in seconds
+    python training/source/train.py --backbone residual --model-dir build/residual
 
 Runs as it is in a SageMaker PyTorch training container (its environment variables are the
 defaults) and on a laptop, on CPU or GPU. Needs a dataset staged by training/stage_data.py.
@@ -10,6 +11,8 @@ Every batch holds photos and CIFAR-100 pictures. Both are read from one hundred-
 network.py): CIFAR-100 by cross-entropy over its classes, photos by the three-way likelihood of
 bicycle, motorcycle and other. Views start small and end at full size. Validation, calibration
 and the threshold use an average of the weights; the test split is never read here.
+
+The backbone knows ImageNet already (efficientnet_lite0), or starts from nothing (residual).
 
 Leaves model.onnx and metadata.json in --model-dir, the loss history in --output-dir.
 """
@@ -34,18 +37,17 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that source.* is found
 
 import numpy as np
+import onnx
 import onnxruntime
 import torch
 from source import augmentation, calibration
 from source.data import Dataset, Row, label_positions
 from source.network import (
-    CIFAR_CLASSES,
+    CLASSES,
     LABELS,
-    MEAN,
-    STD,
-    UNNAMED_CLASSES,
+    EfficientNetLite,
+    ResidualNetwork,
     ServedModel,
-    VehicleNetwork,
     mirrored_logits,
     three_way,
 )
@@ -54,7 +56,7 @@ from torch.nn import functional
 
 MODEL_NAME = "scones-vehicle-classifier"
 OTHER = LABELS.index("other")
-PHOTO_SIDE = 144  # pixels of the stretched photos that views are taken from
+PHOTO_SIDE = 192  # pixels of the stretched photos that views are taken from
 WARM_UP_STEPS = 100
 COOL_DOWN = 0.5  # the last share of the steps: the learning rate falls, the views grow
 COOL_DOWN_VIEWS = (0.75, 1.0)  # of the input size, for equal parts of the cool-down
@@ -64,6 +66,25 @@ CIFAR_PHOTOMETRIC = 0.15  # share of CIFAR pictures whose light and camera are c
 EMPTY_FRAMES = 0.04  # share of photos spoiled into frames that show nothing
 LABEL_SMOOTHING = 0.02
 EXPORT_TOLERANCE = 1e-4  # the largest difference in probability between PyTorch and ONNX
+SMALL_WEIGHTS = 1024  # fewer numbers than this stay in 32 bits
+QUANTIZATION_EXAMPLES = 256  # photos of the validation split that 8-bit ranges are taken from
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What suits a backbone, where the command line does not say otherwise."""
+
+    steps: int
+    learning_rate: float  # at its peak
+    weight_decay: float
+    input_size: int  # pixels a side
+    smallest_input: int
+
+
+RECIPES = {
+    "efficientnet_lite0": Recipe(1400, 6e-4, 0.02, 128, 64),
+    "residual": Recipe(12200, 3e-3, 0.05, 64, 16),
+}
 
 
 @dataclasses.dataclass
@@ -204,9 +225,8 @@ def make_batch(
     """The batch of this step, half photos and half CIFAR pictures: the same in every run."""
     generator = torch.Generator(device).manual_seed(options.seed * 1_000_003 + step)
     size, half = view_size(step, options), options.batch_size // 2
-    classes = CIFAR_CLASSES + UNNAMED_CLASSES
     photo_images, photo_targets = photo_batch(photos, half, size, generator)
-    cifar_images, cifar_targets = cifar_batch(cifar, half, size, classes, generator)
+    cifar_images, cifar_targets = cifar_batch(cifar, half, size, CLASSES, generator)
     dice = augmentation.Dice(half, generator)
     photo_images, photo_targets = mix(photo_images, photo_targets, dice)
     images = torch.cat([photo_images, cifar_images])
@@ -408,7 +428,7 @@ def report(average: nn.Module, validation: Validation, device: torch.device) -> 
 
 def resumable(options: argparse.Namespace) -> dict[str, object]:
     """The arguments that a checkpoint must agree on."""
-    names = ("batch_size", "learning_rate", "weight_decay", "input_size", "seed")
+    names = ("backbone", "batch_size", "learning_rate", "weight_decay", "input_size", "seed")
     return {name: getattr(options, name) for name in names}
 
 
@@ -438,22 +458,66 @@ def export(model: ServedModel, input_size: int, path: Path) -> None:
     for part in (proto, graph, *graph.node, *graph.input, *graph.output, *graph.value_info):
         part.ClearField("metadata_props")
     path.write_bytes(proto.SerializeToString())
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     images = torch.rand(3, 3, input_size, input_size) * 255
     with torch.no_grad():
         expected = model(images).numpy()
-    (got,) = session.run(["probabilities"], {"image": images.numpy()})
-    difference = float(np.abs(expected - got).max())
+    difference = float(np.abs(expected - predict_exported(path, images.numpy())).max())
     if difference > EXPORT_TOLERANCE:
         raise RuntimeError(f"{path} differs from PyTorch by {difference:.1e} in probability")
-    print(f"model_bytes={path.stat().st_size} onnx_difference={difference:.1e}")
+    print(f"onnx_difference={difference:.1e}")
+
+
+def store_as_half(path: Path) -> None:
+    """Keep weights in 16 bits: half the file. The runtime widens them once, when it loads."""
+    proto = onnx.load(path)
+    for weights in list(proto.graph.initializer):
+        if weights.data_type != onnx.TensorProto.FLOAT or np.prod(weights.dims) < SMALL_WEIGHTS:
+            continue
+        name, values = weights.name, onnx.numpy_helper.to_array(weights)
+        stored = f"{name}_half"
+        weights.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), stored))
+        widen = onnx.helper.make_node("Cast", [stored], [name], to=onnx.TensorProto.FLOAT)
+        proto.graph.node.insert(0, widen)
+    onnx.save(proto, path)
+
+
+def quantize(path: Path, inputs: np.ndarray) -> None:
+    """Turn an exported model's convolutions into 8-bit integers, with `inputs` as examples."""
+    from onnxruntime import quantization  # noqa: PLC0415  (it is asked for rarely)
+
+    class Examples(quantization.CalibrationDataReader):
+        def __init__(self) -> None:
+            self.left = iter(np.split(inputs, range(32, len(inputs), 32)))
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            part = next(self.left, None)
+            return None if part is None else {"image": part.astype(np.float32)}
+
+    with tempfile.TemporaryDirectory() as scratch:
+        folded = Path(scratch) / "folded.onnx"
+        quantization.quant_pre_process(path, folded, skip_symbolic_shape=True)
+        quantization.quantize_static(
+            folded, path, Examples(), per_channel=True, op_types_to_quantize=["Conv"]
+        )
+
+
+def predict_exported(path: Path, inputs: np.ndarray) -> np.ndarray:
+    """Probabilities [n, 3] of served inputs, by the file that is served."""
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    parts = np.split(inputs, range(64, len(inputs), 64))
+    return np.concatenate(
+        [session.run(None, {"image": part.astype(np.float32)})[0] for part in parts]
+    )
 
 
 def describe_model(
-    logits: np.ndarray, labels: np.ndarray, temperature: float, options: argparse.Namespace
+    network: nn.Module,
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    temperature: float,
+    options: argparse.Namespace,
 ) -> dict[str, Any]:
     """metadata.json, less where data and code came from."""
-    probabilities = calibration.softmax(logits / temperature)
     threshold = calibration.choose_threshold(calibration.coverage_curve(probabilities, labels))
     operation = calibration.operate(probabilities, labels, threshold)
     return {
@@ -461,7 +525,12 @@ def describe_model(
         "version": options.model_version,
         "labels": list(LABELS),
         "input_size": options.input_size,
-        "normalisation": {"mean": list(MEAN), "std": list(STD), "where": "inside the graph"},
+        "backbone": options.backbone,
+        "normalisation": {
+            "mean": network.get_buffer("mean").flatten().tolist(),
+            "std": network.get_buffer("std").flatten().tolist(),
+            "where": "inside the graph",
+        },
         "temperature": round(temperature, 4),
         "threshold": threshold,
         "baseline": calibration.baseline(probabilities),
@@ -503,6 +572,11 @@ def code_commit() -> str:
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    def defaults(name: str) -> str:
+        return ", ".join(
+            f"{getattr(recipe, name)} for {backbone}" for backbone, recipe in RECIPES.items()
+        )
+
     environment = os.environ.get
     on_sagemaker = "SM_MODEL_DIR" in os.environ
     parser = argparse.ArgumentParser(
@@ -534,19 +608,31 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="a run that stopped goes on from here (default: %(default)s)",
     )
     schedule = parser.add_argument_group("schedule")
-    schedule.add_argument("--steps", type=int, default=12200, help="batches (default: %(default)s)")
+    schedule.add_argument("--steps", type=int, help=f"batches (default: {defaults('steps')})")
     schedule.add_argument(
         "--batch-size", type=int, default=96, help="pictures a batch (default: %(default)s)"
     )
     schedule.add_argument(
-        "--learning-rate", type=float, default=3e-3, help="at its peak (default: %(default)s)"
+        "--learning-rate",
+        type=float,
+        help=f"at its peak (default: {defaults('learning_rate')})",
     )
-    schedule.add_argument("--weight-decay", type=float, default=0.05, help="default: %(default)s")
-    schedule.add_argument("--report-every", type=int, default=500, help="steps (default: 500)")
+    schedule.add_argument("--weight-decay", type=float, help=f"default: {defaults('weight_decay')}")
+    schedule.add_argument("--report-every", type=int, default=300, help="steps (default: 300)")
     schedule.add_argument("--seed", type=int, default=1, help="default: %(default)s")
     model = parser.add_argument_group("model")
     model.add_argument(
-        "--input-size", type=int, default=64, help="pixels a side (default: %(default)s)"
+        "--backbone",
+        choices=RECIPES,
+        default="efficientnet_lite0",
+        help="efficientnet_lite0 starts from ImageNet's weights, residual from nothing "
+        "(default: %(default)s)",
+    )
+    model.add_argument(
+        "--input-size", type=int, help=f"pixels a side (default: {defaults('input_size')})"
+    )
+    model.add_argument(
+        "--int8", action="store_true", help="8-bit convolutions: smaller and faster, less exact"
     )
     model.add_argument("--model-version", default="1.0.0", help="default: %(default)s")
     model.add_argument(
@@ -568,28 +654,39 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     options = parser.parse_args(arguments)
     if options.dry_run:
-        options.steps, options.batch_size, options.input_size = 4, 16, 32
-        options.report_every = 2
+        options.backbone, options.steps, options.batch_size = "residual", 4, 16
+        options.input_size, options.report_every = 32, 2
+    for name, value in dataclasses.asdict(RECIPES[options.backbone]).items():
+        if getattr(options, name, value) is None:
+            setattr(options, name, value)
+    smallest = RECIPES[options.backbone].smallest_input
+    if options.input_size < smallest:
+        parser.error(f"--input-size must be at least {smallest} for {options.backbone}")
     return options
 
 
 def load(
     options: argparse.Namespace, device: torch.device
-) -> tuple[VehicleNetwork, Pool, Pool, Validation, dict[str, object]]:
+) -> tuple[nn.Module, Pool, Pool, Validation, dict[str, object]]:
     """The network, the two pools, validation, and metadata's `data`."""
     torch.manual_seed(options.seed)
     if options.dry_run:
-        network = VehicleNetwork(widths=(8, 16, 16), depths=(1, 1, 1))
+        network = ResidualNetwork(widths=(8, 16, 16), depths=(1, 1, 1))
         pools = noise_pool(len(LABELS), device), noise_pool(100, device)
         return network, *pools, noise_validation(options.input_size), {"dataset": "noise"}
     dataset = Dataset(options.dataset)
+    if options.backbone == "residual":
+        backbone: nn.Module = ResidualNetwork()
+    else:
+        backbone = EfficientNetLite()
+        backbone.load_imagenet()
     data = {
         "dataset": dataset.description["version"],
         "counts": dataset.description["counts"],
         "held_out_sources": options.hold_out_source,
     }
     return (
-        VehicleNetwork(),
+        backbone,
         photo_pool(dataset, options.hold_out_source, device),
         cifar_pool(dataset, device),
         load_validation(dataset, options.hold_out_source, options.input_size),
@@ -620,9 +717,15 @@ def main(arguments: list[str] | None = None) -> None:
     average.cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     logits = predict_logits(average, validation.photos, torch.device("cpu"))
     temperature = calibration.fit_temperature(logits, validation.photo_labels)
-    metadata = describe_model(logits, validation.photo_labels, temperature, options)
+    model = options.model_dir / "model.onnx"
+    export(ServedModel(average, temperature), options.input_size, model)
+    if options.int8:
+        quantize(model, validation.photos[:QUANTIZATION_EXAMPLES])
+    store_as_half(model)
+    print(f"model_bytes={model.stat().st_size}")
+    probabilities = predict_exported(model, validation.photos)
+    metadata = describe_model(average, probabilities, validation.photo_labels, temperature, options)
     metadata |= {"data": data, "code": {"commit": commit}}
-    export(ServedModel(average, temperature), options.input_size, options.model_dir / "model.onnx")
     (options.model_dir / "metadata.json").write_text(json.dumps(metadata, indent=2) + "\n")
     options.output_dir.mkdir(parents=True, exist_ok=True)
     (options.output_dir / "history.json").write_text(json.dumps(history, indent=2) + "\n")
