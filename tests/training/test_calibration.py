@@ -74,9 +74,39 @@ def test_without_a_good_threshold_the_strictest_is_taken():
 
 
 def test_the_baseline_counts_every_prediction():
-    logits, _ = sampled(1000)
-    baseline = calibration.baseline(calibration.softmax(logits * 50))
+    logits, labels = sampled(1000)
+    baseline = calibration.baseline(calibration.softmax(logits * 50), labels, 0.9)
     assert baseline["count"] == 1000
     assert sum(baseline["labels"].values()) == pytest.approx(1, abs=1e-3)
     assert sum(baseline["confidence"]) == pytest.approx(1, abs=1e-3)
     assert len(baseline["confidence"]) == len(baseline["confidence_edges"]) - 1
+    statuses = baseline["statuses"].values()
+    assert sum(status["share"] for status in statuses) == pytest.approx(1, abs=1e-3)
+    # The accuracy of the whole is that of its parts.
+    parts = [status["share"] * status["accuracy"] for status in statuses if status["share"]]
+    assert sum(parts) == pytest.approx(baseline["accuracy"], abs=1e-3)
+
+
+def test_the_baseline_by_hand():
+    probabilities = np.array(
+        [
+            [0.95, 0.03, 0.02],  # accepted, rightly
+            [0.05, 0.90, 0.05],  # accepted at the threshold, wrongly
+            [0.40, 0.55, 0.05],  # unsure, rightly
+            [0.02, 0.03, 0.95],  # turned away, rightly
+        ]
+    )
+    baseline = calibration.baseline(probabilities, np.array([0, 0, 1, 2]), 0.9)
+    assert baseline["labels"] == {"bicycle": 0.25, "motorcycle": 0.5, "other": 0.25}
+    assert baseline["mean_confidence"] == pytest.approx((0.95 + 0.9 + 0.55 + 0.95) / 4, abs=1e-4)
+    assert baseline["accuracy"] == 0.75
+    assert baseline["statuses"] == {
+        "accepted": {"share": 0.5, "accuracy": 0.5},
+        "review": {"share": 0.25, "accuracy": 1.0},
+        "rejected": {"share": 0.25, "accuracy": 1.0},
+    }
+
+
+def test_a_status_that_nothing_has_got_has_no_accuracy():
+    certain = calibration.baseline(np.array([[1.0, 0.0, 0.0]]), np.array([0]), 0.9)
+    assert certain["statuses"]["rejected"] == {"share": 0.0, "accuracy": None}

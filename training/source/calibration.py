@@ -89,15 +89,34 @@ def choose_threshold(curve: list[Operation]) -> float:
     return good
 
 
-def baseline(probabilities: np.ndarray) -> dict[str, object]:
-    """The distributions that drift is measured against: shares per label and confidence bin."""
-    named = np.bincount(probabilities.argmax(axis=1), minlength=len(LABELS))
-    histogram, _ = np.histogram(probabilities.max(axis=1), CONFIDENCE_EDGES)
+def baseline(probabilities: np.ndarray, labels: np.ndarray, threshold: float) -> dict[str, object]:
+    """What predictions look like while nothing is wrong: drift is measured against it.
+
+    Shares are between 0 and 1: of each named label, of each bin of the confidence, of each status
+    that the threshold gives (as functions/filter_inferences does), and of the answers that are
+    right in each status, None where it has none.
+    """
+    named, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    counts = np.bincount(named, minlength=len(LABELS))
+    histogram, _ = np.histogram(confidence, CONFIDENCE_EDGES)
+    status = np.where(confidence < threshold, "review", "accepted")
+    status[(confidence >= threshold) & (named == OTHER)] = "rejected"
     return {
         "count": len(probabilities),
-        "labels": dict(zip(LABELS, (named / named.sum()).round(4).tolist(), strict=True)),
+        "labels": dict(zip(LABELS, (counts / counts.sum()).round(4).tolist(), strict=True)),
         "confidence_edges": CONFIDENCE_EDGES,
         "confidence": (histogram / histogram.sum()).round(4).tolist(),
+        "mean_confidence": round(float(confidence.mean()), 4),
+        "accuracy": round(float((named == labels).mean()), 4),
+        "statuses": {
+            name: {
+                "share": round(float((status == name).mean()), 4),
+                "accuracy": round(float((named == labels)[status == name].mean()), 4)
+                if (status == name).any()
+                else None,
+            }
+            for name in ("accepted", "review", "rejected")
+        },
     }
 
 

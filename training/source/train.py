@@ -533,7 +533,7 @@ def describe_model(
         },
         "temperature": round(temperature, 4),
         "threshold": threshold,
-        "baseline": calibration.baseline(probabilities),
+        "baseline": calibration.baseline(probabilities, labels, threshold),
         "metrics": {
             "validation": {
                 "photos": len(labels),
