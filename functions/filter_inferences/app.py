@@ -23,11 +23,10 @@ class Inferences(TypedDict):
 @tracer.capture_lambda_handler
 @logger.inject_lambda_context
 def handler(event: Inferences, context: LambdaContext) -> Prediction:
-    """Decide by the inferences, and count predictions and their confidence by status."""
+    """Decide by the inferences, and count predictions by status."""
     prediction = decide(event["inferences"], confidence_threshold())
     metrics.add_dimension(name="status", value=prediction["status"])
     metrics.add_metric(name="Predictions", unit=MetricUnit.Count, value=1)
-    metrics.add_metric(name="Confidence", unit=MetricUnit.NoUnit, value=prediction["confidence"])
     return prediction
 
 

@@ -42,6 +42,20 @@ ROLES = {
         {("sagemaker:InvokeEndpoint", OWN_ENDPOINT)},
     ),
     "FilterInferencesRole": (LAMBDA, set()),
+    "MeasureDriftRole": (
+        LAMBDA,
+        {
+            ("dynamodb:Query", "${PredictionsTable.Arn}/index/by_hour"),
+            ("dynamodb:Query", "${DriftTable.Arn}"),
+            ("dynamodb:UpdateItem", "${DriftTable.Arn}"),
+            ("s3:GetObject", "${PhotosBucket.Arn}/baselines/*"),
+            ("s3:ListBucket", "${PhotosBucket.Arn}"),
+        },
+    ),
+    "MeasureDriftScheduleRole": (
+        f"scheduler.amazonaws.com {OWN_ACCOUNT}",
+        {("lambda:InvokeFunction", "${MeasureDriftFunction.Arn}")},
+    ),
     "ClassifyVehicleRole": (
         STEP_FUNCTIONS,
         {

@@ -1,5 +1,6 @@
 """What the users of the deployed stack rely on: privacy, retention, traces, alarms."""
 
+import json
 import os
 import re
 import subprocess
@@ -13,7 +14,12 @@ from tests.stack.conftest import REPOSITORY
 
 Resources = dict[str, Any]
 
-FUNCTIONS = {"SerializeImageFunction", "ClassifyImageFunction", "FilterInferencesFunction"}
+FUNCTIONS = {
+    "SerializeImageFunction",
+    "ClassifyImageFunction",
+    "FilterInferencesFunction",
+    "MeasureDriftFunction",
+}
 
 
 def of_type(resources: Resources, kind: str) -> Resources:
@@ -57,25 +63,34 @@ def test_photos_are_private_encrypted_and_kept_for_a_while(resources: Resources)
 
 
 def test_predictions_can_be_found_restored_and_expire(resources: Resources) -> None:
-    [table] = of_type(resources, "AWS::DynamoDB::Table").values()
-    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    table = resources["PredictionsTable"]["Properties"]
     assert table["KeySchema"] == [{"AttributeName": "image_id", "KeyType": "HASH"}]
     assert {
         index["IndexName"]: (
             [(key["AttributeName"], key["KeyType"]) for key in index["KeySchema"]],
-            index["Projection"]["ProjectionType"],
+            index["Projection"].get("NonKeyAttributes", index["Projection"]["ProjectionType"]),
         )
         for index in table["GlobalSecondaryIndexes"]
     } == {
-        "by_hour": ([("hour", "HASH"), ("recorded_at", "RANGE")], "ALL"),
+        "by_hour": (
+            [("hour", "HASH"), ("recorded_at", "RANGE")],
+            ["status", "label", "confidence", "model", "reviewed_label"],
+        ),
         "to_review": ([("review_state", "HASH"), ("recorded_at", "RANGE")], "ALL"),
     }
-    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
     assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
 
 
+def test_tables_cost_nothing_at_rest_and_forget_after_a_time(resources: Resources) -> None:
+    tables = of_type(resources, "AWS::DynamoDB::Table")
+    assert tables.keys() == {"PredictionsTable", "DriftTable"}
+    for table in tables.values():
+        assert table["BillingMode"] == "PAY_PER_REQUEST"
+        assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+
+
 def test_an_update_that_replaces_storage_keeps_what_is_stored(resources: Resources) -> None:
-    for name in ("PhotosBucket", "PredictionsTable"):
+    for name in ("PhotosBucket", "PredictionsTable", "DriftTable"):
         assert resources[name]["UpdateReplacePolicy"] == "Retain"
 
 
@@ -118,6 +133,15 @@ def test_functions_are_traced_and_log_into_the_one_group(resources: Resources) -
         ("ClassifyImageFunction", "ENDPOINT_NAME", {"Ref": "EndpointName"}),
         ("ClassifyImageFunction", "LABELS", {"Ref": "Labels"}),
         ("FilterInferencesFunction", "CONFIDENCE_THRESHOLD", {"Ref": "ConfidenceThreshold"}),
+        ("MeasureDriftFunction", "MAXIMUM_DRIFT", {"Ref": "MaximumDrift"}),
+        ("MeasureDriftFunction", "PREDICTIONS_TABLE", {"Ref": "PredictionsTable"}),
+        ("MeasureDriftFunction", "DRIFT_TABLE", {"Ref": "DriftTable"}),
+        ("MeasureDriftFunction", "PHOTOS_BUCKET", {"Ref": "PhotosBucket"}),
+        (
+            "MeasureDriftFunction",
+            "PREDICTION_RETENTION_DAYS",
+            {"Ref": "PredictionRetentionDays"},
+        ),
     ],
 )
 def test_parameters_reach_the_functions(
@@ -182,48 +206,149 @@ def test_rules_start_what_they_should_and_no_event_is_lost(resources: Resources)
         assert not {"Input", "InputPath", "InputTransformer"} & target.keys()
 
 
+# ── The schedule ──
+
+
+def test_drift_is_measured_after_every_hour(resources: Resources) -> None:
+    [schedule] = of_type(resources, "AWS::Scheduler::Schedule").values()
+    assert schedule["ScheduleExpression"] == "cron(5 * * * ? *)"
+    assert schedule["FlexibleTimeWindow"] == {"Mode": "OFF"}
+    assert schedule["Target"] == {
+        "Arn": attribute("MeasureDriftFunction"),
+        "Input": "{}",
+        "RoleArn": attribute("MeasureDriftScheduleRole"),
+    }
+    assert "Name" not in schedule  # two stacks in one account
+
+
 # ── Alarms ──
 
 WORKFLOW = {"StateMachineArn": {"Ref": "ClassifyVehicleStateMachine"}}
-DEAD_LETTERS = [
-    {"QueueName": attribute(queue, "QueueName")}
-    for queue in ("UploadsDeadLetterQueue", "ReviewsDeadLetterQueue")
-]
-ALARMS: list[tuple[str, str, dict[str, Any]]] = [
-    ("AWS/States", "ExecutionsFailed", WORKFLOW),
-    ("AWS/States", "ExecutionsTimedOut", WORKFLOW),
-    *(("AWS/SQS", "ApproximateNumberOfMessagesVisible", queue) for queue in DEAD_LETTERS),
-    *(
-        ("AWS/Lambda", metric, {"FunctionName": {"Ref": function}})
-        for function in sorted(FUNCTIONS)
-        for metric in ("Errors", "Throttles")
-    ),
-]
-
-
-def test_one_alarm_for_each_thing_that_can_fail(resources: Resources) -> None:
-    alarms = of_type(resources, "AWS::CloudWatch::Alarm").values()
-    watched = [
-        (
-            alarm["Namespace"],
-            alarm["MetricName"],
-            {dimension["Name"]: dimension["Value"] for dimension in alarm["Dimensions"]},
+ENDPOINT = {"EndpointName": {"Ref": "EndpointName"}, "VariantName": "AllTraffic"}
+OURS = {"service": "scones-unlimited"}
+# A fault: where nothing is counted, nothing failed. It rings at the first.
+FAULTS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "WorkflowFailedAlarm": ("AWS/States", "ExecutionsFailed", WORKFLOW),
+    "WorkflowTimedOutAlarm": ("AWS/States", "ExecutionsTimedOut", WORKFLOW),
+    **{
+        alarm: (
+            "AWS/SQS",
+            "ApproximateNumberOfMessagesVisible",
+            {"QueueName": attribute(queue, "QueueName")},
         )
-        for alarm in alarms
-    ]
-    assert sorted(watched, key=str) == sorted(ALARMS, key=str)
+        for alarm, queue in (
+            ("DeadLettersAlarm", "UploadsDeadLetterQueue"),
+            ("ReviewsDeadLettersAlarm", "ReviewsDeadLetterQueue"),
+        )
+    },
+    "FunctionsThrottledAlarm": ("AWS/Lambda", "Throttles", {}),
+    "EndpointServerErrorsAlarm": ("AWS/SageMaker", "Invocation5XXErrors", ENDPOINT),
+    "EndpointClientErrorsAlarm": ("AWS/SageMaker", "Invocation4XXErrors", ENDPOINT),
+    "MeasureDriftErrorsAlarm": (
+        "AWS/Lambda",
+        "Errors",
+        {"FunctionName": {"Ref": "MeasureDriftFunction"}},
+    ),
+}
+# Measured once an hour: where nothing is measured, nothing is known, and the alarm stays as it was.
+# Over or under what, how many hours in a row, and the statistic that they all are over it.
+MEASUREMENTS: dict[str, tuple[str, str, Any, int, str]] = {
+    "AccuracyAlarm": (
+        "MeasuredAccuracyHigh",
+        "LessThanThreshold",
+        {"Ref": "MinimumAccuracy"},
+        1,
+        "Maximum",
+    ),
+    "AccuracyDropAlarm": ("AccuracyDrop", "GreaterThanOrEqualToThreshold", 1, 1, "Maximum"),
+    "DriftAlarm": ("Drift", "GreaterThanThreshold", {"Ref": "MaximumDrift"}, 3, "Minimum"),
+    "ReviewRateAlarm": (
+        "ReviewRate",
+        "GreaterThanThreshold",
+        {"Ref": "MaximumReviewRate"},
+        3,
+        "Minimum",
+    ),
+}
 
 
-def test_alarms_ring_at_the_first_failure_and_tell_the_topic(resources: Resources) -> None:
-    for name, alarm in of_type(resources, "AWS::CloudWatch::Alarm").items():
-        assert alarm["AlarmDescription"], name
-        assert alarm["AlarmActions"] == [{"Ref": "AlarmsTopic"}], name
-        assert alarm["Threshold"] == 0, name
-        assert alarm["ComparisonOperator"] == "GreaterThanThreshold", name
+def watched(alarm: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
+    """Namespace, metric and dimensions."""
+    dimensions = {each["Name"]: each["Value"] for each in alarm.get("Dimensions", [])}
+    return alarm["Namespace"], alarm["MetricName"], dimensions
+
+
+def test_there_is_an_alarm_for_each_thing_that_can_go_wrong(resources: Resources) -> None:
+    alarms = of_type(resources, "AWS::CloudWatch::Alarm")
+    assert alarms.keys() == {*FAULTS, *MEASUREMENTS, "EndpointLatencyAlarm"}
+    for name, alarm in alarms.items():
+        assert len(alarm["AlarmDescription"].split()) >= 15, name
+        assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": "AlarmsTopic"}], name
+
+
+def test_faults_ring_at_the_first(resources: Resources) -> None:
+    for name, metric in FAULTS.items():
+        alarm = resources[name]["Properties"]
+        assert watched(alarm) == metric, name
+        assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("GreaterThanThreshold", 0)
         assert alarm["EvaluationPeriods"] == 1, name
-        assert alarm["Period"] <= 300, name
         assert alarm["Statistic"] in {"Sum", "Maximum"}, name
         assert alarm["TreatMissingData"] == "notBreaching", name
+
+
+def test_measurements_ring_when_they_are_sure(resources: Resources) -> None:
+    for name, (metric, operator, threshold, hours, statistic) in MEASUREMENTS.items():
+        alarm = resources[name]["Properties"]
+        assert watched(alarm) == ("SconesUnlimited", metric, OURS), name
+        assert (alarm["ComparisonOperator"], alarm["Threshold"]) == (operator, threshold), name
+        assert (alarm["Period"], alarm["EvaluationPeriods"]) == (3600, hours), name
+        assert alarm["Statistic"] == statistic, name
+        assert alarm["TreatMissingData"] == "ignore", name
+
+
+def test_slow_answers_of_the_endpoint_ring(resources: Resources) -> None:
+    alarm = resources["EndpointLatencyAlarm"]["Properties"]
+    assert watched(alarm) == ("AWS/SageMaker", "ModelLatency", ENDPOINT)
+    assert alarm["ExtendedStatistic"] == "p99"
+    assert alarm["Threshold"] == 2_000_000  # microseconds
+    assert (alarm["Period"], alarm["EvaluationPeriods"]) == (300, 3)
+    assert alarm["TreatMissingData"] == "notBreaching"
+
+
+# ── The dashboard ──
+
+
+def test_the_dashboard_shows_all_alarms_and_existing_resources(resources: Resources) -> None:
+    dashboard = json.loads((REPOSITORY / "dashboard.json").read_text())
+    [alarms] = [widget for widget in dashboard["widgets"] if widget["type"] == "alarm"]
+    shown = {arn["Fn::GetAtt"][0] for arn in alarms["properties"]["alarms"]}
+    assert shown == of_type(resources, "AWS::CloudWatch::Alarm").keys()
+    named = set(re.findall(r'\{"Ref": "(\w+)"\}|\["(\w+)", "QueueName"\]', json.dumps(dashboard)))
+    parameters = {"EndpointName", "MinimumAccuracy", "MaximumDrift", "MaximumReviewRate"}
+    assert {ref or queue for ref, queue in named} <= resources.keys() | parameters
+
+
+def test_the_dashboard_shows_what_the_alarms_watch(resources: Resources) -> None:
+    dashboard = json.loads((REPOSITORY / "dashboard.json").read_text())
+    drawn = {
+        (metric[0], metric[1])
+        for widget in dashboard["widgets"]
+        for metric in widget["properties"].get("metrics", [])
+    }
+    for name, alarm in of_type(resources, "AWS::CloudWatch::Alarm").items():
+        assert watched(alarm)[:2] in drawn, name
+
+
+def test_widgets_of_the_dashboard_do_not_overlap() -> None:
+    dashboard = json.loads((REPOSITORY / "dashboard.json").read_text())
+    cells = [
+        (x, y)
+        for widget in dashboard["widgets"]
+        for x in range(widget["x"], widget["x"] + widget["width"])
+        for y in range(widget["y"], widget["y"] + widget["height"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _ in cells) < 24
 
 
 def test_alarms_are_mailed_only_to_an_address_that_was_given(

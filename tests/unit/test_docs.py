@@ -61,3 +61,30 @@ def test_threshold_is_the_one_chosen_for_the_model() -> None:
     metadata = json.loads((PROJECT / "training" / "model" / "metadata.json").read_text())
     assert float(TEMPLATE["Parameters"]["ConfidenceThreshold"]["Default"]) == metadata["threshold"]
     assert TEMPLATE["Parameters"]["Labels"]["Default"].split(",") == metadata["labels"]
+
+
+def test_every_alarm_is_in_the_runbook_and_nothing_else_is() -> None:
+    runbook = (PROJECT / "docs" / "operations.md").read_text()
+    alarms = [
+        name
+        for name, resource in TEMPLATE["Resources"].items()
+        if resource["Type"] == "AWS::CloudWatch::Alarm"
+    ]
+    assert re.findall(r"^### (\w+Alarm)$", runbook, re.MULTILINE) == alarms
+    assert re.findall(r"^\| `(\w+Alarm)` \|", runbook, re.MULTILINE) == alarms
+
+
+def test_the_runbook_tells_what_missing_data_means() -> None:
+    runbook = (PROJECT / "docs" / "operations.md").read_text()
+    meanings = {"notBreaching": "nothing failed", "ignore": "stays as it was"}
+    for name, resource in TEMPLATE["Resources"].items():
+        if resource["Type"] == "AWS::CloudWatch::Alarm":
+            [row] = re.findall(rf"^\| `{name}` \|.*\| ([^|]+) \|$", runbook, re.MULTILINE)
+            assert row == meanings[resource["Properties"]["TreatMissingData"]]
+
+
+def test_outputs_named_in_the_runbook_exist() -> None:
+    runbook = (PROJECT / "docs" / "operations.md").read_text()
+    named = set(re.findall(r"<([A-Z]\w+)>", runbook))
+    assert named
+    assert named <= set(TEMPLATE["Outputs"])

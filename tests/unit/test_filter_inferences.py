@@ -123,13 +123,11 @@ def test_handler_counts_the_prediction_by_status(
             "Dimensions": [["status", "service"]],
             "Metrics": [
                 {"Name": "Predictions", "Unit": "Count"},
-                {"Name": "Confidence", "Unit": "None"},
             ],
         }
     ]
     assert metrics["status"] == "accepted"
     assert metrics["Predictions"] == [1.0]
-    assert metrics["Confidence"] == [0.97]
 
 
 def test_statuses_do_not_mix_in_the_metrics_of_a_warm_function(

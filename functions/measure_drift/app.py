@@ -1,0 +1,168 @@
+"""Measure drift: count the predictions of past hours, and compare them with the baseline."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypedDict
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import ClientError
+from report import Baseline, Report, describe
+from windows import Record, Window
+
+HOUR = "%Y-%m-%dT%H"
+# An hour is counted once it is over, and again 1, 3, 7 ... hours later, as people review it.
+AGES = [2**power for power in range(9)]
+DAYS = 7  # that a report looks back
+METRICS = {
+    "estimated_accuracy": "EstimatedAccuracy",
+    "measured_accuracy": "MeasuredAccuracy",
+    "measured_accuracy_high": "MeasuredAccuracyHigh",
+    "accuracy_drop": "AccuracyDrop",
+    "drift": "Drift",
+    "review_rate": "ReviewRate",
+}
+SHIPPED = Path(__file__).with_name("metadata.json")  # of the model that ships with the project
+
+logger = Logger()
+tracer = Tracer(patch_modules=["botocore"])
+metrics = Metrics()
+dynamodb = boto3.client("dynamodb")
+s3 = boto3.client("s3")
+
+
+class Request(TypedDict, total=False):
+    """`hour`: the newest hour to measure, such as "2026-11-20T14"; or else the last whole one."""
+
+    hour: str
+
+
+@tracer.capture_lambda_handler
+@logger.inject_lambda_context
+def handler(event: Request, context: LambdaContext) -> Report | None:
+    """Count the hours anew, and report on the model in service; None after an hour without it."""
+    newest = parse_hour(event.get("hour"))
+    for age in AGES:
+        count_hour(hour_before(newest, age - 1))
+    windows = list(read_windows(newest))
+    if not windows or windows[0].hour != hour_before(newest, 0) or not windows[0].models:
+        return None
+    model = max(windows[0].models, key=lambda name: windows[0].models[name].last_at)
+    baseline = read_baseline(model)
+    if baseline is None:
+        logger.warning("no baseline", extra={"model": model, "put_it_at": baseline_key(model)})
+    report = describe(model, windows, baseline, float(os.environ["MAXIMUM_DRIFT"]))
+    keep(report["hour"], report=json.dumps(report))
+    publish(report)
+    return report
+
+
+def parse_hour(text: str | None) -> datetime:
+    """The hour that is meant. Raises ValueError where the text is no hour."""
+    if text is None:
+        now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+        return now - timedelta(hours=1)
+    try:
+        return datetime.strptime(text, HOUR).replace(tzinfo=UTC)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f'hour is {text!r}, not an hour like "2026-11-20T14"') from error
+
+
+def hour_before(hour: datetime, hours: int) -> str:
+    return (hour - timedelta(hours=hours)).strftime(HOUR)
+
+
+def count_hour(hour: str) -> None:
+    """Count the predictions of an hour, and keep the counts in place of earlier ones."""
+    window = Window(hour)
+    for page in read_predictions(hour):
+        window.count(page)
+    if window != Window(hour):
+        keep(hour, counts=json.dumps(asdict(window)))
+
+
+def read_predictions(hour: str) -> Iterator[Iterable[Record]]:
+    """The records of an hour, page by page."""
+    names = "status", "label", "confidence", "model", "recorded_at", "reviewed_label"
+    pages = dynamodb.get_paginator("query").paginate(
+        TableName=os.environ["PREDICTIONS_TABLE"],
+        IndexName="by_hour",
+        KeyConditionExpression="#hour = :hour",
+        ProjectionExpression=", ".join(f"#{name}" for name in names),
+        ExpressionAttributeNames={f"#{name}": name for name in ("hour", *names)},
+        ExpressionAttributeValues={":hour": {"S": hour}},
+    )
+    for page in pages:
+        yield page["Items"]
+
+
+def keep(hour: str, **values: str) -> None:
+    """Set values of an hour's item in DriftTable."""
+    days = int(os.environ["PREDICTION_RETENTION_DAYS"])
+    ends = datetime.strptime(hour, HOUR).replace(tzinfo=UTC) + timedelta(days=days)
+    named = {f"#{name}": name for name in values} | {"#expires_at": "expires_at"}
+    typed: dict[str, Any] = {f":{name}": {"S": value} for name, value in values.items()}
+    dynamodb.update_item(
+        TableName=os.environ["DRIFT_TABLE"],
+        Key={"series": {"S": "hourly"}, "hour": {"S": hour}},
+        UpdateExpression="SET " + ", ".join(f"{name} = :{name[1:]}" for name in named),
+        ExpressionAttributeNames=named,
+        ExpressionAttributeValues=typed | {":expires_at": {"N": str(int(ends.timestamp()))}},
+    )
+
+
+def read_windows(newest: datetime) -> Iterator[Window]:
+    """The counts of the last days, the newest hour first."""
+    pages = dynamodb.get_paginator("query").paginate(
+        TableName=os.environ["DRIFT_TABLE"],
+        KeyConditionExpression="series = :series AND #hour BETWEEN :oldest AND :newest",
+        ExpressionAttributeNames={"#hour": "hour"},
+        ExpressionAttributeValues={
+            ":series": {"S": "hourly"},
+            ":oldest": {"S": hour_before(newest, DAYS * 24 - 1)},
+            ":newest": {"S": hour_before(newest, 0)},
+        },
+        ScanIndexForward=False,
+        ConsistentRead=True,
+    )
+    for page in pages:
+        for item in page["Items"]:
+            yield Window.from_json(json.loads(item["counts"]["S"]))
+
+
+def baseline_key(model: str) -> str:
+    """Where in the bucket the metadata of a model is put when it goes into service."""
+    return f"baselines/{model}.json"
+
+
+def read_baseline(model: str) -> Baseline | None:
+    """The baseline of a model, `<name>/<version>`; None where nobody has put one.
+
+    Raises ValueError where there is one that lacks something.
+    """
+    try:
+        answer = s3.get_object(Bucket=os.environ["PHOTOS_BUCKET"], Key=baseline_key(model))
+        return Baseline.from_metadata(json.load(answer["Body"]))
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchKey":
+            raise
+    shipped = json.loads(SHIPPED.read_bytes())
+    if f"{shipped['name']}/{shipped['version']}" == model:
+        return Baseline.from_metadata(shipped)
+    return None
+
+
+def publish(report: Report) -> None:
+    """Emit what is known as metrics, with the whole report beside them in the log."""
+    known = {name: report[key] for key, name in METRICS.items() if report[key] is not None}  # type: ignore[literal-required]
+    if known:
+        for name, value in known.items():
+            metrics.add_metric(name=name, unit=MetricUnit.NoUnit, value=value)
+        metrics.add_metadata(key="report", value=report)
+        metrics.flush_metrics()

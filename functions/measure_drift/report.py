@@ -1,0 +1,228 @@
+"""Compare the last predictions of a model with its baseline: pure rules."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Self, TypedDict
+
+from formulas import (
+    Interval,
+    confidence_scale,
+    cumulative_sum,
+    index_by_chance,
+    outcome_evidence,
+    population_stability_index,
+    stratified_interval,
+)
+from windows import BINS, ROUNDING, Tally, Window
+
+PREDICTIONS = 500  # that drift is measured over, where the last hours have as many
+FEWEST_PREDICTIONS = 100  # that a rate or a mean is told of
+REVIEWS = 200  # that accuracy is measured over, where the last hours have as many
+WIDEST = 0.2  # the interval of a measured accuracy that is still told
+DROP = 0.05  # of accuracy, that the sequential tests look for
+EVIDENCE = 10.0  # that rings: formulas.py says how often without a drop
+
+
+class Report(TypedDict):
+    """What is known of a model at the end of an hour; None where too little is known.
+
+    All but `drift` are shares from 0 to 1. Drift is the larger of two population stability indices.
+    `accuracy_drop` is the evidence that accuracy fell by DROP, of which 1 rings.
+    """
+
+    model: str
+    hour: str
+    hours: int
+    predictions: int
+    reviewed: int
+    estimated_accuracy: float | None
+    measured_accuracy: float | None
+    measured_accuracy_low: float | None
+    measured_accuracy_high: float | None
+    review_rate: float | None
+    rejection_rate: float | None
+    label_drift: float | None
+    confidence_drift: float | None
+    drift: float | None
+    accuracy_drop: float | None
+    accuracy_drop_seen_in: str | None
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What the predictions of a model look like while nothing is wrong.
+
+    Attributes:
+        count: photos that it was measured on.
+        labels: share of each label.
+        edges: of the bins of the confidence, from 0 to 1, whole hundredths.
+        confidence: share of each bin.
+        mean_confidence: of all.
+        sure_accuracy: share that is right of those with a confidence over the threshold.
+        unsure_accuracy: the same of those under it.
+        unsure: their share.
+
+    """
+
+    count: int
+    labels: Mapping[str, float]
+    edges: Sequence[float]
+    confidence: Sequence[float]
+    mean_confidence: float
+    sure_accuracy: float
+    unsure_accuracy: float
+    unsure: float
+
+    @property
+    def middles(self) -> list[float]:
+        """The middle of each bin of the confidence, moved so that their mean is the true one."""
+        middles = [(low + high) / 2 for low, high in pairwise(self.edges)]
+        pairs = zip(self.confidence, middles, strict=True)
+        mean = math.fsum(share * middle for share, middle in pairs) / math.fsum(self.confidence)
+        return [middle + self.mean_confidence - mean for middle in middles]
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, Any]) -> Self:
+        """What metadata.json of a model says. Raises ValueError where it lacks something."""
+        try:
+            found = metadata["baseline"]
+            statuses = found["statuses"]
+            sure = [statuses[name] for name in ("accepted", "rejected")]
+            baseline = cls(
+                count=int(found["count"]),
+                labels=dict(found["labels"]),
+                edges=[float(edge) for edge in found["confidence_edges"]],
+                confidence=[float(share) for share in found["confidence"]],
+                mean_confidence=float(found["mean_confidence"]),
+                sure_accuracy=mean_accuracy(sure),
+                unsure_accuracy=mean_accuracy([statuses["review"]]),
+                unsure=float(statuses["review"]["share"]),
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"the model's metadata has no whole baseline: {error!r}") from error
+        hundredths = [edge * BINS for edge in baseline.edges]
+        if any(abs(edge - round(edge)) > ROUNDING for edge in hundredths):
+            raise ValueError("the baseline's confidence_edges are not whole hundredths")
+        if len(baseline.edges) != len(baseline.confidence) + 1 or baseline.count < 1:
+            raise ValueError("the baseline's confidence does not fit its confidence_edges")
+        return baseline
+
+
+def mean_accuracy(statuses: Sequence[Mapping[str, float | None]]) -> float:
+    """The accuracy of several statuses together; 1 where no photo had one of them."""
+    shares = [(float(each["share"] or 0), each["accuracy"]) for each in statuses]
+    known = [(share, accuracy) for share, accuracy in shares if share and accuracy is not None]
+    total = math.fsum(share for share, _ in known)
+    return math.fsum(share * accuracy for share, accuracy in known) / total if total else 1.0
+
+
+def describe(
+    model: str, windows: Sequence[Window], baseline: Baseline | None, maximum_drift: float
+) -> Report:
+    """Describe a model by its windows, the newest first; there has to be one with the model.
+
+    Drift and the sequential tests need a baseline. No index is told while chance alone could bring
+    it to `maximum_drift`.
+    """
+    hours, recent = latest(model, windows, PREDICTIONS)
+    count = recent.predictions
+    enough = count >= FEWEST_PREDICTIONS
+    lost = sum(window.unreadable for window in windows[:hours])
+    rejected = recent.statuses["rejected"].predictions + lost
+    accuracy = measured_accuracy(model, windows)
+    labels, confidence = drift(recent, baseline, maximum_drift) if baseline else (None, None)
+    drop, seen_in = accuracy_drop(model, windows, baseline) if baseline else (None, None)
+    return {
+        "model": model,
+        "hour": windows[0].hour,
+        "hours": hours,
+        "predictions": count,
+        "reviewed": recent.stratum(*recent.statuses).reviewed,
+        "estimated_accuracy": recent.confidence_sum / count if enough else None,
+        "measured_accuracy": accuracy.value if accuracy else None,
+        "measured_accuracy_low": accuracy.low if accuracy else None,
+        "measured_accuracy_high": accuracy.high if accuracy else None,
+        "review_rate": recent.statuses["review"].predictions / count if enough else None,
+        "rejection_rate": rejected / (count + lost) if enough else None,
+        "label_drift": labels,
+        "confidence_drift": confidence,
+        "drift": max((known for known in (labels, confidence) if known is not None), default=None),
+        "accuracy_drop": drop,
+        "accuracy_drop_seen_in": seen_in,
+    }
+
+
+def latest(
+    model: str, windows: Sequence[Window], predictions: int = 0, reviews: int = 0
+) -> tuple[int, Tally]:
+    """As many of the newest windows as it takes for so many predictions and reviews, and their sum.
+
+    All, if all together have fewer.
+    """
+    total = Tally()
+    for number, window in enumerate(windows, start=1):
+        if model in window.models:
+            total.add(window.models[model])
+        enough = total.stratum(*total.statuses).reviewed >= reviews
+        if enough and total.predictions >= max(predictions, 1):
+            return number, total
+    return len(windows), total
+
+
+def drift(
+    recent: Tally, baseline: Baseline, maximum_drift: float
+) -> tuple[float | None, float | None]:
+    """The population stability indices of the labels and of the confidence."""
+    names = sorted({*recent.labels, *baseline.labels})
+    edges = [round(edge * BINS) for edge in baseline.edges]
+    bins = [sum(recent.confidence[low:high]) for low, high in pairwise(edges)]
+    pairs = (
+        (
+            [recent.labels.get(name, 0) for name in names],
+            [baseline.labels.get(n, 0) for n in names],
+        ),
+        (bins, baseline.confidence),
+    )
+    indices: list[float | None] = []
+    for counts, shares in pairs:
+        chance = index_by_chance(len(counts), recent.predictions, baseline.count)
+        expected = [share * baseline.count for share in shares]
+        index = population_stability_index(counts, expected)
+        indices.append(index if chance <= maximum_drift else None)
+    return indices[0], indices[1]
+
+
+def measured_accuracy(model: str, windows: Sequence[Window]) -> Interval | None:
+    """What people found, for all predictions; None while its interval is wider than WIDEST."""
+    _, reviewed = latest(model, windows, reviews=REVIEWS)
+    strata = [reviewed.stratum("accepted", "rejected"), reviewed.stratum("review")]
+    accuracy = stratified_interval([stratum for stratum in strata if stratum.predictions])
+    return accuracy if accuracy.high - accuracy.low <= WIDEST else None
+
+
+def accuracy_drop(model: str, windows: Sequence[Window], baseline: Baseline) -> tuple[float, str]:
+    """The strongest evidence of a drop by DROP, of which 1 rings, and what it was seen in.
+
+    Three sums: of the confidence of all predictions, and of the outcomes of reviews among those
+    that the model was sure of and among the others. Each of the latter looks for a drop that
+    happens there alone.
+    """
+    target = baseline.mean_confidence - DROP / 2
+    scale = confidence_scale(baseline.confidence, baseline.middles, target)
+    addends: dict[str, list[float]] = {"confidence": [], "sure": [], "unsure": []}
+    for window in reversed(windows):
+        tally = window.models.get(model, Tally())
+        gap = tally.predictions * target - tally.confidence_sum
+        addends["confidence"].append(scale * gap)
+        sure, unsure = tally.stratum("accepted", "rejected"), tally.stratum("review")
+        for name, part, accuracy, share in (
+            ("sure", sure, baseline.sure_accuracy, 1 - baseline.unsure),
+            ("unsure", unsure, baseline.unsure_accuracy, baseline.unsure),
+        ):
+            drop = min(DROP / max(share, DROP), accuracy / 2)
+            addends[name].append(outcome_evidence(part.reviewed, part.right, accuracy, drop))
+    sums = {name: cumulative_sum(values) / EVIDENCE for name, values in addends.items()}
+    strongest = max(sums, key=lambda name: sums[name])
+    return sums[strongest], strongest
