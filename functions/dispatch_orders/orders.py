@@ -76,14 +76,17 @@ class Order:
             raise ValueError("ready_at is not before due_until")
 
     def check_range(self, fleet: Fleet) -> None:
-        """Raise ValueError where no vehicle could go there and back."""
+        """Raise ValueError where no vehicle that carries the order could go there and back."""
         there = 0.0
         for vehicle in fleet.vehicles.values():
             kilometres, _ = great_circle((fleet.depot, self.place), vehicle)
             there = kilometres[0, 1] / vehicle.detour_factor
-            if kilometres[0, 1] + kilometres[1, 0] <= vehicle.range_km:
+            back = kilometres[0, 1] + kilometres[1, 0]
+            if back <= vehicle.range_km and self.boxes <= vehicle.capacity_boxes:
                 return
-        raise ValueError(f"beyond the range of every vehicle: {there:.1f} km from the depot")
+        raise ValueError(
+            f"beyond the range of every vehicle that carries it: {there:.1f} km from the depot"
+        )
 
 
 TIMES = ("ready_at", "due_from", "due_until")

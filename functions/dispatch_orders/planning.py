@@ -15,8 +15,18 @@ from typing import Any
 import numpy as np
 from fleet import Place, Vehicle
 from orders import Order
-from pyvrp import Client, Depot, Location, ProblemData, VehicleType, solve
-from pyvrp.stop import MaxIterations, MaxRuntime, MultipleCriteria
+from pyvrp import (
+    Client,
+    Depot,
+    IteratedLocalSearchParams,
+    Location,
+    PenaltyParams,
+    ProblemData,
+    SolveParams,
+    VehicleType,
+    solve,
+)
+from pyvrp.stop import MaxIterations, MaxRuntime, MultipleCriteria, NoImprovement, StoppingCriterion
 from tours import DEPOT, Courier, Job, Roads, Schedule, cost_of, schedule
 from travel import Matrix, Travel, great_circle
 
@@ -24,6 +34,10 @@ REPLAN_EVERY = timedelta(minutes=1)  # the rate of the schedule in template.yaml
 
 # A tour that could leave later waits for more orders, until this long before its last moment.
 HOLD_SECONDS = 600
+
+# A plan has one tour a courier: orders that cannot leave within this time would keep couriers from
+# the tours they can make until then.
+LOOK_AHEAD_SECONDS = 1200
 
 # What an order that is late in any case may be delayed further for the sake of others.
 GRACE_SECONDS = 900
@@ -33,9 +47,9 @@ PATIENT_SECONDS = 3600
 
 # Iterations end the search, so that the same input gives the same plan. The time is a safety net.
 SEED = 1
-ITERATIONS_PER_ORDER = 40
-MIN_ITERATIONS = 500
-MAX_SECONDS = 20
+ITERATIONS = 1000
+ITERATIONS_WITHOUT_IMPROVEMENT = 300
+MAX_SECONDS = 30
 
 COST_UNITS = 100_000  # PyVRP computes in whole numbers: costs, in these parts of the currency
 FAR = 10**8  # metres or seconds: where there is no way, or no time that binds
@@ -137,10 +151,11 @@ def plan_tours(
     for node, order in enumerate(orders, start=DEPOT + 1):
         job = job_of(order, node, now)
         able, reason = who_is_able(job, couriers, vehicles, roads)
-        if able:
-            tasks.append(task_of(job, able))
-        else:
+        reason = reason or why_early(job, able, now)
+        if reason:
             waiting[order.order_id] = f"waiting: {reason}"
+        else:
+            tasks.append(task_of(job, able))
 
     routes = search(tasks, couriers)
     left = insert_left_out(tasks, routes)
@@ -262,7 +277,7 @@ def who_is_able(
     else:
         able = [courier for courier in couriers if courier.vehicle.label in suited]
         able = [courier for courier in able if alone(courier, job)]
-        return able, "no shift is long enough to deliver it and be back"
+        return able, "" if able else "no shift is long enough to deliver it and be back"
     if suited:
         return [], f"{problem} and no {words('or', suited)} is checked in"
     return [], f"{problem}, and no vehicle is larger or goes further"
@@ -306,12 +321,14 @@ def search(tasks: Sequence[Task], couriers: Sequence[Courier]) -> dict[str, list
     if not tasks:
         return routes
     kinds = [list(kind) for _, kind in groupby(sorted(couriers, key=kind_of), key=kind_of)]
-    iterations = max(MIN_ITERATIONS, ITERATIONS_PER_ORDER * len(tasks))
+    data = problem_of(tasks, kinds)
+    stop: list[StoppingCriterion] = [
+        MaxIterations(ITERATIONS),
+        NoImprovement(ITERATIONS_WITHOUT_IMPROVEMENT),
+        MaxRuntime(MAX_SECONDS),
+    ]
     result = solve(
-        problem_of(tasks, kinds),
-        MultipleCriteria([MaxIterations(iterations), MaxRuntime(MAX_SECONDS)]),
-        seed=SEED,
-        collect_stats=False,
+        data, MultipleCriteria(stop), SEED, collect_stats=False, params=search_parameters(data)
     )
     if result.best.is_feasible():
         for route in result.best.routes():
@@ -320,6 +337,19 @@ def search(tasks: Sequence[Task], couriers: Sequence[Courier]) -> dict[str, list
                 tasks[activity.idx] for activity in route if activity.is_client()
             ]
     return routes
+
+
+def search_parameters(data: ProblemData) -> SolveParams:
+    """PyVRP's own are for searches of minutes, and for costs far smaller than prizes are here.
+
+    What breaks a rule must not pay: one box too many, or one second too late, may cost as much as
+    the largest prize brings.
+    """
+    prize = max(client.prize for client in data.clients())
+    return SolveParams(
+        ils=IteratedLocalSearchParams(history_length=30),
+        penalty=PenaltyParams(solutions_between_updates=50, max_penalty=prize),
+    )
 
 
 def kind_of(courier: Courier) -> tuple[str, int, int, float]:
@@ -447,6 +477,16 @@ def latest_call(courier: Courier, times: Schedule) -> float:
     return times.latest - courier.approach - HOLD_SECONDS
 
 
+def why_early(job: Job, able: Sequence[Courier], now: datetime) -> str:
+    """Why an order is too early to be planned; empty where it is not."""
+    if job.ready > LOOK_AHEAD_SECONDS:
+        return f"being prepared until {clock(job.ready, now)}"
+    tours = [tour for courier in able if (tour := alone(courier, job))]
+    if min(tour.departs for tour in tours) > LOOK_AHEAD_SECONDS < job.opens:
+        return f"not due before {clock(job.opens, now)}"
+    return ""
+
+
 def why_held(
     courier: Courier, task: Task, route: Sequence[Task], times: Schedule, now: datetime
 ) -> str:
@@ -489,7 +529,8 @@ def tour_of(courier: Courier, route: Sequence[Task], times: Schedule, now: datet
         tenths = ceil(courier.roads.metres[DEPOT][task.job.node] / 100)
         reason = f"assigned: {courier.vehicle.label} within {tenths / 10:.1f} km"
         if arrival > task.promised:
-            reason += f", {ceil((arrival - task.promised) / 60)} minutes late"
+            minutes = ceil((arrival - task.promised) / 60)
+            reason += f", {minutes} minute{'s' if minutes > 1 else ''} late"
         stops.append(
             Stop(task.job.order_id, now + timedelta(seconds=arrival), metres / 1000, reason)
         )

@@ -1,0 +1,371 @@
+"""What every plan keeps, recomputed here from the orders, the couriers and the vehicles alone."""
+
+import math
+import random
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from types import ModuleType
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+SLACK = timedelta(seconds=2)  # what rounding up to whole seconds may add to a leg
+
+
+@pytest.fixture(scope="module")
+def planning(load: Callable[[str, str], ModuleType]) -> Any:
+    """The module; its rules hold after a short search as after a long one."""
+    module: Any = load("dispatch_orders", "planning")
+    module.ITERATIONS = 60
+    return module
+
+
+@pytest.fixture(scope="module")
+def fleet(load: Callable[[str, str], ModuleType]) -> Any:
+    return load("dispatch_orders", "fleet").read_fleet()
+
+
+minutes = st.integers(-30, 240)
+offsets = st.sampled_from([0.0, 0.01, -0.02, 0.03, 0.1, 0.3]) | st.floats(-0.15, 0.15)
+order_specs = st.tuples(offsets, offsets, st.integers(1, 12), minutes, minutes, st.integers(0, 90))
+driver_specs = st.tuples(
+    st.sampled_from(["bicycle", "motorcycle"]),
+    st.none() | st.tuples(offsets, offsets),
+    st.integers(-10, 300),
+    st.none() | st.integers(-5, 60),
+)
+
+
+def make(planning: Any, depot: Any, orders: list[Any], drivers: list[Any]) -> tuple[Any, Any]:
+    """Orders and drivers from offsets to the depot (degrees) and to NOW (minutes)."""
+
+    def place(north: float, east: float) -> Any:
+        longitude = (depot.longitude + east + 180) % 360 - 180
+        return planning.Place(depot.latitude + north, longitude)
+
+    return (
+        [
+            planning.Order(
+                f"order-{number}",
+                place(north, east),
+                boxes,
+                NOW + ready * MINUTE,
+                NOW + opens * MINUTE,
+                NOW + (opens + length) * MINUTE,
+            )
+            for number, (north, east, boxes, ready, opens, length) in enumerate(orders)
+        ],
+        [
+            planning.Driver(
+                f"courier-{number}",
+                vehicle,
+                at and place(*at),
+                NOW + shift * MINUTE,
+                None if free is None else NOW + free * MINUTE,
+            )
+            for number, (vehicle, at, shift, free) in enumerate(drivers)
+        ],
+    )
+
+
+def kilometres(one: Any, other: Any) -> float:
+    """Great circle by the angle between two vectors: another formula than the planner's."""
+
+    def vector(place: Any) -> tuple[float, float, float]:
+        latitude, longitude = math.radians(place.latitude), math.radians(place.longitude)
+        return (
+            math.cos(latitude) * math.cos(longitude),
+            math.cos(latitude) * math.sin(longitude),
+            math.sin(latitude),
+        )
+
+    return 6371.0088 * 2 * math.asin(min(1, math.dist(vector(one), vector(other)) / 2))
+
+
+def check(plan: Any, orders: list[Any], drivers: list[Any], vehicles: Any, depot: Any) -> None:
+    """Assert everything that a plan promises."""
+    by_id = {order.order_id: order for order in orders}
+    couriers = {driver.driver_id: driver for driver in drivers}
+    assigned = [stop.order_id for tour in plan.tours for stop in tour.stops]
+    assert sorted([*assigned, *plan.waiting]) == sorted(by_id)
+    assert len({tour.driver_id for tour in plan.tours}) == len(plan.tours)
+    for tour in plan.tours:
+        driver, vehicle = couriers[tour.driver_id], vehicles[tour.vehicle]
+        assert (tour.vehicle, tour.loading_bay) == (driver.vehicle, vehicle.loading_bay)
+        assert driver.free_at is None or driver.free_at <= NOW
+        assert sum(by_id[stop.order_id].boxes for stop in tour.stops) <= vehicle.capacity_boxes
+        assert tour.stops
+        assert tour.distance_km <= vehicle.range_km
+        assert tour.returns_at <= driver.shift_ends_at
+
+        def drive(one: Any, other: Any, vehicle: Any = vehicle) -> timedelta:
+            hours = kilometres(one, other) * vehicle.detour_factor / vehicle.speed_kmh
+            return timedelta(hours=hours)
+
+        to_depot = drive(driver.place, depot) if driver.place else timedelta()
+        assert tour.departs_at >= NOW + to_depot - SLACK
+        here, time, distance = depot, tour.departs_at, 0.0
+        for stop in tour.stops:
+            order = by_id[stop.order_id]
+            assert tour.departs_at >= order.ready_at
+            time = max(time + drive(here, order.place), order.due_from)
+            distance += kilometres(here, order.place) * vehicle.detour_factor
+            assert abs(stop.arrives_at - time) <= SLACK
+            assert stop.distance_km == pytest.approx(distance, abs=0.002 * len(tour.stops))
+            check_assigned(stop, order, vehicle, depot)
+            here, time = order.place, stop.arrives_at + vehicle.minutes_per_stop * MINUTE
+        assert abs(tour.returns_at - time - drive(here, depot)) <= SLACK
+        distance += kilometres(here, depot) * vehicle.detour_factor
+        assert tour.distance_km == pytest.approx(distance, abs=0.02)
+    for order_id, reason in plan.waiting.items():
+        check_waiting(reason, by_id[order_id], drivers, vehicles, depot)
+    check_that_the_full_are_full(plan, drivers)
+
+
+def check_assigned(stop: Any, order: Any, vehicle: Any, depot: Any) -> None:
+    found = re.fullmatch(
+        r"assigned: (\w+) within ([\d.]+) km(?:, (\d+) minutes? late)?", stop.reason
+    )
+    assert found
+    assert found[1] == vehicle.label
+    direct = kilometres(depot, order.place) * vehicle.detour_factor
+    assert direct - 0.001 <= float(found[2]) <= direct + 0.102
+    late = stop.arrives_at - order.due_until
+    assert bool(found[3]) == (late > timedelta())
+    if found[3]:
+        assert int(found[3]) - 1 <= late / MINUTE <= int(found[3])
+
+
+def check_waiting(reason: str, order: Any, drivers: list[Any], vehicles: Any, depot: Any) -> None:
+    """A reason that can be refuted by the input alone is true."""
+    present = {driver.vehicle for driver in drivers if driver.shift_ends_at > NOW}
+    reach = {
+        label
+        for label, vehicle in vehicles.items()
+        if 2 * kilometres(depot, order.place) * vehicle.detour_factor <= vehicle.range_km
+    }
+    carry = {label for label, v in vehicles.items() if order.boxes <= v.capacity_boxes}
+    assert reason.startswith("waiting: ")
+    assert (reason == "waiting: no courier is checked in") == (not present)
+    if found := re.search(r"beyond (.+) range", reason):
+        assert set(found[1].split(" and ")) == present
+        assert not present & reach
+    if found := re.search(r"(\d+) boxes are too many for a (.+?),? and no ", reason):
+        assert int(found[1]) == order.boxes
+        assert set(found[2].split(" or ")) == present & reach - carry
+    if found := re.search(r"and no (\w+) is checked in", reason):
+        assert found[1] in reach & carry - present
+    if "no vehicle is larger" in reason:
+        assert not reach & carry
+    if found := re.search(r"^waiting: being prepared until (.+)", reason):
+        assert NOW < order.ready_at <= NOW + timedelta(days=1)
+        assert found[1] == text(order.ready_at)
+    if found := re.search(r"not due before (.+)", reason):
+        assert found[1] == text(order.due_from)
+    if found := re.search(r"planned for the (\w+) that is back", reason):
+        on_the_road = [d for d in drivers if d.free_at and d.free_at > NOW]
+        assert found[1] in {driver.vehicle for driver in on_the_road}
+    if reason.startswith(("waiting: all", "waiting: nobody", "waiting: planned", "waiting: goes")):
+        assert present & reach & carry
+
+
+def check_that_the_full_are_full(plan: Any, drivers: list[Any]) -> None:
+    """Who waits at the depot has no room only where a held tour is planned."""
+    if any("couriers who could deliver it are full" in reason for reason in plan.waiting.values()):
+        held = any(re.search("goes|planned|prepared", reason) for reason in plan.waiting.values())
+        assert plan.tours or held
+
+
+def text(time: datetime) -> str:
+    return f"{time:%H:%M} UTC" if time.date() == NOW.date() else f"{time:%Y-%m-%d %H:%M} UTC"
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(order_specs, max_size=9), st.lists(driver_specs, max_size=4), st.randoms())
+def test_every_plan_keeps_the_rules_and_is_the_same_in_any_sequence(
+    planning: Any, fleet: Any, orders: Any, drivers: Any, chance: random.Random
+) -> None:
+    orders, drivers = make(planning, fleet.depot, orders, drivers)
+    given = {"vehicles": fleet.vehicles, "depot": fleet.depot, "now": NOW}
+    plan = planning.plan_tours(orders, drivers, **given)
+    check(plan, orders, drivers, fleet.vehicles, fleet.depot)
+    chance.shuffle(orders)
+    chance.shuffle(drivers)
+    assert planning.plan_tours(orders, drivers, **given) == plan
+
+
+SOON = (0, 0, 40)  # ready and due from now, for 40 minutes
+
+
+@pytest.mark.parametrize(
+    ("order", "drivers", "reason"),
+    [
+        ((0.01, 0, 1, *SOON), [], "no courier is checked in"),
+        ((0.01, 0, 1, *SOON), [("bicycle", None, -1, None)], "no courier is checked in"),
+        (
+            (0.1, 0, 1, *SOON),
+            [("bicycle", None, 300, None)],
+            "beyond bicycle range and no motorcycle is checked in",
+        ),
+        (
+            (0.01, 0, 7, *SOON),
+            [("bicycle", None, 300, None)],
+            "7 boxes are too many for a bicycle and no motorcycle is checked in",
+        ),
+        (
+            (0.3, 0, 1, *SOON),
+            [("motorcycle", None, 300, None)],
+            "beyond motorcycle range, and no vehicle is larger or goes further",
+        ),
+        (
+            (0.03, 0, 1, *SOON),
+            [("bicycle", None, 20, None)],
+            "no shift is long enough to deliver it and be back",
+        ),
+        (
+            (0.01, 0, 1, 30, 30, 40),
+            [("bicycle", None, 300, None)],
+            "being prepared until 12:30 UTC",
+        ),
+        ((0.01, 0, 1, 5, 5, 40), [("bicycle", None, 300, None)], "being prepared until 12:05 UTC"),
+        ((0.01, 0, 1, 0, 120, 40), [("bicycle", None, 300, None)], "not due before 14:00 UTC"),
+        (
+            (0.01, 0, 1, *SOON),
+            [("bicycle", None, 300, 15)],
+            "planned for the bicycle that is back at 12:15 UTC",
+        ),
+        (
+            (0.01, 0, 1, 0, 0, 90),
+            [("bicycle", None, 300, None)],
+            "goes by bicycle at 13:14 UTC; more orders may join",
+        ),
+    ],
+)
+def test_why_an_order_waits(
+    planning: Any, fleet: Any, order: Any, drivers: Any, reason: str
+) -> None:
+    orders, drivers = make(planning, fleet.depot, [order], drivers)
+    plan = planning.plan_tours(orders, drivers, vehicles=fleet.vehicles, depot=fleet.depot, now=NOW)
+    assert plan == planning.Plan((), {"order-0": f"waiting: {reason}"})
+
+
+def reasons_of(planning: Any, fleet: Any, orders: Any, drivers: Any) -> list[str]:
+    """The reason of each order, in their sequence, after all that a plan promises was checked."""
+    orders, drivers = make(planning, fleet.depot, orders, drivers)
+    plan = planning.plan_tours(orders, drivers, vehicles=fleet.vehicles, depot=fleet.depot, now=NOW)
+    check(plan, orders, drivers, fleet.vehicles, fleet.depot)
+    reasons = plan.waiting | {stop.order_id: stop.reason for t in plan.tours for stop in t.stops}
+    return [reasons[order.order_id] for order in orders]
+
+
+BICYCLE = ("bicycle", None, 300, None)
+MOTORCYCLE = ("motorcycle", None, 300, None)
+HURRY = (0, 0, 15)
+
+
+def test_near_orders_go_to_bicycles_and_far_ones_to_motorcycles(planning: Any, fleet: Any) -> None:
+    orders = [(0.01, 0, 3, *HURRY), (-0.012, 0, 3, *HURRY), (0, 0.12, 3, 0, 0, 35)]
+    assert reasons_of(planning, fleet, orders, [BICYCLE, BICYCLE, MOTORCYCLE]) == [
+        "assigned: bicycle within 1.4 km",
+        "assigned: bicycle within 1.7 km",
+        "assigned: motorcycle within 11.1 km",
+    ]
+
+
+def test_a_full_courier_leaves_at_once_and_others_wait_for_the_return(
+    planning: Any, fleet: Any
+) -> None:
+    orders = [(0.01, 0, 6, 0, 0, 40), (0.01, 0, 6, 0, 0, 120)]
+    assert reasons_of(planning, fleet, orders, [BICYCLE]) == [
+        "assigned: bicycle within 1.4 km",
+        "waiting: all couriers who could deliver it are full until 12:12 UTC",
+    ]
+
+
+def test_a_tour_leaves_early_enough_and_not_before(planning: Any, fleet: Any) -> None:
+    """It is out of reach of the deadline for ten minutes; until then others may join."""
+    orders, drivers = make(planning, fleet.depot, [(0.01, 0, 1, 0, 0, 60)], [BICYCLE])
+    rules = {"vehicles": fleet.vehicles, "depot": fleet.depot}
+    left = [
+        now
+        for now in (NOW + number * MINUTE for number in range(60))
+        if planning.plan_tours(orders, drivers, now=now, **rules).tours
+    ]
+    assert left[0] == NOW + 44 * MINUTE
+
+
+def test_what_can_only_be_late_is_delivered_late_at_once(planning: Any, fleet: Any) -> None:
+    assert reasons_of(planning, fleet, [(0.01, 0, 1, -30, -30, 33)], [BICYCLE]) == [
+        "assigned: bicycle within 1.4 km, 3 minutes late"
+    ]
+
+
+def test_a_courier_elsewhere_is_called_to_the_depot_first(planning: Any, fleet: Any) -> None:
+    orders, drivers = make(
+        planning, fleet.depot, [(0.01, 0, 6, 0, 0, 90)], [("bicycle", (-0.01, 0), 300, None)]
+    )
+    plan = planning.plan_tours(orders, drivers, vehicles=fleet.vehicles, depot=fleet.depot, now=NOW)
+    check(plan, orders, drivers, fleet.vehicles, fleet.depot)
+    assert plan.tours[0].departs_at == pytest.approx(NOW + 5.21 * MINUTE, abs=SLACK)
+
+
+def test_the_same_way_in_a_matrix_makes_another_plan(planning: Any, fleet: Any) -> None:
+    """A river without a bridge: the matrix says so, the great circle does not."""
+
+    def river(places: Any, vehicle: Any) -> Any:
+        metres, hours = planning.great_circle(places, vehicle)
+        north = [place.latitude > fleet.depot.latitude + 0.005 for place in places]
+        for row, one in enumerate(north):
+            for column, other in enumerate(north):
+                if one != other:
+                    metres[row, column] = hours[row, column] = math.inf
+        return metres, hours
+
+    orders, drivers = make(
+        planning, fleet.depot, [(0.01, 0, 6, *HURRY), (-0.01, 0, 6, *HURRY)], [BICYCLE] * 2
+    )
+    plan = planning.plan_tours(
+        orders, drivers, vehicles=fleet.vehicles, depot=fleet.depot, now=NOW, travel=river
+    )
+    assert [stop.order_id for tour in plan.tours for stop in tour.stops] == ["order-1"]
+    assert "range" in plan.waiting["order-0"]
+
+
+@pytest.mark.parametrize("places", [[(0, 0)] * 5, [(0.01, 0.01)] * 5, [(0, 0), (0.01, 0.01)] * 2])
+def test_many_orders_at_one_place(planning: Any, fleet: Any, places: Any) -> None:
+    orders = [(*place, 1, *HURRY) for place in places]
+    assert all("assigned" in reason for reason in reasons_of(planning, fleet, orders, [BICYCLE]))
+
+
+@pytest.mark.parametrize("depot", [(0.0, 179.995), (89.9, 10.0), (-33.9, -180.0)])
+def test_the_antimeridian_and_the_pole_are_places_like_others(
+    planning: Any, fleet: Any, depot: Any
+) -> None:
+    center = planning.Place(*depot)
+    orders, drivers = make(
+        planning, center, [(0.01, 0.01, 1, *HURRY), (-0.01, 0.01, 1, *HURRY)], [BICYCLE]
+    )
+    plan = planning.plan_tours(orders, drivers, vehicles=fleet.vehicles, depot=center, now=NOW)
+    check(plan, orders, drivers, fleet.vehicles, center)
+    assert not plan.waiting
+
+
+def test_nothing_to_plan(planning: Any, fleet: Any) -> None:
+    assert reasons_of(planning, fleet, [], []) == []
+    assert reasons_of(planning, fleet, [], [BICYCLE, MOTORCYCLE]) == []
+
+
+def test_what_is_given_twice_or_unknown_is_refused(planning: Any, fleet: Any) -> None:
+    [order], [driver] = make(planning, fleet.depot, [(0.01, 0, 1, *SOON)], [BICYCLE])
+    rules = {"vehicles": fleet.vehicles, "depot": fleet.depot, "now": NOW}
+    with pytest.raises(ValueError, match="order 'order-0' is given twice"):
+        planning.plan_tours([order, order], [driver], **rules)
+    with pytest.raises(ValueError, match="courier 'courier-0' is given twice"):
+        planning.plan_tours([order], [driver, driver], **rules)
+    with pytest.raises(ValueError, match="courier 'courier-0': no vehicle 'bicycle'"):
+        planning.plan_tours([order], [driver], **rules | {"vehicles": {}})
