@@ -269,7 +269,7 @@ HURRY = (0, 0, 15)
 
 
 def test_near_orders_go_to_bicycles_and_far_ones_to_motorcycles(planning: Any, fleet: Any) -> None:
-    orders = [(0.01, 0, 3, *HURRY), (-0.012, 0, 3, *HURRY), (0, 0.12, 3, 0, 0, 35)]
+    orders = [(0.01, 0, 3, *HURRY), (-0.012, 0, 3, *HURRY), (0, 0.12, 10, 0, 0, 35)]
     assert reasons_of(planning, fleet, orders, [BICYCLE, BICYCLE, MOTORCYCLE]) == [
         "assigned: bicycle within 1.4 km",
         "assigned: bicycle within 1.7 km",
