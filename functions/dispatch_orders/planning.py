@@ -320,7 +320,8 @@ def search(tasks: Sequence[Task], couriers: Sequence[Courier]) -> dict[str, list
     routes: dict[str, list[Task]] = {courier.driver_id: [] for courier in couriers}
     if not tasks:
         return routes
-    kinds = [list(kind) for _, kind in groupby(sorted(couriers, key=kind_of), key=kind_of)]
+    present = sorted((c for c in couriers if c.starts <= c.ends), key=kind_of)
+    kinds = [list(kind) for _, kind in groupby(present, key=kind_of)]
     data = problem_of(tasks, kinds)
     stop: list[StoppingCriterion] = [
         MaxIterations(ITERATIONS),

@@ -81,7 +81,10 @@ def schedule(courier: Courier, jobs: Sequence[Job]) -> Schedule | None:
     seconds = [roads.seconds[here][there] for here, there in legs]
     latest = courier.ends - seconds[-1]
     for job, leg in zip(reversed(jobs), reversed(seconds[:-1]), strict=True):
-        latest = min(latest, job.closes) - leg
+        latest = min(latest, job.closes)
+        if latest < job.opens:
+            return None
+        latest -= leg
     first = max(courier.starts, *(job.ready for job in jobs))
     if first > latest:
         return None

@@ -185,7 +185,7 @@ def text(time: datetime) -> str:
     return f"{time:%H:%M} UTC" if time.date() == NOW.date() else f"{time:%Y-%m-%d %H:%M} UTC"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(order_specs, max_size=9), st.lists(driver_specs, max_size=4), st.randoms())
 def test_every_plan_keeps_the_rules_and_is_the_same_in_any_sequence(
     planning: Any, fleet: Any, orders: Any, drivers: Any, chance: random.Random
