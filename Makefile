@@ -10,7 +10,8 @@ PORT ?= 8080
 VENV := .venv
 BIN := $(VENV)/bin
 TRAINING := .venv-training
-UV_INSTALL = $(1)/bin/uv pip install --quiet --python $(1)/bin/python --require-hashes --requirement
+# The lists are whole: nothing is resolved.
+UV_INSTALL = $(1)/bin/uv pip install --quiet --no-deps --python $(1)/bin/python --require-hashes --requirement
 
 # The first of these that is Python 3.13.
 PYTHON ?= $(shell for python in python3.13 python3 python; do \
@@ -118,16 +119,19 @@ $(TRAINING)/training: requirements/training.txt $(TRAINING)/bin/uv
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.13 \
 	--custom-compile-command "make lock"
+OVERRIDE = --override requirements/overrides.txt
 
 .PHONY: lock
 lock: $(VENV)/bin/uv ## Pin and hash all requirements anew
 	$(COMPILE) requirements/uv.in --output-file requirements/uv.txt
-	$(COMPILE) requirements/run.in --output-file requirements/run.txt
+	$(COMPILE) $(OVERRIDE) requirements/run.in --output-file requirements/run.txt
 	$(COMPILE) training/serving/requirements.in --constraints requirements/run.txt \
 		--output-file training/serving/requirements.txt
-	$(COMPILE) requirements/dev.in --constraints requirements/run.txt --output-file requirements/dev.txt
+	$(COMPILE) $(OVERRIDE) requirements/dev.in --constraints requirements/run.txt \
+		--output-file requirements/dev.txt
 	$(COMPILE) requirements/training.in --output-file requirements/training.txt
-	for folder in functions/*/; do $(COMPILE) $$folder/requirements.in --constraints requirements/run.txt \
+	for folder in functions/*/; do $(COMPILE) $(OVERRIDE) $$folder/requirements.in \
+		--constraints requirements/run.txt \
 		--no-emit-package botocore --no-emit-package python-dateutil --no-emit-package six \
 		--no-emit-package urllib3 --output-file $$folder/requirements.txt || exit 1; done
 

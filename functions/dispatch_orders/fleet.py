@@ -12,7 +12,7 @@ VEHICLES = Path(__file__).with_name("vehicles.json")
 BOUNDS = {
     "speed_kmh": (1, 130),
     "range_km": (0.1, 1000),
-    "capacity_boxes": (1, 1000),
+    "capacity_boxes": (1, 99),  # a tour is one transaction: its courier and at most 99 orders
     "cost_per_km": (0, 100),
     "cost_per_hour": (0, 1000),
     "detour_factor": (1, 5),

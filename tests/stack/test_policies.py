@@ -10,6 +10,7 @@ OWN_ENDPOINT = (
     "arn:${AWS::Partition}:sagemaker:${AWS::Region}:${AWS::AccountId}:endpoint/${EndpointName}"
 )
 OWN_RULE = "if ArnEquals aws:SourceArn ${{{}.Arn}}"
+DISPATCH_RULES = "if ArnEquals aws:SourceArn ${CheckInRule.Arn},${OrderRule.Arn}"
 OWN_ACCOUNT = "if StringEquals aws:SourceAccount ${AWS::AccountId}"
 
 STEP_FUNCTIONS = f"states.amazonaws.com {OWN_ACCOUNT}"
@@ -55,6 +56,25 @@ ROLES = {
     "MeasureDriftScheduleRole": (
         f"scheduler.amazonaws.com {OWN_ACCOUNT}",
         {("lambda:InvokeFunction", "${MeasureDriftFunction.Arn}")},
+    ),
+    "DispatchOrdersRole": (
+        LAMBDA,
+        {
+            ("sqs:ReceiveMessage", "${DispatchQueue.Arn}"),
+            ("sqs:DeleteMessage", "${DispatchQueue.Arn}"),
+            ("sqs:GetQueueAttributes", "${DispatchQueue.Arn}"),
+            ("dynamodb:Scan", "${DriversTable.Arn}"),
+            ("dynamodb:UpdateItem", "${DriversTable.Arn}"),
+            ("dynamodb:BatchGetItem", "${OrdersTable.Arn}"),
+            ("dynamodb:PutItem", "${OrdersTable.Arn}"),
+            ("dynamodb:UpdateItem", "${OrdersTable.Arn}"),
+            ("dynamodb:Query", "${OrdersTable.Arn}/index/to_dispatch"),
+            ("events:PutEvents", "${EventBus.Arn}"),
+        },
+    ),
+    "ReplanScheduleRole": (
+        f"scheduler.amazonaws.com {OWN_ACCOUNT}",
+        {("sqs:SendMessage", "${DispatchQueue.Arn}")},
     ),
     "ClassifyVehicleRole": (
         STEP_FUNCTIONS,
@@ -115,6 +135,18 @@ RESOURCE_POLICIES = {
         "Allow events.amazonaws.com sqs:SendMessage ${ReviewsDeadLetterQueue.Arn} "
         + OWN_RULE.format("RecordReviewStateMachineVehicleReviewed"),
     },
+    "DispatchQueuePolicy": {
+        f"Deny * sqs:* ${{DispatchQueue.Arn}} {UNENCRYPTED}",
+        f"Allow events.amazonaws.com sqs:SendMessage ${{DispatchQueue.Arn}} {DISPATCH_RULES}",
+    },
+    "DispatchDeadLetterQueuePolicy": {
+        f"Deny * sqs:* ${{DispatchDeadLetterQueue.Arn}} {UNENCRYPTED}",
+    },
+    "DispatchEventsDeadLetterQueuePolicy": {
+        f"Deny * sqs:* ${{DispatchEventsDeadLetterQueue.Arn}} {UNENCRYPTED}",
+        "Allow events.amazonaws.com sqs:SendMessage ${DispatchEventsDeadLetterQueue.Arn} "
+        + DISPATCH_RULES,
+    },
     "AlarmsTopicPolicy": {
         f"Allow cloudwatch.amazonaws.com sns:Publish ${{AlarmsTopic}} {OWN_ACCOUNT}",
     },
@@ -143,7 +175,7 @@ def each(value: Any) -> list[Any]:
 def condition(statement: dict[str, Any]) -> str:
     """The condition of a statement, empty without one."""
     return "".join(
-        f" if {operator} {key} {text(value)}"
+        f" if {operator} {key} {','.join(map(text, each(value)))}"
         for operator, keys in statement.get("Condition", {}).items()
         for key, value in keys.items()
     )

@@ -19,6 +19,7 @@ FUNCTIONS = {
     "ClassifyImageFunction",
     "FilterInferencesFunction",
     "MeasureDriftFunction",
+    "DispatchOrdersFunction",
 }
 
 
@@ -62,35 +63,57 @@ def test_photos_are_private_encrypted_and_kept_for_a_while(resources: Resources)
     assert any("AbortIncompleteMultipartUpload" in rule for rule in rules)
 
 
-def test_predictions_can_be_found_restored_and_expire(resources: Resources) -> None:
-    table = resources["PredictionsTable"]["Properties"]
-    assert table["KeySchema"] == [{"AttributeName": "image_id", "KeyType": "HASH"}]
+def keys_of(keyed: dict[str, Any]) -> list[tuple[str, str]]:
+    """Name and kind of the keys of a table or an index."""
+    return [(key["AttributeName"], key["KeyType"]) for key in keyed["KeySchema"]]
+
+
+def test_predictions_and_orders_can_be_found(resources: Resources) -> None:
     assert {
-        index["IndexName"]: (
-            [(key["AttributeName"], key["KeyType"]) for key in index["KeySchema"]],
-            index["Projection"].get("NonKeyAttributes", index["Projection"]["ProjectionType"]),
-        )
-        for index in table["GlobalSecondaryIndexes"]
+        name: {
+            index["IndexName"]: (
+                keys_of(index),
+                index["Projection"].get("NonKeyAttributes", index["Projection"]["ProjectionType"]),
+            )
+            for index in table["GlobalSecondaryIndexes"]
+        }
+        for name, table in of_type(resources, "AWS::DynamoDB::Table").items()
+        if "GlobalSecondaryIndexes" in table
     } == {
-        "by_hour": (
-            [("hour", "HASH"), ("recorded_at", "RANGE")],
-            ["status", "label", "confidence", "model", "reviewed_label"],
-        ),
-        "to_review": ([("review_state", "HASH"), ("recorded_at", "RANGE")], "ALL"),
+        "PredictionsTable": {
+            "by_hour": (
+                [("hour", "HASH"), ("recorded_at", "RANGE")],
+                ["status", "label", "confidence", "model", "reviewed_label"],
+            ),
+            "to_review": ([("review_state", "HASH"), ("recorded_at", "RANGE")], "ALL"),
+        },
+        "OrdersTable": {
+            "to_dispatch": ([("dispatch_state", "HASH"), ("due_until", "RANGE")], "KEYS_ONLY"),
+        },
     }
-    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+
+
+def test_what_nothing_else_knows_can_be_restored(resources: Resources) -> None:
+    for name, key in (
+        ("PredictionsTable", "image_id"),
+        ("DriversTable", "driver_id"),
+        ("OrdersTable", "order_id"),
+    ):
+        table = resources[name]["Properties"]
+        assert keys_of(table) == [(key, "HASH")]
+        assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
 
 
 def test_tables_cost_nothing_at_rest_and_forget_after_a_time(resources: Resources) -> None:
     tables = of_type(resources, "AWS::DynamoDB::Table")
-    assert tables.keys() == {"PredictionsTable", "DriftTable"}
+    assert tables.keys() == {"PredictionsTable", "DriftTable", "DriversTable", "OrdersTable"}
     for table in tables.values():
         assert table["BillingMode"] == "PAY_PER_REQUEST"
         assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
 
 
 def test_an_update_that_replaces_storage_keeps_what_is_stored(resources: Resources) -> None:
-    for name in ("PhotosBucket", "PredictionsTable", "DriftTable"):
+    for name in ("PhotosBucket", "PredictionsTable", "DriftTable", "DriversTable", "OrdersTable"):
         assert resources[name]["UpdateReplacePolicy"] == "Retain"
 
 
@@ -142,6 +165,12 @@ def test_functions_are_traced_and_log_into_the_one_group(resources: Resources) -
             "PREDICTION_RETENTION_DAYS",
             {"Ref": "PredictionRetentionDays"},
         ),
+        ("DispatchOrdersFunction", "DRIVERS_TABLE_NAME", {"Ref": "DriversTable"}),
+        ("DispatchOrdersFunction", "ORDERS_TABLE_NAME", {"Ref": "OrdersTable"}),
+        ("DispatchOrdersFunction", "EVENT_BUS_NAME", {"Ref": "EventBus"}),
+        ("DispatchOrdersFunction", "DISPATCH_QUEUE_URL", {"Ref": "DispatchQueue"}),
+        ("DispatchOrdersFunction", "SHIFT_HOURS", {"Ref": "ShiftHours"}),
+        ("DispatchOrdersFunction", "ORDER_RETENTION_DAYS", {"Ref": "OrderRetentionDays"}),
     ],
 )
 def test_parameters_reach_the_functions(
@@ -163,8 +192,8 @@ def test_workflows_are_traced_and_log_no_photo_and_no_name(resources: Resources)
         }
 
 
-RULES: dict[str, tuple[dict[str, Any], str, str]] = {
-    # rule: where it listens and to what, what it starts, its dead letters
+RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    # rule: where it listens and to what, what it starts or feeds, its dead letters
     "ClassifyVehicleStateMachinePhotoUploaded": (
         {  # S3 sends to the default bus
             "EventPattern": {
@@ -176,7 +205,7 @@ RULES: dict[str, tuple[dict[str, Any], str, str]] = {
                 },
             }
         },
-        "ClassifyVehicleStateMachine",
+        {"Ref": "ClassifyVehicleStateMachine"},
         "UploadsDeadLetterQueue",
     ),
     "RecordReviewStateMachineVehicleReviewed": (
@@ -184,21 +213,44 @@ RULES: dict[str, tuple[dict[str, Any], str, str]] = {
             "EventBusName": {"Ref": "EventBus"},
             "EventPattern": {"source": ["scones-unlimited"], "detail-type": ["Vehicle Reviewed"]},
         },
-        "RecordReviewStateMachine",
+        {"Ref": "RecordReviewStateMachine"},
         "ReviewsDeadLetterQueue",
+    ),
+    "CheckInRule": (
+        {
+            "EventBusName": {"Ref": "EventBus"},
+            "EventPattern": {
+                "source": ["scones-unlimited"],
+                "detail-type": ["Vehicle Classified"],
+                "detail": {"$or": [{"status": ["accepted"]}, {"reviewed_at": [{"exists": True}]}]},
+            },
+        },
+        attribute("DispatchQueue"),
+        "DispatchEventsDeadLetterQueue",
+    ),
+    "OrderRule": (
+        {
+            "EventBusName": {"Ref": "EventBus"},
+            "EventPattern": {"detail-type": ["Order Placed", "Driver Off Shift"]},
+        },
+        attribute("DispatchQueue"),
+        "DispatchEventsDeadLetterQueue",
     ),
 }
 
 
-def test_rules_start_what_they_should_and_no_event_is_lost(resources: Resources) -> None:
+def test_rules_reach_what_they_should_and_no_event_is_lost(resources: Resources) -> None:
     rules = of_type(resources, "AWS::Events::Rule")
     assert rules.keys() == RULES.keys()
     for name, (listens, starts, dead_letters) in RULES.items():
         rule = dict(rules[name])
         [target] = rule.pop("Targets")
+        rule.pop("Description", None)
         assert rule == listens, name
-        assert target["Arn"] == {"Ref": starts}, name
+        assert target["Arn"] == starts, name
         assert target["DeadLetterConfig"] == {"Arn": attribute(dead_letters)}, name
+        # AWS takes no FIFO queue for what a rule cannot deliver.
+        assert "FifoQueue" not in resources[dead_letters]["Properties"], name
         assert target["RetryPolicy"] == {
             "MaximumEventAgeInSeconds": 24 * 3600,
             "MaximumRetryAttempts": 185,
@@ -210,7 +262,7 @@ def test_rules_start_what_they_should_and_no_event_is_lost(resources: Resources)
 
 
 def test_drift_is_measured_after_every_hour(resources: Resources) -> None:
-    [schedule] = of_type(resources, "AWS::Scheduler::Schedule").values()
+    schedule = resources["MeasureDriftSchedule"]["Properties"]
     assert schedule["ScheduleExpression"] == "cron(5 * * * ? *)"
     assert schedule["FlexibleTimeWindow"] == {"Mode": "OFF"}
     assert schedule["Target"] == {
@@ -219,6 +271,56 @@ def test_drift_is_measured_after_every_hour(resources: Resources) -> None:
         "RoleArn": attribute("MeasureDriftScheduleRole"),
     }
     assert "Name" not in schedule  # two stacks in one account
+
+
+# ── Dispatch ──
+
+
+def test_plans_are_made_one_at_a_time(resources: Resources) -> None:
+    """All goes through one group of a FIFO queue, of which Lambda takes one batch at a time."""
+    [(_, mapping)] = of_type(resources, "AWS::Lambda::EventSourceMapping").items()
+    assert mapping == {
+        "FunctionName": {"Ref": "DispatchOrdersFunction"},
+        "EventSourceArn": attribute("DispatchQueue"),
+        "BatchSize": 10,  # the most that AWS allows for a FIFO queue
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+    }
+    queue = resources["DispatchQueue"]["Properties"]
+    assert (queue["FifoQueue"], queue["ContentBasedDeduplication"]) == (True, True)
+    targets = [
+        target
+        for rule in ("CheckInRule", "OrderRule")
+        for target in resources[rule]["Properties"]["Targets"]
+    ]
+    targets.append(resources["ReplanSchedule"]["Properties"]["Target"])
+    for target in targets:
+        assert target["Arn"] == attribute("DispatchQueue")
+        assert target["SqsParameters"] == {"MessageGroupId": "dispatch"}
+
+
+def test_the_queue_waits_for_the_function_and_gives_up_in_the_end(resources: Resources) -> None:
+    queue = resources["DispatchQueue"]["Properties"]
+    timeout = resources["DispatchOrdersFunction"]["Properties"]["Timeout"]
+    assert queue["VisibilityTimeout"] == 6 * timeout  # AWS's advice
+    assert queue["RedrivePolicy"] == {
+        "deadLetterTargetArn": attribute("DispatchDeadLetterQueue"),
+        "maxReceiveCount": 5,
+    }
+    assert resources["DispatchDeadLetterQueue"]["Properties"]["FifoQueue"] is True
+
+
+def test_orders_that_wait_are_planned_as_often_as_the_planner_counts_on(
+    resources: Resources,
+) -> None:
+    planning = (REPOSITORY / "functions" / "dispatch_orders" / "planning.py").read_text()
+    assert "REPLAN_EVERY = timedelta(minutes=1)" in planning
+    schedule = resources["ReplanSchedule"]["Properties"]
+    assert schedule["ScheduleExpression"] == "rate(1 minute)"
+    assert schedule["FlexibleTimeWindow"] == {"Mode": "OFF"}
+    assert schedule["Target"]["RoleArn"] == attribute("ReplanScheduleRole")
+    # The queue drops what it had within five minutes: each message has to be another.
+    assert "<aws.scheduler.scheduled-time>" in schedule["Target"]["Input"]
+    assert json.loads(schedule["Target"]["Input"])["detail-type"] == "Replan"
 
 
 # ── Alarms ──
@@ -239,6 +341,8 @@ FAULTS: dict[str, tuple[str, str, dict[str, Any]]] = {
         for alarm, queue in (
             ("DeadLettersAlarm", "UploadsDeadLetterQueue"),
             ("ReviewsDeadLettersAlarm", "ReviewsDeadLetterQueue"),
+            ("DispatchDeadLettersAlarm", "DispatchDeadLetterQueue"),
+            ("DispatchEventsDeadLettersAlarm", "DispatchEventsDeadLetterQueue"),
         )
     },
     "FunctionsThrottledAlarm": ("AWS/Lambda", "Throttles", {}),
@@ -248,6 +352,11 @@ FAULTS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "AWS/Lambda",
         "Errors",
         {"FunctionName": {"Ref": "MeasureDriftFunction"}},
+    ),
+    "DispatchOrdersErrorsAlarm": (
+        "AWS/Lambda",
+        "Errors",
+        {"FunctionName": {"Ref": "DispatchOrdersFunction"}},
     ),
 }
 # Measured once an hour: where nothing is measured, nothing is known, and the alarm stays as it was.
@@ -415,6 +524,9 @@ def test_outputs_are_described(template: dict[str, Any]) -> None:
         "ClassifyVehicleStateMachineArn",
         "UploadsDeadLetterQueueUrl",
         "ReviewsDeadLetterQueueUrl",
+        "DriversTableName",
+        "OrdersTableName",
+        "DispatchQueueUrl",
         "AlarmsTopicArn",
     } <= template["Outputs"].keys()
 

@@ -1,0 +1,243 @@
+"""Dispatch orders: keep couriers and orders, plan tours, and hand out those that leave now."""
+
+import json
+import os
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import batched
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import store
+from aws_lambda_powertools import Logger, Tracer, single_metric
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor, process_partial_response
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from fleet import read_fleet
+from messages import CheckIn, OffShift, PlacedOrder, Replan, read_message
+from orders import MAX_ID_LENGTH, Order
+from planning import Driver, Tour, plan_tours
+from store import DriverRecord
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+
+SOURCE = "scones-unlimited"
+PUT_EVENTS_ENTRIES = 10
+
+logger = Logger()
+tracer = Tracer(patch_modules=["botocore"])
+events = boto3.client("events")
+sqs = boto3.client("sqs")
+fleet = read_fleet()
+
+
+class PublishError(Exception):
+    """The bus did not take an event; it stays in the outbox, and the next plan tries again."""
+
+
+@tracer.capture_lambda_handler
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> "PartialItemFailureResponse":
+    """Take in a batch of the queue, and plan, unless more messages wait.
+
+    A message that fails is returned with all that come after it, in their order.
+    """
+    batch = Batch(datetime.now(UTC))
+    answer = process_partial_response(event, batch.take, SqsFifoPartialProcessor(), context)
+    if batch.must_plan or not more_messages():
+        dispatch(batch.now, batch.new_orders)
+    return answer
+
+
+class Batch:
+    """What a batch of messages brings.
+
+    Attributes:
+        now: when it is taken in, UTC.
+        must_plan: whether the schedule asked for a plan.
+        new_orders: ids of its orders, which the index may not know yet.
+
+    """
+
+    def __init__(self, now: datetime) -> None:
+        """Nothing, so far."""
+        self.now = now
+        self.must_plan = False
+        self.new_orders: list[str] = []
+
+    def take(self, record: SQSRecord) -> None:
+        """Take in one message; what nobody can understand is logged, and no error."""
+        try:
+            message = read_message(record.body, self.now)
+        except ValueError as error:
+            logger.warning(
+                "Message ignored",
+                extra={"reason": str(error), "message_id": record.message_id},
+            )
+            return
+        match message:
+            case CheckIn():
+                store.check_in(message)
+            case OffShift():
+                store.go_off_shift(message)
+            case PlacedOrder():
+                self.place(message)
+            case Replan():
+                self.must_plan = True
+
+    def place(self, placed: PlacedOrder) -> None:
+        """Let an order wait, or refuse it."""
+        try:
+            order = Order.from_event(placed.detail, fleet=fleet, now=self.now)
+        except ValueError as error:
+            refuse(placed, str(error), self.now)
+            return
+        store.add_order(order, self.now)
+        self.new_orders.append(order.order_id)
+
+
+def refuse(placed: PlacedOrder, reason: str, now: datetime) -> None:
+    """Note and tell why an order is refused; one without an id has no record."""
+    order_id = placed.detail.get("order_id")
+    if isinstance(order_id, str) and 0 < len(order_id) <= MAX_ID_LENGTH:
+        store.refuse_order(order_id, reason, now)
+    else:
+        order_id = None
+    refusal = {"order_id": order_id, "event_id": placed.event_id, "reason": reason}
+    logger.info("Order refused", extra=refusal)
+    with single_metric(name="OrdersRefused", unit=MetricUnit.Count, value=1):
+        pass
+    publish([entry("Order Refused", refusal)])
+
+
+def more_messages() -> bool:
+    """Whether messages wait in the queue, so that another plan follows at once."""
+    attributes = sqs.get_queue_attributes(
+        QueueUrl=os.environ["DISPATCH_QUEUE_URL"], AttributeNames=["ApproximateNumberOfMessages"]
+    )["Attributes"]
+    return int(attributes["ApproximateNumberOfMessages"]) > 0
+
+
+def dispatch(now: datetime, new_orders: Iterable[str] = ()) -> None:
+    """Plan all orders that wait over all couriers, and hand out the tours that leave now.
+
+    Args:
+        now: the time of the plan, UTC.
+        new_orders: ids of orders that the index may not know yet.
+
+    Raises:
+        PublishError: the bus did not take all events; the rest is published with the next plan.
+
+    """
+    drivers = {driver.driver_id: driver for driver in store.read_drivers()}
+    returned: list[str] = []
+    for driver in [each for each in drivers.values() if each.undelivered]:
+        if changed := withdraw(driver):
+            drivers[driver.driver_id] = changed
+            returned += driver.undelivered
+    orders, reasons = store.read_waiting(now, [*new_orders, *returned])
+    if orders:
+        on_shift = [courier for driver in drivers.values() if (courier := courier_of(driver, now))]
+        plan = plan_tours(orders, on_shift, vehicles=fleet.vehicles, depot=fleet.depot, now=now)
+        by_id = {order.order_id: order for order in orders}
+        for tour in plan.tours:
+            if changed := assign(drivers[tour.driver_id], tour, by_id):
+                drivers[tour.driver_id] = changed
+        for order_id, reason in plan.waiting.items():
+            if reason != reasons[order_id]:
+                store.explain(order_id, reason)
+        logger.info(
+            "Planned",
+            extra={
+                "couriers": len(on_shift),
+                "tours": len(plan.tours),
+                "assigned": sum(len(tour.stops) for tour in plan.tours),
+                "waiting": len(plan.waiting),
+            },
+        )
+    tell([driver for driver in drivers.values() if driver.outbox])
+
+
+def courier_of(driver: DriverRecord, now: datetime) -> Driver | None:
+    """The courier as the planner knows them; None for one who gets nothing."""
+    if driver.vehicle is None or driver.vehicle not in fleet.vehicles:
+        return None
+    if driver.shift_ends_at is None or driver.shift_ends_at <= now or driver.went_home:
+        return None
+    return Driver(
+        driver_id=driver.driver_id,
+        vehicle=driver.vehicle,
+        place=None,
+        shift_ends_at=driver.shift_ends_at,
+        free_at=driver.returns_at,
+    )
+
+
+def withdraw(driver: DriverRecord) -> DriverRecord | None:
+    """Take back the orders to which a courier, who went home, never came."""
+    reason = f"waiting: courier {driver.driver_id} went off shift before delivering it"
+    withdrawal = {
+        "dispatch_id": driver.dispatch_id,
+        "driver_id": driver.driver_id,
+        "order_ids": driver.undelivered,
+        "reason": "the courier went off shift",
+    }
+    return store.withdraw(driver, reason, entry("Orders Withdrawn", withdrawal))
+
+
+def assign(driver: DriverRecord, tour: Tour, orders: Mapping[str, Order]) -> DriverRecord | None:
+    """Hand out a tour, under an id by which a repeated event can be known."""
+    dispatch_id = str(uuid.uuid4())
+    return store.assign(
+        driver, tour, dispatch_id, entry("Orders Dispatched", dispatched(tour, dispatch_id, orders))
+    )
+
+
+def dispatched(tour: Tour, dispatch_id: str, orders: Mapping[str, Order]) -> dict[str, Any]:
+    """What `Orders Dispatched` says of a tour; distances in km, times in UTC."""
+    return {
+        "dispatch_id": dispatch_id,
+        "driver_id": tour.driver_id,
+        "vehicle": tour.vehicle,
+        "loading_bay": tour.loading_bay,
+        "departs_at": store.text(tour.departs_at),
+        "returns_at": store.text(tour.returns_at),
+        "distance_km": round(tour.distance_km, 2),
+        "stops": [
+            {
+                "order_id": stop.order_id,
+                "latitude": orders[stop.order_id].place.latitude,
+                "longitude": orders[stop.order_id].place.longitude,
+                "boxes": orders[stop.order_id].boxes,
+                "arrives_at": store.text(stop.arrives_at),
+                "distance_km": round(stop.distance_km, 2),
+                "reason": stop.reason,
+            }
+            for stop in tour.stops
+        ],
+    }
+
+
+def entry(detail_type: str, detail: Mapping[str, Any]) -> str:
+    """An event as the outbox keeps it."""
+    return json.dumps({"DetailType": detail_type, "Detail": json.dumps(detail)})
+
+
+def tell(drivers: Sequence[DriverRecord]) -> None:
+    """Publish what the outboxes hold, and empty them; raises PublishError."""
+    publish([line for driver in drivers for line in driver.outbox])
+    for driver in drivers:
+        store.clear_outbox(driver)
+
+
+def publish(entries: Sequence[str]) -> None:
+    """Put events on the bus; raises PublishError where it does not take them all."""
+    common = {"EventBusName": os.environ["EVENT_BUS_NAME"], "Source": SOURCE}
+    for batch in batched(entries, PUT_EVENTS_ENTRIES, strict=False):
+        answer = events.put_events(Entries=[json.loads(line) | common for line in batch])
+        failed = [each for each in answer["Entries"] if "ErrorCode" in each]
+        if failed:
+            raise PublishError(f"{failed[0]['ErrorCode']}: {failed[0].get('ErrorMessage', '')}")

@@ -1,0 +1,131 @@
+"""What a message of the dispatch queue says."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from orders import time_of
+
+UNKNOWN_DRIVER = "unknown"  # what the workflow records for a photo that is in no courier's folder
+MAX_DRIVER_BYTES = 1024  # a driver_id is a part of an S3 key, which is no longer
+CLOCK_SKEW = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckIn:
+    """What a photo says of its courier.
+
+    Attributes:
+        driver_id: the courier.
+        image_id: of the photo.
+        vehicle: what it shows; None where a person saw none.
+        photographed_at: when the photo was recorded, UTC.
+        reviewed_at: when a person answered, UTC; None where nobody was asked.
+
+    """
+
+    driver_id: str
+    image_id: str
+    vehicle: str | None
+    photographed_at: datetime
+    reviewed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class OffShift:
+    """A courier went home at a time (UTC), and delivers nothing later than that."""
+
+    driver_id: str
+    off_shift_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedOrder:
+    """An order as the shop sent it, whatever that is, in the event of this id."""
+
+    event_id: str
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Replan:
+    """It is time to plan again."""
+
+
+type Message = CheckIn | OffShift | PlacedOrder | Replan
+
+
+def read_message(body: str, now: datetime) -> Message:
+    """What the body of a message says: JSON, an event as EventBridge delivers it.
+
+    Raises:
+        ValueError: one line on why nobody can tell.
+
+    """
+    event = read_object(body)
+    detail = event.get("detail")
+    match event.get("detail-type"):
+        case "Order Placed":
+            # What is no object has no fields: that order is refused for what it lacks.
+            fields = detail if isinstance(detail, dict) else {}
+            return PlacedOrder(str(event.get("id", "")), fields)
+        case "Replan":
+            return Replan()
+        case "Vehicle Classified" if isinstance(detail, dict):
+            return read_check_in(detail, now)
+        case "Driver Off Shift" if isinstance(detail, dict):
+            at = past_time("off_shift_at", detail.get("off_shift_at"), now)
+            return OffShift(driver_of(detail), at)
+        case other:
+            raise ValueError(f"not an event for the dispatch: detail-type {str(other)[:100]!r}")
+
+
+def read_object(body: str) -> dict[str, Any]:
+    """A JSON object that DynamoDB and EventBridge can take again; ValueError for anything else."""
+    try:
+        value = json.loads(body)
+        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair cannot be
+    except (ValueError, RecursionError):
+        raise ValueError("the message is no JSON") from None
+    if isinstance(value, dict):
+        return value
+    raise ValueError("the message is no JSON object")
+
+
+def read_check_in(detail: Mapping[str, Any], now: datetime) -> CheckIn:
+    """The check-in of a `Vehicle Classified` event; ValueError says what it lacks."""
+    reviewed_at = detail.get("reviewed_at")
+    accepted = detail.get("status") == "accepted"
+    if not accepted and reviewed_at is None:
+        raise ValueError("neither accepted nor reviewed: the courier is not checked in by it")
+    driver_id = driver_of(detail)
+    if driver_id == UNKNOWN_DRIVER:
+        raise ValueError("the photo is of no courier: upload it under uploads/<driver_id>/")
+    label = detail.get("label")
+    if accepted and not isinstance(label, str):
+        raise ValueError("label must be a text")
+    return CheckIn(
+        driver_id,
+        str(detail.get("image_id", "")),
+        label if accepted else None,
+        past_time("recorded_at", detail.get("recorded_at"), now),
+        past_time("reviewed_at", reviewed_at, now) if reviewed_at is not None else None,
+    )
+
+
+def driver_of(detail: Mapping[str, Any]) -> str:
+    """The courier of an event; ValueError where there is none."""
+    driver_id = detail.get("driver_id")
+    if not isinstance(driver_id, str) or not 0 < len(driver_id.encode()) <= MAX_DRIVER_BYTES:
+        raise ValueError(f"driver_id must be a text of 1 to {MAX_DRIVER_BYTES} bytes")
+    return driver_id
+
+
+def past_time(name: str, value: object, now: datetime) -> datetime:
+    """A time that is over; a later one would outrank all that really happens until then."""
+    time = time_of(name, value)
+    if time > now + CLOCK_SKEW:
+        raise ValueError(f"{name} is in the future")
+    return time

@@ -1,0 +1,457 @@
+"""Couriers and orders in DynamoDB.
+
+Every write has a condition, so that repeated and late events change nothing, and no order ever has
+two couriers. What has to be published is written together with what it tells of (`outbox`), and
+removed once it was published: a crash in between repeats an event, and loses none.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import batched
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools import Logger
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import ClientError
+from fleet import Place
+from messages import CheckIn, OffShift
+from orders import Order, time_of
+from planning import Tour
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import (
+        AttributeValueTypeDef,
+        TransactWriteItemTypeDef,
+        UniversalAttributeValueTypeDef,
+    )
+
+MAX_ORDERS = 300  # in one plan
+BATCH_GET_KEYS = 100
+GIVEN_UP_AFTER = timedelta(days=1)  # what is overdue for longer is not planned again
+
+logger = Logger(child=True)
+dynamodb = boto3.client("dynamodb")
+serialize = TypeSerializer().serialize
+deserialize = TypeDeserializer().deserialize
+
+
+@dataclass(frozen=True, slots=True)
+class DriverRecord:
+    """A courier as DriversTable has them.
+
+    Attributes:
+        driver_id: the key.
+        version: counts the writes.
+        vehicle: label of their vehicle; None without an accepted photo.
+        checked_in_at: when their photo was recorded, UTC; None before the first.
+        shift_ends_at: when the shift ends that began with it.
+        off_shift_at: when they last went home by their own word, UTC; None if never.
+        dispatch_id: of their last tour; None without one.
+        dispatched_shift: the `checked_in_at` of the shift in which they got it.
+        returns_at: when they are back from it, UTC.
+        arrivals: when they arrive, by order of that tour.
+        outbox: events to be published, as JSON.
+
+    """
+
+    driver_id: str
+    version: int
+    vehicle: str | None
+    checked_in_at: datetime | None
+    shift_ends_at: datetime | None
+    off_shift_at: datetime | None
+    dispatch_id: str | None
+    dispatched_shift: datetime | None
+    returns_at: datetime | None
+    arrivals: Mapping[str, datetime]
+    outbox: Sequence[str]
+
+    @property
+    def went_home(self) -> bool:
+        """Whether the courier went home since the last photo."""
+        return is_over(self.checked_in_at, self.off_shift_at)
+
+    @property
+    def undelivered(self) -> list[str]:
+        """Orders of the last tour to which the courier, who went home, never came."""
+        if self.off_shift_at is None or not is_over(self.dispatched_shift, self.off_shift_at):
+            return []
+        return [order for order, at in self.arrivals.items() if at > self.off_shift_at]
+
+
+def is_over(began_at: datetime | None, off_shift_at: datetime | None) -> bool:
+    """Whether a shift that began then has ended by the courier's word."""
+    return off_shift_at is not None and (began_at is None or began_at <= off_shift_at)
+
+
+# ── What events say ──
+
+
+def check_in(message: CheckIn) -> None:
+    """Note what a courier's photo shows, unless a later one is known.
+
+    Of two photos the later counts; of one photo, what a person says of it.
+    """
+    photographed, reviewed = message.photographed_at, message.reviewed_at
+    shift = timedelta(hours=int(os.environ["SHIFT_HOURS"]))
+    values = {
+        ":as_of": f"{text(photographed)} {text(reviewed) if reviewed else ''}",
+        ":image": message.image_id,
+        ":checked_in": text(photographed),
+        ":shift_ends": text(photographed + shift),
+        ":expires": expiry(photographed),
+    }
+    changes = "as_of = :as_of, image_id = :image, checked_in_at = :checked_in"
+    changes += ", shift_ends_at = :shift_ends, expires_at = :expires"
+    if message.vehicle is None:
+        change = f"SET {changes} REMOVE vehicle"
+    else:
+        change, values[":vehicle"] = f"SET {changes}, vehicle = :vehicle", message.vehicle
+    newest = "attribute_not_exists(as_of) OR as_of <= :as_of"
+    if not change_driver(message.driver_id, change, newest, values):
+        logger.info("A later photo is known", extra={"image_id": message.image_id})
+
+
+def go_off_shift(message: OffShift) -> None:
+    """Note when a courier went home, unless a later time is known."""
+    at = message.off_shift_at
+    change_driver(
+        message.driver_id,
+        "SET off_shift_at = :at, expires_at = if_not_exists(expires_at, :expires)",
+        "attribute_not_exists(off_shift_at) OR off_shift_at <= :at",
+        {":at": text(at), ":expires": expiry(at)},
+    )
+
+
+def change_driver(driver_id: str, change: str, condition: str, values: dict[str, Any]) -> bool:
+    """Change a courier, if the condition holds; whether it did."""
+    try:
+        dynamodb.update_item(
+            TableName=os.environ["DRIVERS_TABLE_NAME"],
+            Key=item(driver_id=driver_id),
+            UpdateExpression=f"{change} ADD version :one",
+            ConditionExpression=condition,
+            ExpressionAttributeValues=item(**values | {":one": 1}),
+        )
+    except ClientError as error:
+        if not is_refused(error):
+            raise
+        return False
+    return True
+
+
+def add_order(order: Order, now: datetime) -> None:
+    """Let a new order wait; one that is known, and was not refused, stays as it is."""
+    put_order(
+        order_id=order.order_id,
+        status="waiting",
+        reason="waiting: to be planned",
+        latitude=order.place.latitude,
+        longitude=order.place.longitude,
+        boxes=order.boxes,
+        ready_at=text(order.ready_at),
+        due_from=text(order.due_from),
+        due_until=text(order.due_until),
+        recorded_at=text(now),
+        expires_at=expiry(order.due_until),
+        dispatch_state="waiting",
+    )
+
+
+def refuse_order(order_id: str, reason: str, now: datetime) -> None:
+    """Note why an order is refused, unless a good one of that id is known."""
+    put_order(
+        order_id=order_id,
+        status="refused",
+        reason=f"refused: {reason}",
+        recorded_at=text(now),
+        expires_at=expiry(now),
+    )
+
+
+def put_order(**attributes: Any) -> None:
+    """Put an order, if it is new or was refused before."""
+    try:
+        dynamodb.put_item(
+            TableName=os.environ["ORDERS_TABLE_NAME"],
+            Item=item(**attributes),
+            ConditionExpression="attribute_not_exists(order_id) OR #status = :refused",
+            ExpressionAttributeNames={"#status": "status"},
+            ExpressionAttributeValues=item(**{":refused": "refused"}),
+        )
+    except ClientError as error:
+        if not is_refused(error):
+            raise
+        logger.info("The order is known already", extra={"order_id": attributes["order_id"]})
+
+
+# ── What a plan reads ──
+
+
+def read_drivers() -> list[DriverRecord]:
+    """All couriers."""
+    pages = dynamodb.get_paginator("scan").paginate(
+        TableName=os.environ["DRIVERS_TABLE_NAME"], ConsistentRead=True
+    )
+    return [driver_of(plain(each)) for page in pages for each in page["Items"]]
+
+
+def driver_of(record: Mapping[str, Any]) -> DriverRecord:
+    """The courier of a record of DriversTable."""
+
+    def time(name: str) -> datetime | None:
+        return time_of(name, record[name]) if name in record else None
+
+    return DriverRecord(
+        driver_id=record["driver_id"],
+        version=int(record["version"]),
+        vehicle=record.get("vehicle"),
+        checked_in_at=time("checked_in_at"),
+        shift_ends_at=time("shift_ends_at"),
+        off_shift_at=time("off_shift_at"),
+        dispatch_id=record.get("dispatch_id"),
+        dispatched_shift=time("dispatched_shift"),
+        returns_at=time("returns_at"),
+        arrivals={
+            order_id: time_of("arrives_at", at)
+            for order_id, at in record.get("arrivals", {}).items()
+        },
+        outbox=tuple(record.get("outbox", ())),
+    )
+
+
+def read_waiting(now: datetime, also: Iterable[str]) -> tuple[list[Order], dict[str, str]]:
+    """The orders that wait, at most MAX_ORDERS: the most urgent first, then those overdue.
+
+    Args:
+        now: what is due before is overdue.
+        also: ids that the index may not know yet.
+
+    Returns:
+        The orders, and the reason by id that each has had so far.
+
+    """
+    ids = dict.fromkeys(also)
+    ids |= dict.fromkeys(waiting_ids(now, now + timedelta(days=36500), MAX_ORDERS))
+    if len(ids) < MAX_ORDERS:
+        overdue = waiting_ids(now - GIVEN_UP_AFTER, now, MAX_ORDERS - len(ids), latest=True)
+        ids |= dict.fromkeys(overdue)
+    records = [record for record in get_orders(list(ids)) if record["status"] == "waiting"]
+    reasons = {record["order_id"]: record["reason"] for record in records}
+    return [order_of(record) for record in records], reasons
+
+
+def waiting_ids(start: datetime, end: datetime, most: int, *, latest: bool = False) -> list[str]:
+    """Orders that wait and are due between two times, the earliest or the latest first."""
+    pages = dynamodb.get_paginator("query").paginate(
+        TableName=os.environ["ORDERS_TABLE_NAME"],
+        IndexName="to_dispatch",
+        KeyConditionExpression="dispatch_state = :waiting AND due_until BETWEEN :start AND :end",
+        ExpressionAttributeValues=item(
+            **{":waiting": "waiting", ":start": text(start), ":end": text(end)}
+        ),
+        ScanIndexForward=not latest,
+        PaginationConfig={"MaxItems": most},
+    )
+    return [each["order_id"]["S"] for page in pages for each in page["Items"]]
+
+
+def get_orders(ids: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Records of orders as they are now; the index lags a little."""
+    table = os.environ["ORDERS_TABLE_NAME"]
+    for batch in batched(ids, BATCH_GET_KEYS, strict=False):
+        keys = [item(order_id=order_id) for order_id in batch]
+        request: dict[str, Any] = {table: {"Keys": keys, "ConsistentRead": True}}
+        while request:
+            answer = dynamodb.batch_get_item(RequestItems=request)
+            yield from map(plain, answer["Responses"].get(table, []))
+            request = answer["UnprocessedKeys"]
+
+
+def order_of(record: Mapping[str, Any]) -> Order:
+    """The order of a record of OrdersTable."""
+    return Order(
+        order_id=record["order_id"],
+        place=Place(float(record["latitude"]), float(record["longitude"])),
+        boxes=int(record["boxes"]),
+        ready_at=time_of("ready_at", record["ready_at"]),
+        due_from=time_of("due_from", record["due_from"]),
+        due_until=time_of("due_until", record["due_until"]),
+    )
+
+
+# ── What a plan writes ──
+
+
+def assign(
+    driver: DriverRecord, tour: Tour, dispatch_id: str, announcement: str
+) -> DriverRecord | None:
+    """Give a courier a tour: all of it, or nothing where the courier or an order has changed.
+
+    Returns:
+        The courier with the event to be published; None where nothing was written.
+
+    """
+    of_driver = {
+        ":dispatch": dispatch_id,
+        ":shift": text(driver.checked_in_at) if driver.checked_in_at else "",
+        ":departs": text(tour.departs_at),
+        ":returns": text(tour.returns_at),
+        ":arrivals": {stop.order_id: text(stop.arrives_at) for stop in tour.stops},
+    }
+    change = "SET dispatch_id = :dispatch, dispatched_shift = :shift, departs_at = :departs"
+    change += ", returns_at = :returns, arrivals = :arrivals,"
+    writes = [announcing(driver, change, announcement, of_driver)]
+    for stop in tour.stops:
+        values = {
+            ":waiting": "waiting",
+            ":assigned": "assigned",
+            ":reason": stop.reason,
+            ":driver": tour.driver_id,
+            ":vehicle": tour.vehicle,
+            ":dispatch": dispatch_id,
+            ":arrives": text(stop.arrives_at),
+        }
+        change = "SET #status = :assigned, reason = :reason, driver_id = :driver"
+        change += ", vehicle = :vehicle, dispatch_id = :dispatch, arrives_at = :arrives"
+        change += " REMOVE dispatch_state"
+        writes.append(order_change(stop.order_id, change, "#status = :waiting", values))
+    return announced(driver, announcement) if all_or_nothing(writes) else None
+
+
+def withdraw(driver: DriverRecord, reason: str, announcement: str) -> DriverRecord | None:
+    """Let the orders to which a courier never came wait again; like `assign`."""
+    change = "REMOVE dispatch_id, dispatched_shift, departs_at, returns_at, arrivals SET"
+    writes = [announcing(driver, change, announcement, {})]
+    for order_id in driver.undelivered:
+        values = {":waiting": "waiting", ":reason": reason, ":dispatch": driver.dispatch_id}
+        change = "SET #status = :waiting, reason = :reason, dispatch_state = :waiting"
+        change += " REMOVE driver_id, vehicle, dispatch_id, arrives_at"
+        writes.append(order_change(order_id, change, "dispatch_id = :dispatch", values))
+    if not all_or_nothing(writes):
+        return None
+    freed = replace(driver, dispatch_id=None, returns_at=None, arrivals={})
+    return announced(freed, announcement)
+
+
+def announcing(
+    driver: DriverRecord, change: str, announcement: str, values: Mapping[str, Any]
+) -> "TransactWriteItemTypeDef":
+    """The change of a courier who is still as they were read, with an event to be published.
+
+    `change` ends where one more value can be set.
+    """
+    change += " outbox = list_append(if_not_exists(outbox, :none), :announcement) ADD version :one"
+    return {
+        "Update": {
+            "TableName": os.environ["DRIVERS_TABLE_NAME"],
+            "Key": item(driver_id=driver.driver_id),
+            "UpdateExpression": change,
+            "ConditionExpression": "version = :version",
+            "ExpressionAttributeValues": item(
+                **{
+                    **values,
+                    ":version": driver.version,
+                    ":one": 1,
+                    ":none": [],
+                    ":announcement": [announcement],
+                }
+            ),
+        }
+    }
+
+
+def announced(driver: DriverRecord, announcement: str) -> DriverRecord:
+    """The courier after a change that `announcing` made."""
+    outbox = (*driver.outbox, announcement)
+    return replace(driver, version=driver.version + 1, outbox=outbox)
+
+
+def order_change(
+    order_id: str, change: str, condition: str, values: Mapping[str, Any]
+) -> "TransactWriteItemTypeDef":
+    """The change of an order on a condition."""
+    return {
+        "Update": {
+            "TableName": os.environ["ORDERS_TABLE_NAME"],
+            "Key": item(order_id=order_id),
+            "UpdateExpression": change,
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": {"#status": "status"},
+            "ExpressionAttributeValues": item(**values),
+        }
+    }
+
+
+def all_or_nothing(writes: "Sequence[TransactWriteItemTypeDef]") -> bool:
+    """Write all, or nothing: False, where a condition does not hold."""
+    try:
+        dynamodb.transact_write_items(TransactItems=writes)
+    except dynamodb.exceptions.TransactionCanceledException as error:
+        reasons = [reason.get("Code") for reason in error.response["CancellationReasons"]]
+        if not {"ConditionalCheckFailed", "TransactionConflict"} & set(reasons):
+            raise
+        logger.info("Something has changed meanwhile", extra={"cancellation_reasons": reasons})
+        return False
+    return True
+
+
+def explain(order_id: str, reason: str) -> None:
+    """Note why an order waits, if it still does."""
+    try:
+        dynamodb.update_item(
+            TableName=os.environ["ORDERS_TABLE_NAME"],
+            Key=item(order_id=order_id),
+            UpdateExpression="SET reason = :reason",
+            ConditionExpression="#status = :waiting",
+            ExpressionAttributeNames={"#status": "status"},
+            ExpressionAttributeValues=item(**{":reason": reason, ":waiting": "waiting"}),
+        )
+    except ClientError as error:
+        if not is_refused(error):
+            raise
+
+
+def clear_outbox(driver: DriverRecord) -> None:
+    """Forget the events of a courier that were published, if no other has come meanwhile."""
+    change_driver(
+        driver.driver_id, "REMOVE outbox", "version = :version", {":version": driver.version}
+    )
+
+
+# ── DynamoDB's types ──
+
+
+def item(**attributes: Any) -> "dict[str, UniversalAttributeValueTypeDef]":
+    """Attributes as DynamoDB types them."""
+    return {name: serialize(exact(value)) for name, value in attributes.items()}
+
+
+def exact(value: Any) -> Any:
+    """Floats as the decimals that Python shows of them."""
+    return Decimal(repr(value)) if isinstance(value, float) else value
+
+
+def plain(record: "Mapping[str, AttributeValueTypeDef]") -> dict[str, Any]:
+    """A record as Python values."""
+    return {name: deserialize(value) for name, value in record.items()}
+
+
+def text(time: datetime) -> str:
+    """A time of which the alphabetical order is that in time: `2026-11-20T12:00:00.000000Z`."""
+    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def expiry(time: datetime) -> int:
+    """When what was last true at a time is deleted, in seconds since 1970."""
+    retention = timedelta(days=int(os.environ["ORDER_RETENTION_DAYS"]))
+    return int((time + retention).timestamp())
+
+
+def is_refused(error: ClientError) -> bool:
+    """Whether a condition did not hold."""
+    return error.response["Error"]["Code"] == "ConditionalCheckFailedException"
