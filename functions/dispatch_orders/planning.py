@@ -47,7 +47,7 @@ PATIENT_SECONDS = 3600
 
 # Iterations end the search, so that the same input gives the same plan. The time is a safety net.
 SEED = 1
-ITERATIONS = 1000
+ITERATIONS = 800
 ITERATIONS_WITHOUT_IMPROVEMENT = 300
 MAX_SECONDS = 30
 
@@ -151,7 +151,7 @@ def plan_tours(
     for node, order in enumerate(orders, start=DEPOT + 1):
         job = job_of(order, node, now)
         able, reason = who_is_able(job, couriers, vehicles, roads)
-        reason = reason or why_early(job, able, now)
+        reason = reason or why_early(job, [tour for _, tour in able], now)
         if reason:
             waiting[order.order_id] = f"waiting: {reason}"
         else:
@@ -254,8 +254,8 @@ def who_is_able(
     couriers: Sequence[Courier],
     vehicles: Mapping[str, Vehicle],
     roads: Mapping[str, Roads],
-) -> tuple[list[Courier], str]:
-    """The couriers who could deliver this order alone, on time or not; if none, why."""
+) -> tuple[list[tuple[Courier, Schedule]], str]:
+    """Who could deliver this order alone, on time or not, with their tours; if nobody, why."""
 
     def reaches(label: str) -> bool:
         metres = roads[label].metres
@@ -275,8 +275,11 @@ def who_is_able(
     elif not reaching & suited:
         problem = f"{job.boxes} boxes are too many for a {words('or', reaching)}"
     else:
-        able = [courier for courier in couriers if courier.vehicle.label in suited]
-        able = [courier for courier in able if alone(courier, job)]
+        able = [
+            (courier, tour)
+            for courier in couriers
+            if courier.vehicle.label in suited and (tour := alone(courier, job))
+        ]
         return able, "" if able else "no shift is long enough to deliver it and be back"
     if suited:
         return [], f"{problem} and no {words('or', suited)} is checked in"
@@ -293,10 +296,9 @@ def alone(courier: Courier, job: Job) -> Schedule | None:
     return schedule(courier, [replace(job, closes=FAR)])
 
 
-def task_of(job: Job, able: list[Courier]) -> Task:
-    """What there is to know about an order that these couriers could deliver."""
-    tours = [tour for courier in able if (tour := alone(courier, job))]
-    soonest = min(tour.arrivals[0] for tour in tours)
+def task_of(job: Job, able: Sequence[tuple[Courier, Schedule]]) -> Task:
+    """What there is to know about an order that these couriers could deliver with these tours."""
+    soonest = min(tour.arrivals[0] for _, tour in able)
     slack = job.closes - soonest
     if slack >= 0:
         weight = 3 - 2 * min(1, slack / PATIENT_SECONDS)
@@ -304,8 +306,9 @@ def task_of(job: Job, able: list[Courier]) -> Task:
     else:
         weight = 2 + 2 * min(1, -slack / PATIENT_SECONDS)
         closes = soonest + GRACE_SECONDS
-    cost = max(tour.cost for tour in tours)
-    return Task(replace(job, closes=closes), job.closes, able, cost, weight)
+    cost = max(tour.cost for _, tour in able)
+    couriers = [courier for courier, _ in able]
+    return Task(replace(job, closes=closes), job.closes, couriers, cost, weight)
 
 
 # ── Who takes what ──
@@ -478,11 +481,10 @@ def latest_call(courier: Courier, times: Schedule) -> float:
     return times.latest - courier.approach - HOLD_SECONDS
 
 
-def why_early(job: Job, able: Sequence[Courier], now: datetime) -> str:
-    """Why an order is too early to be planned; empty where it is not."""
+def why_early(job: Job, tours: Sequence[Schedule], now: datetime) -> str:
+    """Why an order, with tours of its own such as these, is too early; empty where it is not."""
     if job.ready > LOOK_AHEAD_SECONDS:
         return f"being prepared until {clock(job.ready, now)}"
-    tours = [tour for courier in able if (tour := alone(courier, job))]
     if min(tour.departs for tour in tours) > LOOK_AHEAD_SECONDS < job.opens:
         return f"not due before {clock(job.opens, now)}"
     return ""
