@@ -5,9 +5,12 @@ make down     stop it
 """
 
 import argparse
+import json
 import sys
+from datetime import UTC, datetime
 
 from cloud import REGION, STATE, LocalCloud, LocalCloudError
+from dispatching import SOURCE, sample_orders
 
 COMMANDS = """
 The local cloud is up. In another terminal:
@@ -21,6 +24,10 @@ The local cloud is up. In another terminal:
 
   # say what the photos show that the model is unsure of
   make review
+
+  # place an order, and read whether it waits, and why
+  aws events put-events --entries '{order}'
+  aws dynamodb scan --table-name {OrdersTableName}
 
   # the workflow's executions, and the functions' log
   aws stepfunctions list-executions --state-machine-arn {ClassifyVehicleStateMachineArn}
@@ -58,9 +65,17 @@ def up(cloud_port: int, serving_port: int) -> None:
             serving=cloud.serving_url,
             region=REGION,
             logs=cloud.logs,
+            order=sample_order(outputs["EventBusName"]),
             **outputs,
         )
     )
+
+
+def sample_order(bus: str) -> str:
+    """The first sample order as an entry for `aws events put-events`."""
+    detail = json.dumps(sample_orders(datetime.now(UTC))[0])
+    entry = {"EventBusName": bus, "Source": SOURCE, "DetailType": "Order Placed", "Detail": detail}
+    return json.dumps([entry])
 
 
 def down() -> None:

@@ -1,10 +1,11 @@
-"""Run Scones Unlimited on this machine: photos in, decisions out.
+"""Run Scones Unlimited on this machine: photos in, decisions and tours out.
 
     make run                        the sample photos that ship with the project
     make run PHOTOS=~/Pictures      your own: any depth, any file
 
 Builds the functions, starts the local cloud, deploys the stack, uploads each photo as a courier
-would, follows it through the workflow, prints what was decided, and stops what it started.
+would, follows it through the workflow, places the sample orders, prints what was decided and who
+delivers what, and stops what it started.
 """
 
 import argparse
@@ -22,6 +23,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from cloud import CONCURRENT_FUNCTIONS, PROJECT, STATE, LocalCloud, LocalCloudError
+from dispatching import Dispatches, Shop, sample_orders
+from draw_map import draw
 from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -201,6 +204,59 @@ def table_of(uploads: list[Upload]) -> Table:
     return table
 
 
+def labels_of_samples(uploads: list[Upload]) -> dict[str, str]:
+    """What a person would answer about the sample photos that wait for one, by `image_id`.
+
+    Their names begin with what they show; of other photos nothing is known.
+    """
+    return {
+        upload.record["image_id"]["S"]: upload.name.split("-")[0]
+        for upload in uploads
+        if upload.path.parent == SAMPLE_PHOTOS
+        and upload.record
+        and upload.record["status"]["S"] == "review"
+    }
+
+
+def dispatch(
+    cloud: LocalCloud, outputs: dict[str, str], uploads: list[Upload]
+) -> tuple[list[dict[str, Any]], Dispatches]:
+    """Place the sample orders once all couriers are there; the orders, and what became of them."""
+    shop = Shop(cloud, outputs)
+    answers = labels_of_samples(uploads)
+    shop.review(answers)
+    accepted = [
+        each for each in uploads if each.record and each.record["status"]["S"] == "accepted"
+    ]
+    shop.wait_for_couriers(len(accepted) + len(answers))
+    orders = sample_orders(datetime.now(UTC))
+    return orders, shop.place(orders)
+
+
+def tours_of(found: Dispatches) -> Table:
+    """One line per stop, courier by courier; then the orders that wait."""
+    table = Table(box=None, pad_edge=False)
+    for title in ("courier", "vehicle", "bay", "leaves", "order", "arrives", "km", "reason"):
+        table.add_column(title, justify="right" if title == "km" else "left", overflow="fold")
+    for tour in found.tours:
+        own = tour["driver_id"], tour["vehicle"], tour["loading_bay"], clock(tour["departs_at"])
+        for stop in tour["stops"]:
+            what = stop["order_id"], clock(stop["arrives_at"]), f"{stop['distance_km']:.1f}"
+            table.add_row(*map(Text, (*own, *what, stop["reason"])))
+            own = "", "", "", ""
+        table.add_row(
+            "", "", "", "", "back", clock(tour["returns_at"]), f"{tour['distance_km']:.1f}"
+        )
+    for order_id, reason in sorted(found.waiting.items()):
+        table.add_row("", "", "", "", *map(Text, (order_id, "", "", reason)))
+    return table
+
+
+def clock(time: str) -> str:
+    """Hours and minutes, UTC."""
+    return f"{datetime.fromisoformat(time).astimezone(UTC):%H:%M}"
+
+
 class Steps:
     """The steps of a run and what each took."""
 
@@ -250,13 +306,25 @@ def run(cloud: LocalCloud, uploads: list[Upload], console: Console) -> bool:
                         lines.add_row(Text(f"  {states[upload.key]:<18} {upload.name}"))
                 live.update(lines)
         console.print(
-            f"{time.monotonic() - start:5.1f} s  decided {len(uploads)} photos\n", highlight=False
+            f"{time.monotonic() - start:5.1f} s  decided {len(uploads)} photos", highlight=False
         )
+        with steps.step("dispatching the sample orders", "dispatched the sample orders\n"):
+            orders, found = dispatch(cloud, outputs, uploads)
     finally:
         cloud.stop()
     console.print(table_of(uploads))
+    console.print()
+    console.print(tours_of(found))
+    waiting = [
+        order | {"reason": found.waiting[order["order_id"]]}
+        for order in orders
+        if order["order_id"] in found.waiting
+    ]
+    page = cloud.directory / "dispatch.html"
+    page.write_text(draw(found.tours, waiting), "utf-8")
+    console.print(f"\nMap of the tours: {page}", highlight=False, soft_wrap=True)
     console.print(
-        f"\n{time.monotonic() - steps.start:.1f} s in all. Logs: {cloud.logs}",
+        f"{time.monotonic() - steps.start:.1f} s in all. Logs: {cloud.logs}",
         highlight=False,
         soft_wrap=True,
     )

@@ -1,0 +1,126 @@
+"""Place the sample orders on the bus of the local cloud, and hear who delivers them."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cloud import PROJECT, LocalCloud
+
+SAMPLE_ORDERS = PROJECT / "local" / "orders.json"
+SOURCE = "scones-unlimited"
+LISTENER = "couriers-app"  # the rule and the queue of `make run`, beside the stack
+PUT_EVENTS_ENTRIES = 10
+PLAN_SECONDS = 90
+POLL_SECONDS = 0.1
+UNPLANNED = "waiting: to be planned"
+
+
+@dataclass
+class Dispatches:
+    """What became of the sample orders.
+
+    Attributes:
+        tours: details of the `Orders Dispatched` events, in their sequence.
+        waiting: why each other order waits or is refused, by id.
+
+    """
+
+    tours: list[dict[str, Any]] = field(default_factory=list)
+    waiting: dict[str, str] = field(default_factory=dict)
+
+
+def sample_orders(now: datetime) -> list[dict[str, Any]]:
+    """The details of `Order Placed` events, as if they were placed now."""
+    orders = json.loads(SAMPLE_ORDERS.read_text("utf-8"))
+    return [
+        order | {name: at(now, order[name]) for name in ("ready_at", "due_from", "due_until")}
+        for order in orders
+    ]
+
+
+def at(now: datetime, minutes: float) -> str:
+    """The time so many minutes from now, ISO 8601."""
+    return (now + timedelta(minutes=minutes)).isoformat()
+
+
+class Shop:
+    """Speaks to the dispatch as a shop, a reviewer and a couriers' app do: over the bus."""
+
+    def __init__(self, cloud: LocalCloud, outputs: dict[str, str]) -> None:
+        """Listen to the bus from now on."""
+        self.events, self.sqs = cloud.client("events"), cloud.client("sqs")
+        self.dynamodb, self.outputs = cloud.client("dynamodb"), outputs
+        self.bus = outputs["EventBusName"]
+        self.queue_url = self.sqs.create_queue(QueueName=LISTENER)["QueueUrl"]
+        attributes = self.sqs.get_queue_attributes(
+            QueueUrl=self.queue_url, AttributeNames=["QueueArn"]
+        )["Attributes"]
+        pattern = json.dumps({"detail-type": ["Orders Dispatched"]})
+        self.events.put_rule(Name=LISTENER, EventBusName=self.bus, EventPattern=pattern)
+        target = {"Id": LISTENER, "Arn": attributes["QueueArn"]}
+        self.events.put_targets(Rule=LISTENER, EventBusName=self.bus, Targets=[target])
+
+    def publish(self, detail_type: str, details: Sequence[dict[str, Any]]) -> None:
+        """Put events on the bus."""
+        common = {"EventBusName": self.bus, "Source": SOURCE, "DetailType": detail_type}
+        entries = [common | {"Detail": json.dumps(detail)} for detail in details]
+        for start in range(0, len(entries), PUT_EVENTS_ENTRIES):
+            self.events.put_events(Entries=entries[start : start + PUT_EVENTS_ENTRIES])
+
+    def review(self, labels: dict[str, str]) -> None:
+        """Answer for a person: the label of each `image_id`."""
+        answered = {"reviewed_by": "make run", "reviewed_at": datetime.now(UTC).isoformat()}
+        answers = [{"image_id": image_id, "label": labels[image_id]} for image_id in labels]
+        self.publish("Vehicle Reviewed", [answer | answered for answer in answers])
+
+    def wait_for_couriers(self, number: int) -> bool:
+        """Wait until so many couriers are checked in; False where they are not in time."""
+        table = self.outputs["DriversTableName"]
+        deadline = time.monotonic() + PLAN_SECONDS
+        while time.monotonic() < deadline:
+            pages = self.dynamodb.get_paginator("scan").paginate(TableName=table, Select="COUNT")
+            if sum(page["Count"] for page in pages) >= number:
+                return True
+            time.sleep(POLL_SECONDS)
+        return False
+
+    def place(self, orders: Sequence[dict[str, Any]]) -> Dispatches:
+        """Place orders, and wait until each is on a tour or waits for a reason."""
+        self.publish("Order Placed", orders)
+        found = Dispatches()
+        deadline = time.monotonic() + PLAN_SECONDS
+        while time.monotonic() < deadline:
+            found.tours += self.hear()
+            toured = {stop["order_id"] for tour in found.tours for stop in tour["stops"]}
+            found.waiting = self.reasons(toured)
+            undecided = UNPLANNED in found.waiting.values() or any(
+                reason.startswith("assigned: ") for reason in found.waiting.values()
+            )
+            if len(toured) + len(found.waiting) == len(orders) and not undecided:
+                break
+            time.sleep(POLL_SECONDS)
+        return found
+
+    def hear(self) -> list[dict[str, Any]]:
+        """The tours that were given out since the last time."""
+        answer = self.sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10)
+        messages = answer.get("Messages", [])
+        for message in messages:
+            handle = message["ReceiptHandle"]
+            self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=handle)
+        return [json.loads(message["Body"])["detail"] for message in messages]
+
+    def reasons(self, toured: set[str]) -> dict[str, str]:
+        """Why each order that is on no tour yet is where it is."""
+        pages = self.dynamodb.get_paginator("scan").paginate(
+            TableName=self.outputs["OrdersTableName"], ConsistentRead=True
+        )
+        items = [item for page in pages for item in page["Items"]]
+        return {
+            item["order_id"]["S"]: item["reason"]["S"]
+            for item in items
+            if item["order_id"]["S"] not in toured
+        }
