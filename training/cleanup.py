@@ -24,6 +24,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoRegionError, Waite
 
 DEFAULT_STACK = "scones-unlimited"
 DEFAULT_ENDPOINT = "scones-vehicle-classifier"
+VARIANT = "AllTraffic"  # the endpoint's one variant
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ class Names:
     """What the stack and the training call what they make; launch.py uses this class as well.
 
     Endpoint, model package group and ECR repository have the endpoint's name. Endpoint
-    configurations, models, training jobs and the endpoint's alarms begin with `prefix` and carry
-    `tags`.
+    configurations, models, training and processing jobs and the endpoint's alarms begin with
+    `prefix` and carry `tags`.
     """
 
     stack: str
@@ -61,6 +62,7 @@ class Names:
 
 # Shared with what is not ours: only the streams of our jobs, and the folder of our stack, go.
 TRAINING_LOG_GROUP = "/aws/sagemaker/TrainingJobs"
+PROCESSING_LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
 SAM_STACK = "aws-sam-cli-managed-default"
 
 # US dollars a month: list prices of us-east-1 in 2026, free tiers and requests not counted.
@@ -74,7 +76,8 @@ INSTANCE_HOUR |= {"ml.m5.xlarge": 0.23, "ml.g4dn.xlarge": 0.7364, "ml.g5.xlarge"
 STACK_NAME_TAG, STACK_ID_TAG = "aws:cloudformation:stack-name", "aws:cloudformation:stack-id"
 # Kinds that the services are asked about; the tag index lags behind deletions.
 ASKED = ("s3:", "dynamodb:", "logs:", "ecr:", "cloudwatch:alarm:")
-ASKED_SAGEMAKER = ("sagemaker:endpoint", "sagemaker:model", "sagemaker:training-job")
+ASKED_JOBS = ("sagemaker:training-job", "sagemaker:processing-job")
+ASKED_SAGEMAKER = ("sagemaker:endpoint", "sagemaker:model", *ASKED_JOBS)
 
 
 class CleanupError(Exception):
@@ -145,8 +148,9 @@ class Cleaner:
         vars(self).pop("resources", None)
         found: list[Found] = []
         for service, finder in (
+            ("Application Auto Scaling", self.find_scaling),
             ("SageMaker", self.find_endpoint),
-            ("SageMaker", self.find_training_jobs),
+            ("SageMaker", self.find_jobs),
             ("SageMaker", self.find_configurations_and_models),
             ("SageMaker", self.find_model_packages),
             ("ECR", self.find_repository),
@@ -186,6 +190,18 @@ class Cleaner:
             if name.startswith(prefix) and self.is_ours(tags):
                 yield name, item.get(f"{kind}Status", "")
 
+    def find_scaling(self) -> Iterator[Found]:
+        """What deleting the endpoint would leave, with alarms of its own."""
+        client = self.client("application-autoscaling")
+        target = scalable_target(self.names.endpoint)
+        listed = client.describe_scalable_targets(
+            ServiceNamespace=target["ServiceNamespace"], ResourceIds=[target["ResourceId"]]
+        )["ScalableTargets"]
+        for item in listed:
+            holds = f"{item['MinCapacity']} to {item['MaxCapacity']} instances"
+            delete = partial(client.deregister_scalable_target, **target)
+            yield Found("autoscaling target", target["ResourceId"], holds, 0.0, delete)
+
     def find_endpoint(self) -> Iterator[Found]:
         name = self.names.endpoint
         for item in self.pages("sagemaker", "list_endpoints", "Endpoints", NameContains=name):
@@ -216,27 +232,31 @@ class Cleaner:
         wait = client.get_waiter("endpoint_deleted").wait
         wait(EndpointName=name, WaiterConfig={"Delay": 5, "MaxAttempts": 240})
 
-    def find_training_jobs(self) -> Iterator[Found]:
-        """All; one that runs costs by the second, so no price a month is given."""
-        key = "TrainingJobSummaries"
-        for name, status in self.sagemaker("TrainingJob", "list_training_jobs", key):
-            monthly = math.nan if status in ("InProgress", "Stopping") else 0.0
-            delete = partial(self.delete_training_job, name, status)
-            yield Found("training job", name, status, monthly, delete)
+    def find_jobs(self) -> Iterator[Found]:
+        """All of training and retraining; one that runs costs by the second, not by the month."""
+        for kind, operation, group in (
+            ("Training", "list_training_jobs", TRAINING_LOG_GROUP),
+            ("Processing", "list_processing_jobs", PROCESSING_LOG_GROUP),
+        ):
+            key = f"{kind}JobSummaries"
+            for name, status in self.sagemaker(f"{kind}Job", operation, key):
+                monthly = math.nan if status in ("InProgress", "Stopping") else 0.0
+                delete = partial(self.delete_job, kind.lower(), name, status, group)
+                yield Found(f"{kind.lower()} job", name, status, monthly, delete)
 
-    def delete_training_job(self, name: str, status: str) -> None:
+    def delete_job(self, kind: str, name: str, status: str, group: str) -> None:
         """Stop it if it runs; delete it with its log streams."""
         client, logs = self.client("sagemaker"), self.client("logs")
+        called = {f"{kind.title()}JobName": name}
         if status == "InProgress":
-            client.stop_training_job(TrainingJobName=name)
-        wait = client.get_waiter("training_job_completed_or_stopped").wait
-        wait(TrainingJobName=name, WaiterConfig={"Delay": 10, "MaxAttempts": 180})
-        group = {"logGroupName": TRAINING_LOG_GROUP}
-        streams = group | {"logStreamNamePrefix": f"{name}/"}
+            getattr(client, f"stop_{kind}_job")(**called)
+        wait = client.get_waiter(f"{kind}_job_completed_or_stopped").wait
+        wait(**called, WaiterConfig={"Delay": 10, "MaxAttempts": 180})
+        streams = {"logGroupName": group, "logStreamNamePrefix": f"{name}/"}
         with tolerating("ResourceNotFoundException"):
             for stream in self.pages("logs", "describe_log_streams", "logStreams", **streams):
-                logs.delete_log_stream(**group, logStreamName=stream["logStreamName"])
-        client.delete_training_job(TrainingJobName=name)
+                logs.delete_log_stream(logGroupName=group, logStreamName=stream["logStreamName"])
+        getattr(client, f"delete_{kind}_job")(**called)
 
     def find_configurations_and_models(self) -> Iterator[Found]:
         client = self.client("sagemaker")
@@ -479,6 +499,15 @@ class Cleaner:
             and resource["ResourceStatus"] == "DELETE_COMPLETE"
             for resource in self.stack_resources(tags[STACK_ID_TAG])
         )
+
+
+def scalable_target(endpoint: str) -> dict[str, str]:
+    """What scales an endpoint on instances, as Application Auto Scaling names it."""
+    return {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": f"endpoint/{endpoint}/variant/{VARIANT}",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+    }
 
 
 @contextmanager

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from cleanup import VARIANT, scalable_target
+from gate import properties
 from PIL import Image
 from preflight import Cloud, LaunchError, explain
 
 SERVING = Path(__file__).resolve().parent / "serving"
-VARIANT = "AllTraffic"
 POLL_SECONDS = 10
 BAKE_SECONDS = 300  # how long an update is watched by the alarms before it is done
 LATENCY_SECONDS = 2.0  # 99th percentile that rolls an update back
@@ -157,16 +158,6 @@ def register(
         ModelApprovalStatus="PendingManualApproval",
     )
     return str(package["ModelPackageArn"])
-
-
-def properties(metadata: dict[str, Any], evaluation: dict[str, Any]) -> dict[str, str]:
-    """A model's version, data and measures, as a model package keeps them."""
-    measures = {
-        f"test_{name}": str(entry["value"] if isinstance(entry, dict) else entry)
-        for name, entry in evaluation.items()
-    }
-    about = {"version": metadata["version"], "dataset": metadata["data"]["dataset"]}
-    return about | {"threshold": str(metadata["threshold"])} | measures
 
 
 def newest_package(cloud: Cloud) -> dict[str, Any]:
@@ -445,16 +436,8 @@ def try_out(cloud: Cloud, version: str | None) -> float:
 # ---------------------------------------------------------------- scaling
 
 
-def scalable_target(cloud: Cloud) -> dict[str, str]:
-    return {
-        "ServiceNamespace": "sagemaker",
-        "ResourceId": f"endpoint/{cloud.names.endpoint}/variant/{VARIANT}",
-        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
-    }
-
-
 def scale(cloud: Cloud, scaling: Scaling) -> None:
-    client, target = cloud.client("application-autoscaling"), scalable_target(cloud)
+    client, target = cloud.client("application-autoscaling"), scalable_target(cloud.names.endpoint)
     client.register_scalable_target(**target, MinCapacity=1, MaxCapacity=scaling.at_most)
     client.put_scaling_policy(
         **target,
@@ -472,7 +455,7 @@ def scale(cloud: Cloud, scaling: Scaling) -> None:
 
 def stop_scaling(cloud: Cloud) -> bool:
     """Whether there was scaling to stop."""
-    client, target = cloud.client("application-autoscaling"), scalable_target(cloud)
+    client, target = cloud.client("application-autoscaling"), scalable_target(cloud.names.endpoint)
     found = client.describe_scalable_targets(
         ServiceNamespace=target["ServiceNamespace"], ResourceIds=[target["ResourceId"]]
     )["ScalableTargets"]

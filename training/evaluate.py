@@ -1,12 +1,13 @@
 """Say honestly how good a model is, on pictures that nothing was chosen by.
 
     python training/evaluate.py                                   # the shipped model
-    python training/evaluate.py --model build/model --against training/model
+    python training/evaluate.py --model build/model --against training/model --gate
 
 Judges model.onnx as it is served (the same decoding, resizing and runtime) on the test split of
 the staged dataset, and on every picture of the sources that its training held out. Leaves
 report.md, evaluation.json and PNG plots in --report; with --record also writes the numbers into
-the model's own metadata.json and MODEL_CARD.md.
+the model's own metadata.json and MODEL_CARD.md. With --gate also gate.json: whether --model may
+replace --against (gate.py), with what a model package keeps of it.
 
 Vehicles: bicycles and motorcycles. Accepted: named a vehicle with at least the threshold's
 confidence. Intervals are Wilson's at 95%.
@@ -19,10 +20,13 @@ import math
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import onnxruntime
+from gate import judge as compare
+from gate import properties
 from PIL import Image, ImageDraw
 from serving.preprocess import preprocess
 from source import calibration
@@ -249,6 +253,21 @@ def comparison(photos: Judged, against: Judged) -> str:
     )
 
 
+def decide(
+    model: Model, photos: Judged, against: Judged, evaluation: dict[str, Any]
+) -> dict[str, Any]:
+    """What gate.json holds: the verdict, and the model's version, measures and properties."""
+    names = [[LABELS[label] for label in part.named] for part in (against, photos)]
+    verdict = compare([row.label for row in photos.rows], *names)
+    return dataclasses.asdict(verdict) | {
+        "name": model.metadata["name"],
+        "version": model.metadata["version"],
+        "threshold": model.metadata["threshold"],
+        "commit": model.metadata["code"]["commit"],
+        "properties": properties(model.metadata, evaluation),
+    }
+
+
 def summary(model: Model, photos: Judged, results: dict[str, dict], timing: dict) -> str:
     """The part of the report that the model card quotes."""
     data = model.metadata["data"]
@@ -371,12 +390,18 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     models.add_argument("--against", type=Path, help="directory of a second model")
     models.add_argument(
+        "--gate", action="store_true", help="say whether --model may replace --against"
+    )
+    models.add_argument(
         "--record", action="store_true", help="write into the model's metadata and card too"
     )
     places = parser.add_argument_group("places")
     places.add_argument("--dataset", type=Path, default=Path("build/dataset"), help="%(default)s")
     places.add_argument("--report", type=Path, default=Path("build/evaluation"), help="%(default)s")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.gate and not options.against:
+        parser.error("--gate compares with a second model: give it with --against")
+    return options
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -424,6 +449,10 @@ def main(arguments: list[str] | None = None) -> None:
     (options.report / "report.md").write_text("\n\n".join(report) + "\n")
     evaluation = {**results[title], **timing}
     (options.report / "evaluation.json").write_text(json.dumps(evaluation, indent=2) + "\n")
+    if options.gate:
+        verdict = decide(models[0], photos, judged[models[1].title]["photos"], evaluation)
+        (options.report / "gate.json").write_text(json.dumps(verdict, indent=2) + "\n")
+        print(f"gate: {'accepted' if verdict['accepted'] else 'refused'}, {verdict['reason']}")
     if options.record:
         record(models[0], results[title], timing, quoted)
     for name in MEASURES:

@@ -12,6 +12,9 @@ The road, each step alone by its name (`python training/launch.py deploy --role 
     register  a version in the model package group, with its metrics, waiting for approval
     deploy    approve the newest version, and make or update the endpoint with it
 
+And one that is not on it: `retraining` stages the dataset and the code that the stack's own
+retraining needs, and prints the parameters that switch it on.
+
 Looks first for what would fail, says what each step costs, and asks. A run that was cut off is
 run again: uploads and images that are there stay, and a job that still runs is followed, never
 started twice. With `--model training/model` the shipped model is served, and none is trained.
@@ -43,7 +46,7 @@ from preflight import Cloud, LaunchError
 
 TRAINING = Path(__file__).resolve().parent
 STEPS = ("stage", "train", "evaluate", "image", "register", "deploy")
-NEEDS_ROLE = {"train", "deploy"}
+NEEDS_ROLE = {"train", "deploy", "retraining"}
 
 # US dollars, list prices of us-east-1 in 2026: https://aws.amazon.com/sagemaker/ai/pricing/
 SERVERLESS_GIB_SECOND = 0.00002
@@ -58,7 +61,7 @@ def build_dataset(options: argparse.Namespace) -> None:
         arguments = ["--dataset", str(options.dataset)]
         arguments += ["--cifar", str(options.cifar)] if options.cifar else []
         for photos in options.photos:
-            arguments += ["--photos", str(photos)]
+            arguments += ["--photos", photos]
         stage_data.main(arguments)
 
 
@@ -247,6 +250,20 @@ def deploy(cloud: Cloud, options: argparse.Namespace) -> None:
     endpoint.deploy(cloud, package, options.role, variant(options), scaling(options))
 
 
+def retraining(cloud: Cloud, options: argparse.Namespace) -> None:
+    """Upload what a retraining needs; print the parameters of the stack that switch it on."""
+    stage(cloud, options)
+    parameters = {
+        "TrainingRoleArn": options.role,
+        "TrainingImage": preflight.training_image(cloud.names.region, options.training_instance),
+        "TrainingCode": training_job.upload_retraining(cloud),
+        "TrainingDataset": preflight.dataset(options.dataset),
+        "TrainingInstance": options.training_instance,
+    }
+    overrides = " ".join(f"{name}={value}" for name, value in parameters.items())
+    print(f"to switch it on: sam deploy --parameter-overrides {overrides}")
+
+
 def variant(options: argparse.Namespace) -> dict[str, Any]:
     """What the endpoint runs on, as CreateEndpointConfig takes it."""
     if options.instance_type:
@@ -313,6 +330,10 @@ def costs(options: argparse.Namespace, steps: tuple[str, ...]) -> list[tuple[str
         "image": ("the serving image in ECR", f"${ECR_GIB:.2f} per GiB and month"),
         "register": ("a model package version", "nothing"),
         "deploy": (runs_on, price),
+        "retraining": (
+            f"dataset and code in S3; each time spot {options.training_instance}, an hour at most",
+            f"at most ${hour:.2f} each, and $0.46 to stage and judge" if hour else most,
+        ),
     }
     return [(step, *table[step]) for step in steps]
 
@@ -341,7 +362,7 @@ def checks(
     found: dict[str, Callable[[], str]] = {}
     if NEEDS_ROLE & set(steps):
         found["role"] = lambda: preflight.role(cloud, options.role)
-    if {"stage", "train", "register"} & set(steps):
+    if {"stage", "train", "register", "retraining"} & set(steps):
         found["bucket"] = lambda: preflight.bucket(cloud)
     if {"train", "evaluate"} & set(steps) and "stage" not in steps:
         found["dataset"] = lambda: preflight.dataset(options.dataset)
@@ -376,7 +397,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("step", nargs="?", choices=STEPS, help="one step alone (default: all)")
+    parser.add_argument(
+        "step", nargs="?", choices=(*STEPS, "retraining"), help="one step alone (default: all)"
+    )
     parser.add_argument("--local", action="store_true", help="train and serve on this machine")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     where = parser.add_argument_group("where")
@@ -387,7 +410,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     data = parser.add_argument_group("data, as for stage_data.py")
     data.add_argument("--dataset", type=Path, default=Path("build/dataset"), help="%(default)s")
     data.add_argument("--cifar", type=Path, help="CIFAR-100 archive or directory")
-    data.add_argument("--photos", type=Path, action="append", default=[], help="repeatable")
+    data.add_argument("--photos", action="append", default=[], help="repeatable")
     training = parser.add_argument_group("training")
     training.add_argument("--training-instance", default="ml.g5.xlarge", help="%(default)s")
     training.add_argument("--on-demand", action="store_true", help="no spot instance")
@@ -468,6 +491,7 @@ def launch(options: argparse.Namespace) -> None:
         "image": image,
         "register": register,
         "deploy": deploy,
+        "retraining": retraining,
     }
     for step in steps:
         print(f"\n{step}", flush=True)

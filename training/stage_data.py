@@ -2,14 +2,18 @@
 
     python training/stage_data.py --cifar cifar-100-binary.tar.gz --photos my/photos
     python training/stage_data.py --cifar cifar-100-binary.tar.gz --photos my/photos --dry-run
+    python training/stage_data.py --base build/dataset --photos s3://bucket/labelled --dataset new
 
 Sources
     CIFAR-100, official binary layout: an archive or its directory. Without --cifar the official
     archive (161 MB) is downloaded and its checksum verified. Its train/test split is kept.
-    Photos: directories that hold bicycle/, motorcycle/ and other/, any depth below; what
-    reviewers labelled (labelled/<label>/ in the photos bucket) has the same layout. A
+    Photos: directories that hold bicycle/, motorcycle/ and other/, any depth below. A
     manifest.csv in such a directory (columns file, style, group, source_repo, path; all but
-    file optional) says which files came from one original.
+    file optional) says which files came from one original. What reviewers labelled has the same
+    layout and can be read where it is, s3://<photos bucket>/labelled; photos of one folder
+    below a label, which are one courier's, count as of one original.
+    A staged dataset with --base, in place of --cifar: all of it is kept, and each picture stays
+    in its split. A photo that is labelled anew in --photos takes its new label.
 
 What it makes in --dataset
     manifest.csv   one row per picture: label, split, source, style, group, hashes
@@ -43,6 +47,7 @@ from pathlib import Path
 
 import boto3
 import numpy as np
+import pillow_heif
 from boto3.exceptions import S3UploadFailedError
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -170,12 +175,33 @@ def read_photo(file: Path) -> tuple[str, bytes, np.ndarray]:
     Raises ValueError when it is unreadable.
     """
     image_bytes = file.read_bytes()
-    image = decode(image_bytes, PHOTO_LONGEST_SIDE)
+    image = decode_heif(image_bytes) or decode(image_bytes, PHOTO_LONGEST_SIDE)
     image.thumbnail((PHOTO_LONGEST_SIDE, PHOTO_LONGEST_SIDE), Image.Resampling.BICUBIC)
     staged = io.BytesIO()
     image.save(staged, "JPEG", quality=92)
     grey = image.convert("L").resize((32, 32), Image.Resampling.BOX)
     return _content_id(image_bytes), staged.getvalue(), np.asarray(grey, dtype=np.float32)
+
+
+def decode_heif(image_bytes: bytes) -> Image.Image | None:
+    """The upright RGB image of a HEIC photo, as iPhones make them; None for anything else.
+
+    The endpoint needs no such decoder: the workflow sends it a JPEG.
+    """
+    if image_bytes[4:8] != b"ftyp" or not pillow_heif.is_supported(image_bytes):
+        return None
+    try:
+        return pillow_heif.open_heif(image_bytes).to_pillow().convert("RGB")
+    except (ValueError, OSError, RuntimeError, SyntaxError) as error:
+        raise ValueError("the photo is damaged") from error
+
+
+def read_staged(file: Path) -> tuple[bytes, np.ndarray]:
+    """A photo of a staged dataset as it is, and its grey 32 x 32 pixels."""
+    staged = file.read_bytes()
+    with Image.open(io.BytesIO(staged)) as image:
+        grey = image.convert("L").resize((32, 32), Image.Resampling.BOX)
+    return staged, np.asarray(grey, dtype=np.float32)
 
 
 def _content_id(content: bytes) -> str:
@@ -216,6 +242,56 @@ def photo_rows(root: Path) -> list[tuple[Path, Picture]]:
                 )
             )
     return rows
+
+
+def base_rows(base: Path) -> list[tuple[Path, Picture]]:
+    """The photos of a staged dataset; their splits are assigned anew, and stay."""
+    try:
+        with (base / "manifest.csv").open(newline="") as stream:
+            pictures = [Picture(**row) for row in csv.DictReader(stream)]
+    except (OSError, TypeError) as error:
+        raise StagingError(f"{base} holds no staged dataset: {error}") from error
+    photos = [picture for picture in pictures if not picture.fine_label]
+    return [(base / photo.file, dataclasses.replace(photo, split="")) for photo in photos]
+
+
+def fetch_photos(source: str, scratch: Path) -> Path:
+    """Download s3://bucket/prefix/<label>/... into a photo directory below `scratch`.
+
+    A folder below a label holds the photos of one courier: the directory's manifest.csv says so.
+    """
+    bucket, _, prefix = source.removeprefix("s3://").partition("/")
+    prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+    s3 = boto3.client("s3", config=Config(max_pool_connections=UPLOADS_AT_ONCE))
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    keys = [item["Key"] for page in pages for item in page.get("Contents", []) if item["Size"]]
+    folders = {key: key.removeprefix(prefix).split("/")[:-1] for key in keys}
+    photos = [key for key in keys if folders[key] and folders[key][0] in LABELS]
+    if not photos:
+        raise StagingError(f"{source} holds no photo of {', '.join(LABELS)}: label some first")
+    root = scratch / "labelled"
+    names = {
+        key: f"{folders[key][0]}/{hashlib.sha256(key.encode()).hexdigest()[:32]}" for key in photos
+    }
+    for label in LABELS:
+        (root / label).mkdir(parents=True)
+    with (root / "manifest.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, ["file", "style", "group"])
+        writer.writeheader()
+        for key, name in names.items():
+            courier = "/".join(folders[key][1:])
+            group = f"courier/{courier}" if courier else ""
+            writer.writerow({"file": name, "style": "upload", "group": group})
+
+    def fetch(key: str) -> None:
+        s3.download_file(bucket, key, str(root / names[key]))
+
+    with concurrent.futures.ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
+        results = pool.map(fetch, photos)
+        collections.deque(
+            tqdm(results, total=len(photos), desc="download", unit="photo", disable=None), maxlen=0
+        )
+    return root
 
 
 def _original(row: dict[str, str]) -> str | None:
@@ -313,17 +389,25 @@ def _fixed_split(picture: Picture, earlier: dict[str, str]) -> str | None:
 
 
 def stage(
-    cifar: Path, photo_roots: list[Path], dataset: Path, *, dry_run: bool = False
+    cifar: Path,
+    photo_roots: list[Path],
+    dataset: Path,
+    *,
+    base: Path | None = None,
+    dry_run: bool = False,
 ) -> dict[str, object]:
-    """Build the dataset directory from a CIFAR-100 directory and photo directories.
+    """Build the dataset directory from a CIFAR-100 directory, photo directories and a `base`.
 
-    Returns what dataset.json holds. With `dry_run` nothing is written.
+    `base` is a staged dataset whose photos are kept, in their splits. Returns what dataset.json
+    holds. With `dry_run` nothing is written.
     """
     excluded: list[Excluded] = []
-    earlier = _earlier_splits(dataset)
+    earlier = _earlier_splits(dataset) | (_earlier_splits(base) if base else {})
     pictures, greys = read_cifar(cifar)
     contents: dict[str, bytes] = {}
-    photos, photo_greys = _read_photos(photo_roots, contents, excluded)
+    rows = [row for root in photo_roots for row in photo_rows(root)]
+    rows += base_rows(base) if base else []  # after them: a new label goes before the old one
+    photos, photo_greys = _read_photos(rows, contents, excluded)
     pictures = pictures + photos
     greys = np.concatenate([greys, photo_greys])
 
@@ -372,13 +456,12 @@ def _earlier_splits(dataset: Path) -> dict[str, str]:
 
 
 def _read_photos(
-    roots: list[Path], contents: dict[str, bytes], excluded: list[Excluded]
+    rows: list[tuple[Path, Picture]], contents: dict[str, bytes], excluded: list[Excluded]
 ) -> tuple[list[Picture], np.ndarray]:
-    rows = [row for root in roots for row in photo_rows(root)]
-
     def read(row: tuple[Path, Picture]) -> tuple[str, bytes, np.ndarray] | str:
+        file, picture = row
         try:
-            return read_photo(row[0])
+            return (picture.id, *read_staged(file)) if picture.id else read_photo(file)
         except ValueError as error:
             return f"unreadable: {error}"
 
@@ -393,7 +476,7 @@ def _read_photos(
                 excluded.append(Excluded(picture.file, result))
                 continue
             picture.id, staged, grey = result
-            contents[picture.id] = staged
+            contents.setdefault(picture.id, staged)
             picture.group = picture.group or picture.id
             photos.append(picture)
             greys.append(grey[None])
@@ -548,8 +631,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     sources.add_argument(
         "--cifar", type=Path, help="CIFAR-100 binary archive or directory (default: download it)"
     )
+    sources.add_argument("--base", type=Path, help="a staged dataset to add to")
     sources.add_argument(
-        "--photos", type=Path, action="append", default=[], help="photo directory; repeatable"
+        "--photos",
+        action="append",
+        default=[],
+        help="photo directory, or s3://bucket/prefix; repeatable",
     )
     output = parser.add_argument_group("output")
     output.add_argument("--dataset", type=Path, default=Path("build/dataset"), help="%(default)s")
@@ -564,13 +651,22 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
     try:
         with tempfile.TemporaryDirectory() as scratch:
-            cifar = options.cifar or download_cifar(
-                options.dataset.parent / "cifar-100-binary.tar.gz"
-            )
+            if options.base:
+                cifar = options.base / "cifar-100"
+            else:
+                cifar = options.cifar or download_cifar(
+                    options.dataset.parent / "cifar-100-binary.tar.gz"
+                )
+            roots = []
+            for at, photos in enumerate(options.photos):
+                below = Path(scratch) / str(at)
+                remote = photos.startswith("s3://")
+                roots.append(fetch_photos(photos, below) if remote else Path(photos))
             description = stage(
                 cifar_directory(cifar, Path(scratch)),
-                options.photos,
+                roots,
                 options.dataset,
+                base=options.base,
                 dry_run=options.dry_run,
             )
         print(json.dumps(description, indent=2))

@@ -1,6 +1,10 @@
-"""The SageMaker training job: started with the SDK, followed through its log, billed."""
+"""The SageMaker training job: started with the SDK, followed through its log, billed.
+
+And the code of a retraining, whose jobs statemachine/retrain_model.asl.json starts.
+"""
 
 import argparse
+import hashlib
 import os
 import re
 import shutil
@@ -29,6 +33,8 @@ CONTAINER_NEEDS = (
     "onnxscript",
     "pillow",
 )
+RETRAINING_NEEDS = (*CONTAINER_NEEDS, "boto3", "matplotlib", "pillow-heif", "tqdm")
+RETRAINING_FILES = ("job.sh", "stage_data.py", "evaluate.py", "gate.py")
 
 # train.py prints them as name=value; SageMaker draws them, and keeps the last of each.
 METRICS = (
@@ -47,7 +53,7 @@ NUMBER = r"([-+]?[0-9.]+(?:e[-+]?[0-9]+)?)"
 METRIC_LINE = re.compile(rf"(?:^|\s)(?:{'|'.join(METRICS)})={NUMBER}")
 
 
-def source_directory(scratch: Path) -> Path:
+def source_directory(scratch: Path, needs: tuple[str, ...] = CONTAINER_NEEDS) -> Path:
     """What goes into the training container: train.py with its modules, and its requirements."""
     shutil.copytree(
         TRAINING / "source", scratch / "source", ignore=shutil.ignore_patterns("__pycache__")
@@ -55,9 +61,33 @@ def source_directory(scratch: Path) -> Path:
     (scratch / "serving").mkdir()
     shutil.copy(TRAINING / "serving/preprocess.py", scratch / "serving")
     pins = dict(re.findall(r"^([a-z0-9-]+)==([^\s;]+)", LOCK.read_text(), re.MULTILINE))
-    lines = [f"{name}=={pins[name]}\n" for name in CONTAINER_NEEDS]
+    lines = [f"{name}=={pins[name]}\n" for name in needs]
     (scratch / "requirements.txt").write_text("".join(lines))
     return scratch
+
+
+def retraining_directory(scratch: Path) -> Path:
+    """What goes into the containers of a retraining: the same, and staging, judging, the gate."""
+    source_directory(scratch, RETRAINING_NEEDS)
+    for name in RETRAINING_FILES:
+        shutil.copy(TRAINING / name, scratch)
+    return scratch
+
+
+def upload_retraining(cloud: Cloud) -> str:
+    """Upload the code of a retraining below its version, a hash; return that."""
+    s3, bucket = cloud.client("s3"), cloud.names.training_bucket
+    with tempfile.TemporaryDirectory() as scratch:
+        directory = retraining_directory(Path(scratch))
+        files = sorted(path for path in directory.rglob("*") if path.is_file())
+        digest = hashlib.sha256()
+        for path in files:
+            digest.update(str(path.relative_to(directory)).encode() + b"\0" + path.read_bytes())
+        version = digest.hexdigest()[:16]
+        for path in files:
+            key = f"code/{version}/{path.relative_to(directory).as_posix()}"
+            s3.upload_file(str(path), bucket, key)
+    return version
 
 
 def start(cloud: Cloud, options: argparse.Namespace) -> str:

@@ -5,12 +5,21 @@ from typing import Any
 Resources = dict[str, Any]
 
 LAMBDA = "lambda.amazonaws.com"
+SAGEMAKER = "arn:${AWS::Partition}:sagemaker:${AWS::Region}:${AWS::AccountId}:"
+JOB_RULES = (
+    "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:rule/"
+    "StepFunctionsGetEventsForSageMaker"
+)
+TRAINING_BUCKET = (
+    "arn:${AWS::Partition}:s3:::${AWS::StackName}-training-${AWS::AccountId}-${AWS::Region}"
+)
 UNENCRYPTED = "if Bool aws:SecureTransport false"
 OWN_ENDPOINT = (
     "arn:${AWS::Partition}:sagemaker:${AWS::Region}:${AWS::AccountId}:endpoint/${EndpointName}"
 )
 OWN_RULE = "if ArnEquals aws:SourceArn ${{{}.Arn}}"
 DISPATCH_RULES = "if ArnEquals aws:SourceArn ${CheckInRule.Arn},${OrderRule.Arn}"
+OWN_PREFIX = "if StringLike s3:prefix labelled/*"
 OWN_ACCOUNT = "if StringEquals aws:SourceAccount ${AWS::AccountId}"
 
 STEP_FUNCTIONS = f"states.amazonaws.com {OWN_ACCOUNT}"
@@ -111,6 +120,60 @@ ROLES = {
         "events.amazonaws.com",
         {("states:StartExecution", "${RecordReviewStateMachine}")},
     ),
+    "RetrainModelRole": (
+        STEP_FUNCTIONS,
+        {
+            ("sagemaker:CreateTrainingJob", SAGEMAKER + "training-job/${EndpointName}-*"),
+            ("sagemaker:DescribeTrainingJob", SAGEMAKER + "training-job/${EndpointName}-*"),
+            ("sagemaker:StopTrainingJob", SAGEMAKER + "training-job/${EndpointName}-*"),
+            ("sagemaker:CreateProcessingJob", SAGEMAKER + "processing-job/${EndpointName}-*"),
+            ("sagemaker:DescribeProcessingJob", SAGEMAKER + "processing-job/${EndpointName}-*"),
+            ("sagemaker:StopProcessingJob", SAGEMAKER + "processing-job/${EndpointName}-*"),
+            ("sagemaker:AddTags", SAGEMAKER + "training-job/${EndpointName}-*"),
+            ("sagemaker:AddTags", SAGEMAKER + "processing-job/${EndpointName}-*"),
+            ("sagemaker:AddTags", SAGEMAKER + "model/${EndpointName}-*"),
+            ("sagemaker:AddTags", SAGEMAKER + "endpoint-config/${EndpointName}-*"),
+            ("events:PutTargets", JOB_RULES + "TrainingJobsRule"),
+            ("events:PutRule", JOB_RULES + "TrainingJobsRule"),
+            ("events:DescribeRule", JOB_RULES + "TrainingJobsRule"),
+            ("events:PutTargets", JOB_RULES + "ProcessingJobsRule"),
+            ("events:PutRule", JOB_RULES + "ProcessingJobsRule"),
+            ("events:DescribeRule", JOB_RULES + "ProcessingJobsRule"),
+            (
+                "iam:PassRole if StringEquals iam:PassedToService sagemaker.amazonaws.com",
+                "${TrainingRoleArn}",
+            ),
+            ("sagemaker:CreateModelPackage", SAGEMAKER + "model-package-group/${EndpointName}"),
+            ("sagemaker:CreateModelPackage", SAGEMAKER + "model-package/${EndpointName}/*"),
+            ("sagemaker:DescribeModelPackage", SAGEMAKER + "model-package-group/${EndpointName}"),
+            ("sagemaker:DescribeModelPackage", SAGEMAKER + "model-package/${EndpointName}/*"),
+            ("sagemaker:UpdateModelPackage", SAGEMAKER + "model-package-group/${EndpointName}"),
+            ("sagemaker:UpdateModelPackage", SAGEMAKER + "model-package/${EndpointName}/*"),
+            ("sagemaker:CreateModel", SAGEMAKER + "model/${EndpointName}-*"),
+            ("sagemaker:DescribeModel", SAGEMAKER + "model/${EndpointName}-*"),
+            ("sagemaker:CreateEndpointConfig", SAGEMAKER + "endpoint-config/${EndpointName}-*"),
+            ("sagemaker:DescribeEndpointConfig", SAGEMAKER + "endpoint-config/${EndpointName}-*"),
+            ("sagemaker:UpdateEndpoint", SAGEMAKER + "endpoint-config/${EndpointName}-*"),
+            ("sagemaker:DescribeEndpoint", OWN_ENDPOINT),
+            ("sagemaker:UpdateEndpoint", OWN_ENDPOINT),
+            # AWS lists by a prefix only for those who may list all.
+            ("cloudwatch:DescribeAlarms", "*"),
+            ("s3:GetObject", TRAINING_BUCKET + "/retraining/*"),
+            ("s3:PutObject", "${PhotosBucket.Arn}/baselines/*"),
+            ("dynamodb:PutItem", "${RetrainingTable.Arn}"),
+            ("dynamodb:UpdateItem", "${RetrainingTable.Arn}"),
+            ("sns:Publish", "${AlarmsTopic}"),
+            *LOGS_AND_TRACES,
+        },
+    ),
+    "RetrainModelStateMachineModelAlarmRole": (
+        "events.amazonaws.com",
+        {("states:StartExecution", "${RetrainModelStateMachine}")},
+    ),
+    "RetrainModelScheduleRole": (
+        f"scheduler.amazonaws.com {OWN_ACCOUNT}",
+        {("states:StartExecution", "${RetrainModelStateMachine}")},
+    ),
 }
 MANAGED_POLICIES = {
     "WriteLogsAndTracesPolicy": {
@@ -124,6 +187,8 @@ RESOURCE_POLICIES = {
     "PhotosBucketPolicy": {
         f"Deny * s3:* ${{PhotosBucket.Arn}} {UNENCRYPTED}",
         f"Deny * s3:* ${{PhotosBucket.Arn}}/* {UNENCRYPTED}",
+        "Allow ${TrainingRoleArn} s3:GetObject ${PhotosBucket.Arn}/labelled/*",
+        "Allow ${TrainingRoleArn} s3:ListBucket ${PhotosBucket.Arn} " + OWN_PREFIX,
     },
     "UploadsDeadLetterQueuePolicy": {
         f"Deny * sqs:* ${{UploadsDeadLetterQueue.Arn}} {UNENCRYPTED}",
@@ -184,17 +249,21 @@ def condition(statement: dict[str, Any]) -> str:
 def statements(document: dict[str, Any]) -> list[dict[str, Any]]:
     """All statements, which have nothing but what the tests compare."""
     known = {"Sid", "Effect", "Principal", "Action", "Resource", "Condition"}
-    assert all(statement.keys() <= known for statement in document["Statement"])
-    found: list[dict[str, Any]] = document["Statement"]
+    found = []
+    for statement in document["Statement"]:
+        if "Fn::If" in statement:
+            _, statement, otherwise = statement["Fn::If"]  # noqa: PLW2901
+            assert otherwise == {"Ref": "AWS::NoValue"}
+        assert statement.keys() <= known
+        found.append(statement)
     return found
 
 
 def permissions(document: dict[str, Any]) -> list[tuple[str, str]]:
-    """What a document allows: action and resource."""
-    for statement in statements(document):
-        assert (statement["Effect"], condition(statement)) == ("Allow", "")
+    """What a document allows: action, with its condition, and resource."""
+    assert all(statement["Effect"] == "Allow" for statement in statements(document))
     return [
-        (action, text(resource))
+        (action + condition(statement), text(resource))
         for statement in statements(document)
         for action in each(statement["Action"])
         for resource in each(statement["Resource"])
@@ -203,7 +272,9 @@ def permissions(document: dict[str, Any]) -> list[tuple[str, str]]:
 
 def principals(statement: dict[str, Any]) -> list[str]:
     principal = statement["Principal"]
-    return ["*"] if principal == "*" else each(principal["Service"])
+    if principal == "*":
+        return ["*"]
+    return [text(principal["AWS"])] if "AWS" in principal else each(principal["Service"])
 
 
 def grants(document: dict[str, Any]) -> list[str]:

@@ -106,6 +106,8 @@ def test_what_nothing_else_knows_can_be_restored(resources: Resources) -> None:
 
 def test_tables_cost_nothing_at_rest_and_forget_after_a_time(resources: Resources) -> None:
     tables = of_type(resources, "AWS::DynamoDB::Table")
+    turn = tables.pop("RetrainingTable")  # one item
+    assert turn["BillingMode"] == "PAY_PER_REQUEST"
     assert tables.keys() == {"PredictionsTable", "DriftTable", "DriversTable", "OrdersTable"}
     for table in tables.values():
         assert table["BillingMode"] == "PAY_PER_REQUEST"
@@ -181,8 +183,10 @@ def test_parameters_reach_the_functions(
 
 
 def test_workflows_are_traced_and_log_no_photo_and_no_name(resources: Resources) -> None:
-    for workflow in of_type(resources, "AWS::StepFunctions::StateMachine").values():
-        assert workflow["StateMachineType"] == {"Ref": "WorkflowType"}
+    for name, workflow in of_type(resources, "AWS::StepFunctions::StateMachine").items():
+        waits = name == "RetrainModelStateMachine"
+        kind = "STANDARD" if waits else {"Ref": "WorkflowType"}
+        assert workflow["StateMachineType"] == kind
         assert workflow["TracingConfiguration"] == {"Enabled": True}
         assert workflow["LoggingConfiguration"]["Level"] == "ERROR"
         assert workflow["LoggingConfiguration"]["IncludeExecutionData"] is False
@@ -192,7 +196,7 @@ def test_workflows_are_traced_and_log_no_photo_and_no_name(resources: Resources)
         }
 
 
-RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
     # rule: where it listens and to what, what it starts or feeds, its dead letters
     "ClassifyVehicleStateMachinePhotoUploaded": (
         {  # S3 sends to the default bus
@@ -236,6 +240,23 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         attribute("DispatchQueue"),
         "DispatchEventsDeadLetterQueue",
     ),
+    "RetrainModelStateMachineModelAlarm": (
+        {  # CloudWatch sends to the default bus
+            "EventPattern": {
+                "source": ["aws.cloudwatch"],
+                "detail-type": ["CloudWatch Alarm State Change"],
+                "detail": {
+                    "alarmName": [
+                        {"prefix": {"Fn::Sub": f"${{AWS::StackName}}-{alarm}"}}
+                        for alarm in ("AccuracyAlarm", "AccuracyDropAlarm", "DriftAlarm")
+                    ],
+                    "state": {"value": ["ALARM"]},
+                },
+            }
+        },
+        {"Ref": "RetrainModelStateMachine"},
+        None,  # a person hears of the alarm too
+    ),
 }
 
 
@@ -248,9 +269,11 @@ def test_rules_reach_what_they_should_and_no_event_is_lost(resources: Resources)
         rule.pop("Description", None)
         assert rule == listens, name
         assert target["Arn"] == starts, name
-        assert target["DeadLetterConfig"] == {"Arn": attribute(dead_letters)}, name
+        kept = {"Arn": attribute(dead_letters)} if dead_letters else None
+        assert target.get("DeadLetterConfig") == kept, name
         # AWS takes no FIFO queue for what a rule cannot deliver.
-        assert "FifoQueue" not in resources[dead_letters]["Properties"], name
+        if dead_letters:
+            assert "FifoQueue" not in resources[dead_letters]["Properties"], name
         assert target["RetryPolicy"] == {
             "MaximumEventAgeInSeconds": 24 * 3600,
             "MaximumRetryAttempts": 185,
@@ -321,6 +344,31 @@ def test_orders_that_wait_are_planned_as_often_as_the_planner_counts_on(
     # The queue drops what it had within five minutes: each message has to be another.
     assert "<aws.scheduler.scheduled-time>" in schedule["Target"]["Input"]
     assert json.loads(schedule["Target"]["Input"])["detail-type"] == "Replan"
+
+
+def test_retraining_is_made_only_where_it_is_configured(
+    stack: dict[str, Any], resources: Resources
+) -> None:
+    conditions = {
+        name: resource["Condition"]
+        for name, resource in resources.items()
+        if name.startswith("Retrain")
+    }
+    schedule = {"RetrainModelSchedule", "RetrainModelScheduleRole"}
+    assert schedule < conditions.keys()
+    for name, condition in conditions.items():
+        expected = "HasRetrainingSchedule" if name in schedule else "HasRetraining"
+        assert condition == expected, name
+    needed = stack["Conditions"]["HasRetraining"]["Fn::Not"][0]["Fn::Or"]
+    names = ("TrainingRoleArn", "TrainingImage", "TrainingCode", "TrainingDataset")
+    assert needed == [{"Fn::Equals": [{"Ref": name}, ""]} for name in names]
+
+
+def test_schedule_says_who_asks(resources: Resources) -> None:
+    schedule = resources["RetrainModelSchedule"]["Properties"]
+    assert schedule["ScheduleExpression"] == {"Ref": "RetrainingSchedule"}
+    assert schedule["Target"]["Arn"] == {"Ref": "RetrainModelStateMachine"}
+    assert json.loads(schedule["Target"]["Input"]) == {"by": "schedule"}
 
 
 # ── Alarms ──
@@ -500,6 +548,12 @@ def test_every_parameter_has_a_description_a_default_and_bounds(template: dict[s
         ("EndpointName", ["a", "scones-vehicle-classifier", "A" * 63], ["", "-a", "a_b", "a" * 64]),
         ("Labels", ["bicycle,other", "a,b,c"], ["", "bicycle", "a, b", "A,b", "a,"]),
         ("AlarmEmail", ["", "on-call@example.com"], ["on-call", "a@b", "a b@c.de"]),
+        ("TrainingRoleArn", ["", "arn:aws:iam::123456789012:role/a/b"], ["a", "arn:aws:iam::1:x"]),
+        ("TrainingImage", ["", "123456789012.dkr.ecr.eu-west-1.amazonaws.com/a:1"], ["a:1"]),
+        ("TrainingCode", ["", "0123abc"], ["main", "../x"]),
+        ("TrainingDataset", ["", "0123abc"], ["mine", "a/b"]),
+        ("TrainingInstance", ["ml.g5.xlarge"], ["", "g5.xlarge"]),
+        ("RetrainingSchedule", ["", "rate(30 days)", "cron(0 3 ? * MON *)"], ["daily", "rate()"]),
     ],
 )
 def test_patterns_let_pass_what_works(

@@ -41,7 +41,7 @@ def report(staged: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFact
     (model / "MODEL_CARD.md").write_text(
         f"Before.\n{evaluate.CARD_START}\nold numbers\n{evaluate.CARD_END}\nAfter.\n"
     )
-    arguments = ["--model", str(model), "--against", str(tiny_model), "--record"]
+    arguments = ["--model", str(model), "--against", str(tiny_model), "--record", "--gate"]
     evaluate.main([*arguments, "--dataset", str(staged), "--report", str(directory / "report")])
     return directory
 
@@ -78,6 +78,23 @@ def test_recording_fills_the_card_and_the_metadata(report):
     evaluation = json.loads((report / "report" / "evaluation.json").read_text())
     assert metrics["test"] == evaluation
     assert evaluate.percent(metrics["test"]["photos_three_way"]) in card
+
+
+def test_gate_refuses_the_same_model_and_keeps_what_a_package_needs(report, tiny_model):
+    verdict = json.loads((report / "report" / "gate.json").read_text())
+    metadata = json.loads((tiny_model / "metadata.json").read_text())
+    evaluation = json.loads((report / "report" / "evaluation.json").read_text())
+    assert (verdict["accepted"], verdict["better"], verdict["worse"]) == (False, 0, 0)
+    assert verdict["champion"] == verdict["challenger"] == evaluation["photos_three_way"]["value"]
+    assert (verdict["name"], verdict["version"]) == (metadata["name"], metadata["version"])
+    assert verdict["properties"]["version"] == metadata["version"]
+    assert all(isinstance(value, str) for value in verdict["properties"].values())
+
+
+def test_gate_needs_a_second_model(capsys):
+    with pytest.raises(SystemExit):
+        evaluate.main(["--gate"])
+    assert "give it with --against" in capsys.readouterr().err
 
 
 def test_a_held_out_source_is_judged_whole(staged, tmp_path):

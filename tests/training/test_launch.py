@@ -27,6 +27,7 @@ import preflight
 import pytest
 import training_job
 from botocore.validate import ParamValidator
+from drawn import write_photos
 from moto import mock_aws
 from moto.sagemaker.models import sagemaker_backends
 
@@ -372,6 +373,77 @@ def test_a_spot_job_is_bounded_named_and_keeps_checkpoints(aws: Aws, staged: Pat
     assert channels["training"] == f"s3://{BUCKET}/datasets/{dataset}/"
     assert b"onnxruntime==" in read(f"{channels['code']}/requirements.txt")
     assert read(f"{channels['code']}/source/train.py")
+
+
+def test_retraining_trains_as_launch_does(aws: Aws, staged: Path) -> None:
+    """The state machine writes the job out; launch.py has it made by the SDK."""
+    launch.main(["stage", "--role", ROLE, "--yes", "--dataset", str(staged)])
+    launch.main(["train", "--role", ROLE, "--yes", "--dataset", str(staged)])
+    [request] = aws.requests("CreateTrainingJob")
+    machine = training_job.TRAINING.parent / "statemachine" / "retrain_model.asl.json"
+    job = json.loads(machine.read_text())["States"]["TrainChallenger"]["Arguments"]
+    for name in ("EnableManagedSpotTraining", "StoppingCondition"):
+        assert job[name] == request[name], name
+    for name in ("InstanceCount", "VolumeSizeInGB"):
+        assert job["ResourceConfig"][name] == request["ResourceConfig"][name], name
+    made, launched = job["AlgorithmSpecification"], request["AlgorithmSpecification"]
+    assert made["MetricDefinitions"] == launched["MetricDefinitions"]
+    assert made["TrainingInputMode"] == launched["TrainingInputMode"]
+    assert job["OutputDataConfig"]["S3OutputPath"].endswith("/jobs")
+    assert request["OutputDataConfig"]["S3OutputPath"] == f"s3://{BUCKET}/jobs"
+
+
+def test_retraining_is_switched_on_by_what_is_printed(
+    aws: Aws, staged: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["retraining", "--role", ROLE, "--yes", "--dataset", str(staged)]
+    launch.main(arguments)
+    printed = capsys.readouterr().out.rpartition("--parameter-overrides ")[2].split()
+    parameters = dict(each.split("=", 1) for each in printed)
+    version = json.loads((staged / "dataset.json").read_text())["version"]
+    assert parameters["TrainingRoleArn"] == ROLE
+    assert parameters["TrainingDataset"] == version
+    keys = [item["Key"] for item in boto3.client("s3").list_objects_v2(Bucket=BUCKET)["Contents"]]
+    code = f"code/{parameters['TrainingCode']}/"
+    uploaded = {key.removeprefix(code) for key in keys if key.startswith(code)}
+    assert {"job.sh", "stage_data.py", "source/train.py", "serving/preprocess.py"} <= uploaded
+    assert f"datasets/{version}/dataset.json" in keys
+    launch.main(arguments)
+    assert parameters["TrainingCode"] in capsys.readouterr().out  # the same code, the same version
+
+
+def test_what_goes_into_the_containers_of_a_retraining_stages_and_judges_there(
+    staged: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    """job.sh itself, with its containers' folders below tmp_path and nothing to install."""
+    code = training_job.retraining_directory(tmp_path / "code")
+    script = code / "job.sh"
+    work = tmp_path / "processing"
+    text = script.read_text().replace("/opt/ml/processing", str(work))
+    script.write_text(re.sub(r"python -m pip install.*", "true", text))
+    shutil.copytree(staged, work / "base")
+    for model in ("champion", "challenger"):
+        (work / model).mkdir()
+        (work / model / "model.tar.gz").write_bytes(endpoint.pack(tiny_model))
+
+    def job(*arguments: str) -> None:
+        environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        done = subprocess.run(
+            ["/bin/bash", str(script), *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+    photos = write_photos(tmp_path / "photos", 2, first_seed=50_000)
+    job("stage", "--photos", str(photos))
+    assert json.loads((work / "dataset" / "dataset.json").read_text())["version"]
+    job("evaluate")
+    gate = json.loads((work / "report" / "gate.json").read_text())
+    assert gate["accepted"] is False
+    assert json.loads((work / "report" / "metadata.json").read_text())["version"] == gate["version"]
 
 
 def test_what_goes_into_the_container_trains_there_and_prints_the_metrics(tmp_path: Path) -> None:

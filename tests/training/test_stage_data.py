@@ -7,9 +7,10 @@ import tarfile
 from pathlib import Path
 
 import boto3
+import pillow_heif
 import pytest
 import stage_data
-from drawn import draw_photo, write_cifar, write_photos
+from drawn import draw_photo, encoded, write_cifar, write_photos
 from moto import mock_aws
 from PIL import Image, ImageOps
 
@@ -230,3 +231,93 @@ def test_an_upload_that_cannot_be_is_one_line(destination, cifar, tmp_path, buck
     with pytest.raises(SystemExit, match="stage_data: ") as stopped:
         stage_data.main([*arguments, "--dataset", str(tmp_path / "dataset")])
     assert "\n" not in str(stopped.value)
+
+
+# ── What reviewers labelled, added to what there is ──
+
+
+def label(bucket: object, key: str, seed: int, kind: str = "JPEG") -> None:
+    bucket.put_object(Key=f"labelled/{key}", Body=encoded(draw_photo(seed), kind))
+
+
+def add_labelled(staged: Path, dataset: Path) -> list[dict[str, str]]:
+    arguments = ["--base", str(staged), "--photos", "s3://datasets/labelled/"]
+    stage_data.main([*arguments, "--dataset", str(dataset)])
+    return manifest(dataset)
+
+
+def test_labelled_photos_are_added_and_nothing_else_moves(staged, bucket, tmp_path):
+    for seed in range(60):
+        label(bucket, f"bicycle/courier{seed // 3}/{seed}.jpg", 70_000 + seed)
+    label(bucket, "unicycle/courier1/1.jpg", 80_000)
+    bucket.put_object(Key="labelled/bicycle/courier1/empty.jpg", Body=b"")
+    bucket.put_object(Key="labelled/bicycle/courier1/text.jpg", Body=b"not a photo")
+    rows = add_labelled(staged, tmp_path / "dataset")
+    before = {row["id"]: row for row in manifest(staged)}
+    after = {row["id"]: row for row in rows}
+    assert {key: after[key]["split"] for key in before} == splits(staged)
+    assert {key: after[key]["label"] for key in before} == {
+        key: row["label"] for key, row in before.items()
+    }
+    added = [row for row in rows if row["id"] not in before]
+    assert len(added) == 60
+    assert {row["split"] for row in added} == {"train", "validation", "test"}
+    of_courier: dict[str, set[str]] = {}
+    for row in added:
+        of_courier.setdefault(row["group"], set()).add(row["split"])
+    assert len(of_courier) == 20
+    assert all(len(found) == 1 for found in of_courier.values())
+    assert "not a photo" in str(excluded(tmp_path / "dataset"))
+    for row in rows:
+        if row["source"] != "cifar-100":
+            assert (tmp_path / "dataset" / row["file"]).is_file()
+
+
+def test_adding_again_changes_nothing(staged, bucket, tmp_path):
+    for seed in range(6):
+        label(bucket, f"other/courier{seed}/{seed}.jpg", 70_000 + seed)
+    once = add_labelled(staged, tmp_path / "once")
+    twice = add_labelled(tmp_path / "once", tmp_path / "twice")
+    by_id = [{row["id"]: (row["label"], row["split"]) for row in rows} for rows in (once, twice)]
+    assert by_id[0] == by_id[1]
+
+
+def test_label_that_is_corrected_is_learned_anew(staged, bucket, tmp_path):
+    label(bucket, "bicycle/courier1/1.jpg", 70_000)
+    once = add_labelled(staged, tmp_path / "once")
+    bucket.Object("labelled/bicycle/courier1/1.jpg").delete()
+    label(bucket, "motorcycle/courier1/1.jpg", 70_000)
+    twice = add_labelled(tmp_path / "once", tmp_path / "twice")
+    known = splits(staged)
+    [before] = [row for row in once if row["id"] not in known]
+    [after] = [row for row in twice if row["id"] not in known]
+    assert (before["label"], after["label"]) == ("bicycle", "motorcycle")
+    assert before["split"] == after["split"]
+
+
+def test_heic_of_a_phone_is_read(staged, bucket, tmp_path):
+    pillow_heif.register_heif_opener()
+    label(bucket, "bicycle/courier1/1.heic", 70_000, "HEIF")
+    bucket.put_object(Key="labelled/bicycle/courier1/half.heic", Body=half_a_heic())
+    rows = add_labelled(staged, tmp_path / "dataset")
+    assert len(rows) == len(manifest(staged)) + 1
+    assert "damaged" in str(excluded(tmp_path / "dataset"))
+
+
+def half_a_heic() -> bytes:
+    whole = encoded(draw_photo(70_001), "HEIF")
+    return whole[: len(whole) // 2]
+
+
+@pytest.mark.parametrize("source", ["s3://datasets/nothing", "s3://no-such-bucket/labelled"])
+def test_labelled_photos_that_are_not_there_are_one_line(source, staged, bucket, tmp_path):
+    arguments = ["--base", str(staged), "--photos", source, "--dataset", str(tmp_path / "new")]
+    with pytest.raises(SystemExit, match="stage_data: ") as stopped:
+        stage_data.main(arguments)
+    assert "\n" not in str(stopped.value)
+    assert not (tmp_path / "new").exists()
+
+
+def test_base_that_is_no_dataset_is_one_line(cifar, tmp_path):
+    with pytest.raises(SystemExit, match="stage_data: "):
+        stage_data.main(["--base", str(cifar), "--dataset", str(tmp_path / "new")])

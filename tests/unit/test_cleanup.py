@@ -64,7 +64,9 @@ class Aws:
             "ListStackResources": self.list_stack_resources,
             "DeleteStack": self.delete_stack,
             "StopTrainingJob": self.stop_training_job,
+            "StopProcessingJob": self.stop_processing_job,
             "DeleteTrainingJob": self.delete_training_job,
+            "DeleteProcessingJob": self.delete_processing_job,
             "DeleteModelPackage": self.delete_model_package,
             "DeleteModelPackageGroup": self.delete_model_package_group,
         }
@@ -158,6 +160,18 @@ class Aws:
         del self.sagemaker.training_jobs[arguments["TrainingJobName"]]
         return {}
 
+    def stop_processing_job(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        job = self.sagemaker.processing_jobs[arguments["ProcessingJobName"]]
+        job.processing_job_status = "Stopped"
+        return {}
+
+    def delete_processing_job(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        job = self.sagemaker.processing_jobs[arguments["ProcessingJobName"]]
+        if job.processing_job_status in ("InProgress", "Stopping"):
+            raise RefusedError("ResourceInUse", "the job is running")
+        del self.sagemaker.processing_jobs[arguments["ProcessingJobName"]]
+        return {}
+
     def delete_model_package(self, arguments: dict[str, Any]) -> dict[str, Any]:
         packages = self.sagemaker.model_packages
         del packages[arguments["ModelPackageName"]]
@@ -229,10 +243,26 @@ def train(endpoint: str, tags: list[dict[str, str]], status: str = "Completed") 
         Tags=tags,
     )
     sagemaker_backends[ACCOUNT][REGION].training_jobs[version].training_job_status = status
-    group = {"logGroupName": "/aws/sagemaker/TrainingJobs"}
-    if not logs.describe_log_groups(logGroupNamePrefix=group["logGroupName"])["logGroups"]:
-        logs.create_log_group(**group)
-    logs.create_log_stream(**group, logStreamName=f"{version}/algo-1-1")
+    sagemaker.create_processing_job(
+        ProcessingJobName=f"{version}-stage-0",
+        RoleArn=ROLE,
+        AppSpecification={"ImageUri": "image"},
+        ProcessingResources={
+            "ClusterConfig": {
+                "InstanceCount": 1,
+                "InstanceType": "ml.m5.xlarge",
+                "VolumeSizeInGB": 30,
+            }
+        },
+        Tags=tags,
+    )
+    job = sagemaker_backends[ACCOUNT][REGION].processing_jobs[f"{version}-stage-0"]
+    job.processing_job_status = status
+    for kind, name in (("Training", version), ("Processing", f"{version}-stage-0")):
+        group = {"logGroupName": f"/aws/sagemaker/{kind}Jobs"}
+        if not logs.describe_log_groups(logGroupNamePrefix=group["logGroupName"])["logGroups"]:
+            logs.create_log_group(**group)
+        logs.create_log_stream(**group, logStreamName=f"{name}/algo-1-1")
     sagemaker.create_model(ModelName=version, ExecutionRoleArn=ROLE, Tags=tags)
     sagemaker.create_endpoint_config(
         EndpointConfigName=version,
@@ -247,6 +277,13 @@ def train(endpoint: str, tags: list[dict[str, str]], status: str = "Completed") 
         Tags=tags,
     )
     sagemaker.create_endpoint(EndpointName=endpoint, EndpointConfigName=version, Tags=tags)
+    boto3.client("application-autoscaling").register_scalable_target(
+        ServiceNamespace="sagemaker",
+        ResourceId=f"endpoint/{endpoint}/variant/AllTraffic",
+        ScalableDimension="sagemaker:variant:DesiredInstanceCount",
+        MinCapacity=1,
+        MaxCapacity=2,
+    )
     sagemaker.create_model_package_group(ModelPackageGroupName=endpoint)
     for _ in range(2):
         sagemaker.create_model_package(ModelPackageGroupName=endpoint)
@@ -323,7 +360,13 @@ def inventory() -> dict[str, list[str]]:
             for item in sagemaker.list_endpoint_configs()["EndpointConfigs"]
         ],
         "models": [item["ModelName"] for item in sagemaker.list_models()["Models"]],
-        "jobs": list(backend.training_jobs),
+        "jobs": [*backend.training_jobs, *backend.processing_jobs],
+        "scaling": [
+            item["ResourceId"]
+            for item in boto3.client("application-autoscaling").describe_scalable_targets(
+                ServiceNamespace="sagemaker"
+            )["ScalableTargets"]
+        ],
         "groups": list(backend.model_package_groups),
         "packages": [item.model_package_group_name for item in backend.model_packages.values()],
         "repositories": [
@@ -362,7 +405,8 @@ def test_everything_goes_and_a_second_run_finds_nothing(aws_account: Aws, clean:
     assert first.code == 0, first.err
     assert first.out.endswith("Nothing is there.\n")
     # Not ours alone: SageMaker's log group of all jobs stays, our job's stream does not.
-    assert inventory() == {"log groups": ["/aws/sagemaker/TrainingJobs"]}
+    shared = ["/aws/sagemaker/ProcessingJobs", "/aws/sagemaker/TrainingJobs"]
+    assert inventory() == {"log groups": shared}
     assert aws_account.stack is None
 
     second = clean("--yes")
@@ -599,7 +643,8 @@ def test_names_can_be_given(clean: Clean) -> None:
     make_bucket(f"my-stack-training-{ACCOUNT}-{REGION}")
     outcome = clean("--yes", "--stack-name", "my-stack", "--endpoint-name", "my-endpoint")
     assert outcome.code == 0, outcome.err
-    assert inventory() == {"log groups": ["/aws/sagemaker/TrainingJobs"]}
+    shared = ["/aws/sagemaker/ProcessingJobs", "/aws/sagemaker/TrainingJobs"]
+    assert inventory() == {"log groups": shared}
 
 
 @pytest.mark.parametrize(

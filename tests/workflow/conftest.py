@@ -21,6 +21,12 @@ from cloud import STACK_NAME, LocalCloud, free_port
 from PIL import Image
 
 SECOND = timedelta(seconds=1)
+RETRAINING = {
+    "TrainingRoleArn": "arn:aws:iam::000000000000:role/scones-sagemaker",
+    "TrainingImage": "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.13-gpu",
+    "TrainingCode": "0123456789abcdef",
+    "TrainingDataset": "3bb5f2a2c1aa",
+}
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE = 120  # seconds until a condition that must come is given up
 FAULTS = Path(__file__).with_name("faults.json")  # faults that the local cloud cannot have
@@ -232,7 +238,7 @@ class Stack:
         # The tests choose probabilities around this threshold, whatever the shipped model's is,
         # and know which photos wait for a person.
         chosen = {"ConfidenceThreshold": "0.9", "AuditShare": "0"}
-        self.outputs = self.cloud.deploy(**(chosen | parameters))
+        self.outputs = self.cloud.deploy(**(chosen | RETRAINING | parameters))
         bus = self.outputs["EventBusName"]
         events = self.cloud.client("events")
         events.put_rule(Name="all", EventBusName=bus, EventPattern=json.dumps({"version": ["0"]}))

@@ -1,0 +1,339 @@
+"""Retraining on the local cloud: turns, messages and baselines are real, SageMaker is played back.
+
+What SageMaker answers is in faults.json. tests/stack/test_retrain_model.py holds the arguments of
+its calls against AWS's service models.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.workflow.conftest import Stack, plain, standard_only, wait_until
+from tests.workflow.test_permissions import allowed, without
+
+pytestmark = standard_only
+
+BUCKET = "scones-unlimited-training-000000000000-us-east-1"
+BASELINE = "baselines/scones-vehicle-classifier/2026.11.21-0330.json"
+SAGEMAKER = "arn:aws:sagemaker:us-east-1:000000000000:"
+MODEL = "scones-vehicle-classifier"
+ALARM = {
+    "source": "aws.cloudwatch",
+    "detail-type": "CloudWatch Alarm State Change",
+    "detail": {"alarmName": "scones-unlimited-DriftAlarm-1ABC", "state": {"value": "ALARM"}},
+}
+
+
+@dataclass
+class Retraining:
+    """The workflow, a copy of it that waits for seconds only, and what its topic is told."""
+
+    stack: Stack
+    copy: str
+    queue: str
+    table: str
+
+    def run(self, case: str, event: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """Retrain as faults.json plays SageMaker back; the execution, and the states it entered."""
+        execution = self.stack.start(event, f"{self.copy}#{case}")
+        described = self.stack.ended(execution)
+        names = [
+            event["stateEnteredEventDetails"]["name"]
+            for event in self.stack.history(execution)
+            if "stateEnteredEventDetails" in event
+        ]
+        return described, names
+
+    @property
+    def turn(self) -> dict[str, Any]:
+        """The one item."""
+        [item] = self.stack.dynamodb.scan(TableName=self.table, ConsistentRead=True)["Items"]
+        return {name: plain(value) for name, value in item.items()}
+
+    def forget(self) -> None:
+        """As if nobody had ever retrained."""
+        self.stack.dynamodb.delete_item(TableName=self.table, Key={"name": {"S": "retraining"}})
+
+    def messages(self) -> list[tuple[str, str]]:
+        """Subject and text of what the topic was told since."""
+        found = []
+        sqs = self.stack.sqs
+        while received := sqs.receive_message(QueueUrl=self.queue).get("Messages"):
+            for message in received:
+                body = json.loads(message["Body"])
+                found.append((body["Subject"], body["Message"]))
+                sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
+        return found
+
+
+@pytest.fixture
+def retraining(stack: Stack) -> Iterator[Retraining]:
+    true = stack.stepfunctions.describe_state_machine(
+        stateMachineArn=stack.outputs["RetrainModelStateMachineArn"]
+    )
+    quick = json.loads(true["definition"])
+    for state in quick["States"].values():
+        if state["Type"] == "Wait":
+            state["Seconds"] = 1
+    copy: str = stack.stepfunctions.create_state_machine(
+        name="retraining", definition=json.dumps(quick), roleArn=true["roleArn"], type=true["type"]
+    )["stateMachineArn"]
+    queue = stack.sqs.create_queue(QueueName="alarms")["QueueUrl"]
+    arn = stack.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
+    statement = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"}
+    statement |= {"Principal": {"Service": "sns.amazonaws.com"}}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    stack.sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
+    topic = stack.cloud.client("sns").subscribe(
+        TopicArn=stack.outputs["AlarmsTopicArn"],
+        Protocol="sqs",
+        Endpoint=arn["Attributes"]["QueueArn"],
+        ReturnSubscriptionArn=True,
+    )["SubscriptionArn"]
+    stack.s3.create_bucket(Bucket=BUCKET)
+    found = Retraining(stack, copy, queue, stack.physical_name("RetrainingTable"))
+    found.forget()
+    yield found
+    found.forget()
+    stack.cloud.client("sns").unsubscribe(SubscriptionArn=topic)
+    stack.sqs.delete_queue(QueueUrl=queue)
+    stack.stepfunctions.delete_state_machine(stateMachineArn=copy)
+
+
+@pytest.fixture
+def metadata(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """metadata.json of every challenger, where its evaluation leaves it."""
+    body = b'{"baseline": {"count": 900}}'
+    start = Stack.start
+
+    def start_with_metadata(self: Stack, event: dict[str, Any], machine: str | None = None) -> str:
+        execution = start(self, event, machine)
+        started = self.stepfunctions.describe_execution(executionArn=execution)["startDate"]
+        for second in (0, 1, -1):
+            moment = started.timestamp() + second
+            stamp = started.fromtimestamp(moment, started.tzinfo).strftime("%Y%m%d%H%M%S")
+            self.s3.put_object(Bucket=BUCKET, Key=f"retraining/{stamp}/metadata.json", Body=body)
+        return execution
+
+    stack.s3.create_bucket(Bucket=BUCKET)
+    monkeypatch.setattr(Stack, "start", start_with_metadata)
+    return body
+
+
+@pytest.mark.parametrize(
+    ("case", "update"),
+    [("Serves", "UpdateEndpoint"), ("ServesOnInstances", "UpdateEndpointOnInstances")],
+)
+def test_better_model_is_put_in_service(
+    retraining: Retraining, metadata: bytes, case: str, update: str
+) -> None:
+    stack = retraining.stack
+    stack.s3.delete_object(Bucket=stack.bucket, Key=BASELINE)
+    described, names = retraining.run(case, ALARM)
+    assert described["status"] == "SUCCEEDED", (described.get("error"), described.get("cause"))
+    assert update in names
+    assert names[-1] == "ChallengerServes"
+    [(subject, text)] = retraining.messages()
+    assert subject == "Scones Unlimited: a new model serves"
+    assert "2026.11.21-0330 replaces 1.2.0: 30 of 900 photos are named better" in text
+    assert stack.s3.get_object(Bucket=stack.bucket, Key=BASELINE)["Body"].read() == metadata
+    assert retraining.turn["outcome"] == "serves: 2026.11.21-0330"
+
+
+def test_model_that_is_no_better_is_refused_and_explained(
+    retraining: Retraining, metadata: bytes
+) -> None:
+    stack = retraining.stack
+    stack.s3.delete_object(Bucket=stack.bucket, Key=BASELINE)
+    described, names = retraining.run("Refused", ALARM)
+    assert (described["status"], names[-1]) == ("SUCCEEDED", "ChallengerRefused")
+    assert not {"CreateModel", "UpdateEndpoint", "KeepBaseline"} & set(names)
+    [(subject, text)] = retraining.messages()
+    assert subject == "Scones Unlimited: the model stays"
+    assert "no better than chance explains" in text
+    listed = stack.s3.list_objects_v2(Bucket=stack.bucket, Prefix="baselines/")
+    assert listed["KeyCount"] == 0
+
+
+def test_model_that_aws_rolls_back_is_rejected(retraining: Retraining, metadata: bytes) -> None:
+    described, names = retraining.run("RolledBack", {"by": "anna"})
+    assert (described["status"], names[-1]) == ("SUCCEEDED", "ChallengerTakenBack")
+    assert "RejectChallenger" in names
+    [(_, text)] = retraining.messages()
+    assert "AWS rolled the update back: alarm scones-vehicle-classifier-errors" in text
+
+
+def test_model_under_which_alarms_ring_is_taken_back(
+    retraining: Retraining, metadata: bytes
+) -> None:
+    cloudwatch = retraining.stack.cloud.client("cloudwatch")
+    name = "scones-unlimited-EndpointTestAlarm"
+    cloudwatch.put_metric_alarm(
+        AlarmName=name,
+        Namespace="AWS/SageMaker",
+        MetricName="Invocation5XXErrors",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=0,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+    cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="a test")
+    try:
+        described, names = retraining.run("Serves", {})
+    finally:
+        cloudwatch.delete_alarms(AlarmNames=[name])
+    assert described["status"] == "SUCCEEDED", (described.get("error"), described.get("cause"))
+    assert {"GoBack", "RejectChallenger"} < set(names)
+    [(subject, text)] = retraining.messages()
+    assert subject == "Scones Unlimited: the new model was taken back"
+    assert name in text
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        ("TrainingFails", "no spot instance in time"),
+        ("EndpointFails", "the container did not answer"),
+        ("EndpointIsBusy", "the endpoint is Updating: retrain when it is InService"),
+    ],
+)
+def test_what_fails_is_told_and_another_may_try(
+    retraining: Retraining, metadata: bytes, case: str, words: str
+) -> None:
+    described, names = retraining.run(case, {"by": "anna"})
+    assert (described["status"], names[-1]) == ("FAILED", "RetrainingFailed")
+    assert words in described["cause"]
+    [(subject, text)] = retraining.messages()
+    assert subject == "Scones Unlimited: retraining failed"
+    assert words in text
+    assert described["executionArn"] in text
+    assert retraining.run("Refused", {"by": "anna"})[1][-1] == "ChallengerRefused"
+
+
+def test_alarms_start_one_a_day_and_people_as_many_as_they_like(
+    retraining: Retraining, metadata: bytes
+) -> None:
+    assert retraining.run("Refused", ALARM)[1][-1] == "ChallengerRefused"
+    for event in (ALARM, {"by": "schedule"}):
+        assert retraining.run("Refused", event)[1][-1] == "AlreadyRunning"
+    assert retraining.run("Refused", {"by": "anna"})[1][-1] == "ChallengerRefused"
+    assert len(retraining.messages()) == 2
+
+
+def test_storm_of_alarms_starts_one(retraining: Retraining) -> None:
+    """By the rule, but for the source, which only AWS may give; the one that has its turn fails."""
+    stack = retraining.stack
+    events = stack.cloud.client("events")
+    machine = stack.outputs["RetrainModelStateMachineArn"]
+    rule = stack.physical_name("RetrainModelStateMachineModelAlarm")
+    pattern = json.loads(events.describe_rule(Name=rule)["EventPattern"])
+    assert pattern["source"] == ["aws.cloudwatch"]
+    events.put_rule(Name="storm", EventPattern=json.dumps(pattern | {"source": ["test"]}))
+    targets = events.list_targets_by_rule(Rule=rule)["Targets"]
+    events.put_targets(Rule="storm", Targets=targets)
+    entry = {"Source": "test", "DetailType": ALARM["detail-type"]}
+    alarms = ("AccuracyAlarm-1", "AccuracyDropAlarm-2", "DriftAlarm-3", "DriftAlarm-3")
+    details = [
+        {"alarmName": f"scones-unlimited-{name}", "state": {"value": "ALARM"}} for name in alarms
+    ]
+    details += [
+        {"alarmName": "scones-unlimited-DeadLettersAlarm-4", "state": {"value": "ALARM"}},
+        {"alarmName": "another-DriftAlarm-5", "state": {"value": "ALARM"}},
+        {"alarmName": "scones-unlimited-DriftAlarm-3", "state": {"value": "OK"}},
+    ]
+    put = events.put_events(Entries=[entry | {"Detail": json.dumps(detail)} for detail in details])
+    assert put["FailedEntryCount"] == 0
+
+    def started() -> list[str]:
+        listed = stack.stepfunctions.list_executions(stateMachineArn=machine)["executions"]
+        return [each["executionArn"] for each in listed]
+
+    executions = wait_until(lambda: started() if len(started()) >= 4 else None, "four executions")
+    assert len(executions) == 4
+    events.remove_targets(Rule="storm", Ids=[target["Id"] for target in targets])
+    events.delete_rule(Name="storm")
+    ends = sorted(stack.ended(execution)["status"] for execution in executions)
+    assert ends == ["FAILED", "SUCCEEDED", "SUCCEEDED", "SUCCEEDED"]
+
+
+# ── Who may do what ──
+
+
+def calls(stack: Stack) -> set[tuple[str, str]]:
+    """Action and resource of every call that the workflow makes."""
+    table = stack.physical_name("RetrainingTable")
+    job, config = f"{SAGEMAKER}{{}}/{MODEL}-20261121033015", f"{SAGEMAKER}endpoint-config/{MODEL}-1"
+    rule = "arn:aws:events:us-east-1:000000000000:rule/StepFunctionsGetEventsForSageMaker{}JobsRule"
+    found = {
+        ("dynamodb:PutItem", f"arn:aws:dynamodb:us-east-1:000000000000:table/{table}"),
+        ("dynamodb:UpdateItem", f"arn:aws:dynamodb:us-east-1:000000000000:table/{table}"),
+        ("sns:Publish", stack.outputs["AlarmsTopicArn"]),
+        ("s3:GetObject", f"arn:aws:s3:::{BUCKET}/retraining/20261121033015/gate.json"),
+        ("s3:PutObject", f"arn:aws:s3:::{stack.bucket}/{BASELINE}"),
+        ("sagemaker:UpdateEndpoint", f"{SAGEMAKER}endpoint/{MODEL}"),
+        ("sagemaker:DescribeEndpoint", f"{SAGEMAKER}endpoint/{MODEL}"),
+        ("sagemaker:CreateEndpointConfig", config),
+        ("sagemaker:DescribeEndpointConfig", config),
+        ("sagemaker:UpdateEndpoint", config),
+        ("sagemaker:CreateModelPackage", f"{SAGEMAKER}model-package-group/{MODEL}"),
+    }
+    for kind in ("training", "processing"):
+        for verb in ("Create", "Describe", "Stop"):
+            found.add((f"sagemaker:{verb}{kind.title()}Job", job.format(f"{kind}-job")))
+        for verb in ("PutTargets", "PutRule", "DescribeRule"):
+            found.add((f"events:{verb}", rule.format(kind.title())))
+    for verb in ("Create", "Describe", "Update"):
+        found.add((f"sagemaker:{verb}ModelPackage", f"{SAGEMAKER}model-package/{MODEL}/8"))
+    for verb in ("Create", "Describe"):
+        found.add((f"sagemaker:{verb}Model", job.format("model")))
+    for kind in ("training-job", "processing-job", "model", "endpoint-config"):
+        found.add(("sagemaker:AddTags", job.format(kind)))
+    return found
+
+
+def test_workflow_may_do_what_it_does_and_no_more(stack: Stack) -> None:
+    for action, resource in calls(stack):
+        assert allowed(stack, "RetrainModelRole", action, resource), (action, resource)
+    for action, resource in (
+        ("sagemaker:DeleteEndpoint", f"{SAGEMAKER}endpoint/{MODEL}"),
+        ("sagemaker:UpdateEndpoint", f"{SAGEMAKER}endpoint/another"),
+        ("sagemaker:CreateTrainingJob", f"{SAGEMAKER}training-job/another-1"),
+        ("s3:PutObject", f"arn:aws:s3:::{stack.bucket}/uploads/42/bike.jpg"),
+        ("s3:GetObject", f"arn:aws:s3:::{stack.bucket}/uploads/42/bike.jpg"),
+        ("iam:PassRole", "arn:aws:iam::000000000000:role/another"),
+    ):
+        assert not allowed(stack, "RetrainModelRole", action, resource), (action, resource)
+
+
+@pytest.mark.parametrize(
+    ("policy", "action"),
+    [
+        ("TakeTurns", "dynamodb:PutItem"),
+        ("TakeTurns", "dynamodb:UpdateItem"),
+        ("Notify", "sns:Publish"),
+        ("ReadReports", "s3:GetObject"),
+        ("ReadReports", "s3:PutObject"),
+        ("TrainAndEvaluate", "sagemaker:CreateTrainingJob"),
+        ("TrainAndEvaluate", "sagemaker:AddTags"),
+        ("RegisterModels", "sagemaker:UpdateModelPackage"),
+        ("UpdateTheEndpoint", "sagemaker:UpdateEndpoint"),
+    ],
+)
+def test_workflow_needs_every_policy(stack: Stack, policy: str, action: str) -> None:
+    with without(stack, "RetrainModelRole", policy, action):
+        refused = {
+            call
+            for call, resource in calls(stack)
+            if not allowed(stack, "RetrainModelRole", call, resource)
+        }
+    assert refused == {action}
+
+
+def test_rule_may_start_this_workflow_only(stack: Stack) -> None:
+    role, start = "RetrainModelStateMachineModelAlarmRole", "states:StartExecution"
+    assert allowed(stack, role, start, stack.outputs["RetrainModelStateMachineArn"])
+    assert not allowed(stack, role, start, stack.state_machine)
