@@ -40,6 +40,10 @@ up: $(VENV)/run ## Start the local cloud, deploy to it, and keep it running
 down: $(VENV)/run ## Stop what `make up` started
 	@$(BIN)/python local/keep.py down
 
+.PHONY: drill
+drill: $(VENV)/run ## Watch drift, alarms and reviews at work on this machine (minutes)
+	@$(BIN)/python local/drill.py
+
 .PHONY: serve
 serve: $(VENV)/run ## Serve the model alone (PORT=8080)
 	@$(BIN)/python training/serving/app.py --port $(PORT) --model-dir training/model
@@ -79,7 +83,7 @@ lint: $(VENV)/dev ## Ruff, mypy, sam validate, cfn-lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	for folder in functions/*/; do (cd $$folder && $(CURDIR)/$(BIN)/mypy --strict .) || exit 1; done
-	$(BIN)/mypy local training/serving training/cleanup.py training/review.py
+	MYPYPATH=functions/measure_drift $(BIN)/mypy local training/serving training/cleanup.py training/review.py training/baseline.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 sam validate
 	$(BIN)/cfn-lint template.yaml
 

@@ -95,11 +95,11 @@ def stratified_interval(strata: Sequence[Stratum]) -> Interval:
 # years, whatever the traffic.
 
 
-def cumulative_sum(addends: Sequence[float]) -> float:
-    """Page's sum after the last addend."""
+def cumulative_sum(addends: Sequence[float], most: float) -> float:
+    """Page's sum after the last addend, never over `most`: what is over soon is soon forgotten."""
     total = 0.0
     for addend in addends:
-        total = max(0.0, total + addend)
+        total = min(most, max(0.0, total + addend))
     return total
 
 

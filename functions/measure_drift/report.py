@@ -23,13 +23,14 @@ REVIEWS = 200  # that accuracy is measured over, where the last hours have as ma
 WIDEST = 0.2  # the interval of a measured accuracy that is still told
 DROP = 0.05  # of accuracy, that the sequential tests look for
 EVIDENCE = 10.0  # that rings: formulas.py says how often without a drop
+MOST_EVIDENCE = 2 * EVIDENCE  # that is remembered, so that the alarm ends soon after its cause
 
 
 class Report(TypedDict):
     """What is known of a model at the end of an hour; None where too little is known.
 
     All but `drift` are shares from 0 to 1. Drift is the larger of two population stability indices.
-    `accuracy_drop` is the evidence that accuracy fell by DROP, of which 1 rings.
+    `accuracy_drop` is the evidence that accuracy fell by DROP, of which 1 rings and 2 is the most.
     """
 
     model: str
@@ -223,6 +224,8 @@ def accuracy_drop(model: str, windows: Sequence[Window], baseline: Baseline) -> 
         ):
             drop = min(DROP / max(share, DROP), accuracy / 2)
             addends[name].append(outcome_evidence(part.reviewed, part.right, accuracy, drop))
-    sums = {name: cumulative_sum(values) / EVIDENCE for name, values in addends.items()}
+    sums = {
+        name: cumulative_sum(values, MOST_EVIDENCE) / EVIDENCE for name, values in addends.items()
+    }
     strongest = max(sums, key=lambda name: sums[name])
     return sums[strongest], strongest

@@ -148,7 +148,8 @@ def test_cumulative_sum_is_pages(formulas):
     dice = random.Random(1)
     addends = [dice.gauss(0, 1) for _ in range(500)]
     plain = list(itertools.accumulate(addends, initial=0.0))
-    assert formulas.cumulative_sum(addends) == pytest.approx(plain[-1] - min(plain))
+    ours = formulas.cumulative_sum(addends, most=math.inf)
+    assert ours == pytest.approx(plain[-1] - min(plain))
 
 
 def test_outcome_evidence_is_the_likelihood_ratio_of_two_binomials(formulas):
@@ -298,6 +299,13 @@ def test_less_sure_photos_are_an_accuracy_drop_before_anybody_reviews_them(repor
     assert verdict["accuracy_drop"] >= 1
     assert verdict["accuracy_drop_seen_in"] == "confidence"
     assert verdict["confidence_drift"] > 0.1
+
+
+def test_the_alarm_ends_soon_after_its_cause(report):
+    night = traffic(report, hours=12, photos=60, mean=0.75, audited=0)
+    assert described(report, night)["accuracy_drop"] == 2
+    day = traffic(report, hours=6, photos=60, audited=0, seed=2)
+    assert described(report, day + night)["accuracy_drop"] < 1
 
 
 def test_mistakes_that_the_model_is_sure_of_are_seen_in_the_audit(report):

@@ -1,0 +1,119 @@
+"""Making traffic the baseline: what it says, and what it refuses."""
+
+import json
+import runpy
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+
+TRAINING = Path(__file__).resolve().parents[2] / "training"
+MODEL = "scones-vehicle-classifier/1.0.0"
+NOW = datetime.now(UTC)
+OUTPUTS = {"DriftTableName": "drift", "PhotosBucketName": "photos"}
+
+
+@pytest.fixture
+def tool(environment: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The script's functions; its imports stay its own."""
+    before = set(sys.modules), list(sys.path)
+    found = SimpleNamespace(**runpy.run_path(str(TRAINING / "baseline.py"), run_name="baseline"))
+    for name in {"report", "windows", "formulas"} - before[0]:
+        sys.modules.pop(name, None)
+    sys.path[:] = before[1]
+    return found
+
+
+@pytest.fixture
+def cloud(tool: SimpleNamespace, aws: None) -> None:
+    boto3.client("dynamodb").create_table(
+        TableName="drift",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[
+            {"AttributeName": "series", "AttributeType": "S"},
+            {"AttributeName": "hour", "AttributeType": "S"},
+        ],
+        KeySchema=[
+            {"AttributeName": "series", "KeyType": "HASH"},
+            {"AttributeName": "hour", "KeyType": "RANGE"},
+        ],
+    )
+    boto3.client("s3").create_bucket(
+        Bucket="photos", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+    )
+
+
+def keep(at: datetime, model: str = MODEL, scale: int = 1, reviewed: int = 40) -> None:
+    """Counts of an hour, as MeasureDrift keeps them."""
+    confidence = [0] * 100
+    confidence[97], confidence[70] = 400 * scale, 100 * scale
+    tally = {
+        "labels": {"bicycle": 400 * scale, "motorcycle": 100 * scale},
+        "confidence": confidence,
+        "confidence_sum": 470.0 * scale,
+        "statuses": {
+            "accepted": [400 * scale, reviewed, reviewed * 39 // 40],
+            "review": [100 * scale, reviewed, reviewed * 3 // 4],
+            "rejected": [0, 0, 0],
+        },
+        "last_at": at.isoformat(),
+    }
+    hour = at.strftime("%Y-%m-%dT%H")
+    counts = {"hour": hour, "models": {model: tally}, "unreadable": 0, "failed": 0}
+    item = {"series": {"S": "hourly"}, "hour": {"S": hour}, "counts": {"S": json.dumps(counts)}}
+    boto3.client("dynamodb").put_item(TableName="drift", Item=item)
+
+
+def stored(model: str = MODEL) -> dict[str, Any]:
+    body = boto3.client("s3").get_object(Bucket="photos", Key=f"baselines/{model}.json")["Body"]
+    found: dict[str, Any] = json.load(body)
+    return found
+
+
+def test_traffic_becomes_the_baseline_that_the_function_reads(
+    tool: SimpleNamespace, cloud: None, load: Callable[[str, str], ModuleType]
+) -> None:
+    keep(NOW)
+    keep(NOW - timedelta(hours=1))
+    keep(NOW - timedelta(days=30), scale=100)  # too long ago
+    said = tool.set_baseline(OUTPUTS, 7, reset=False)
+    assert "1000 predictions" in said
+    assert "bicycle 80%" in said
+    found = stored()
+    assert found["baseline"]["accuracy"] == pytest.approx(0.8 * 0.975 + 0.2 * 0.75)
+    assert sum(found["baseline"]["confidence"]) == pytest.approx(1)
+    baseline = load("measure_drift", "report").Baseline.from_metadata(found)
+    assert baseline.unsure_accuracy == pytest.approx(0.75)
+    assert baseline.mean_confidence == 0.94
+
+
+def test_the_model_that_answered_last_counts_alone(tool: SimpleNamespace, cloud: None) -> None:
+    keep(NOW - timedelta(hours=1))
+    keep(NOW, model="next/2")
+    assert tool.set_baseline(OUTPUTS, 7, reset=False).startswith("next/2")
+    assert stored("next/2")["baseline"]["count"] == 500
+
+
+def test_reset_goes_back_to_the_models_own(tool: SimpleNamespace, cloud: None) -> None:
+    keep(NOW)
+    tool.set_baseline(OUTPUTS, 7, reset=False)
+    assert "validation photos again" in tool.set_baseline(OUTPUTS, 7, reset=True)
+    assert "Contents" not in boto3.client("s3").list_objects_v2(Bucket="photos")
+
+
+@pytest.mark.parametrize(
+    ("hours", "reviewed", "problem"),
+    [(0, 40, "no predictions"), (1, 4, "4 reviews are too few")],
+)
+def test_too_little_is_refused(
+    tool: SimpleNamespace, cloud: None, hours: int, reviewed: int, problem: str
+) -> None:
+    for number in range(hours):
+        keep(NOW - timedelta(hours=number), reviewed=reviewed)
+    with pytest.raises(tool.BaselineError, match=problem):
+        tool.set_baseline(OUTPUTS, 7, reset=False)

@@ -1,0 +1,180 @@
+"""Make the traffic of the last days the baseline that drift is measured against.
+
+    python training/baseline.py --days 7     of a week in which reviews found nothing wrong
+    python training/baseline.py --reset      back to the model's own validation photos
+
+The photos that a model was validated on have another mix than those of your couriers. This reads
+the counts of MeasureDrift in DriftTable, and puts `baselines/<name>/<version>.json` into the
+bucket, for the model that answered last. It says what it found, and refuses where too little was
+reviewed. Credentials and region are those of the AWS CLI.
+"""
+
+import argparse
+import json
+import sys
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "functions" / "measure_drift"))
+
+from report import Baseline
+from windows import BINS, Tally, Window
+
+DEFAULT_STACK = "scones-unlimited"
+EDGES = [0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 1.0]
+FEWEST_PREDICTIONS = 500
+FEWEST_REVIEWS = 20  # of what the model was sure of, and as many of the rest
+
+
+class BaselineError(Exception):
+    """Something a person can mend; the message is one line."""
+
+
+def describe_traffic(tally: Tally) -> dict[str, Any]:
+    """The baseline, as metadata.json of a model holds it, that the counts of some hours make.
+
+    Raises:
+        BaselineError: too little was predicted or reviewed to tell.
+
+    """
+    count = tally.predictions
+    if count < FEWEST_PREDICTIONS:
+        raise BaselineError(f"{count} predictions are too few: {FEWEST_PREDICTIONS} are needed")
+    sure, unsure = tally.stratum("accepted", "rejected"), tally.stratum("review")
+    for kind, part in (("sure", sure), ("unsure", unsure)):
+        if part.predictions and part.reviewed < min(FEWEST_REVIEWS, part.predictions):
+            raise BaselineError(
+                f"{part.reviewed} reviews are too few of photos that the model was {kind} of: "
+                f"{FEWEST_REVIEWS} are needed (`make review`, or a longer time)"
+            )
+    known = [part for part in (sure, unsure) if part.reviewed]
+    parts = {"accepted": sure, "review": unsure, "rejected": sure}
+    statuses = {
+        name: {
+            "share": round(tally.statuses[name].predictions / count, 4),
+            # What is accepted and what is rejected are audited alike, and told together.
+            "accuracy": round(part.right / part.reviewed, 4) if part.reviewed else None,
+        }
+        for name, part in parts.items()
+    }
+    edges = [round(edge * BINS) for edge in EDGES]
+    bins = [sum(tally.confidence[low:high]) for low, high in pairwise(edges)]
+    return {
+        "count": count,
+        "labels": {label: round(each / count, 4) for label, each in sorted(tally.labels.items())},
+        "confidence_edges": EDGES,
+        "confidence": [round(each / count, 4) for each in bins],
+        "mean_confidence": round(tally.confidence_sum / count, 4),
+        "accuracy": round(
+            sum(part.right / part.reviewed * part.predictions / count for part in known), 4
+        ),
+        "statuses": statuses,
+    }
+
+
+def read_traffic(table: str, since: datetime) -> tuple[str, Tally]:
+    """The model that answered last, and its counts since then.
+
+    Raises:
+        BaselineError: there are none.
+
+    """
+    pages = (
+        boto3.client("dynamodb")
+        .get_paginator("query")
+        .paginate(
+            TableName=table,
+            KeyConditionExpression="series = :series AND #hour >= :since",
+            ExpressionAttributeNames={"#hour": "hour"},
+            ExpressionAttributeValues={
+                ":series": {"S": "hourly"},
+                ":since": {"S": since.strftime("%Y-%m-%dT%H")},
+            },
+        )
+    )
+    windows = [
+        Window.from_json(json.loads(item["counts"]["S"]))
+        for page in pages
+        for item in page["Items"]
+    ]
+    newest = {name: tally.last_at for window in windows for name, tally in window.models.items()}
+    if not newest:
+        raise BaselineError("no predictions were counted in that time")
+    model = max(newest, key=lambda name: newest[name])
+    total = Tally()
+    for window in windows:
+        if model in window.models:
+            total.add(window.models[model])
+    return model, total
+
+
+def read_outputs(stack: str) -> dict[str, str]:
+    """The outputs of a stack by name.
+
+    Raises:
+        BaselineError: there is no such stack.
+
+    """
+    try:
+        [found] = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+    except ClientError as error:
+        if "does not exist" in str(error):
+            raise BaselineError(f"there is no stack {stack}: give another --stack-name") from error
+        raise
+    return {each["OutputKey"]: each["OutputValue"] for each in found["Outputs"]}
+
+
+def set_baseline(outputs: dict[str, str], days: float, *, reset: bool) -> str:
+    """Set or reset the baseline in the bucket of a stack; what was done, in a line.
+
+    Raises:
+        BaselineError: too little is known.
+
+    """
+    since = datetime.now(UTC) - timedelta(days=days)
+    model, tally = read_traffic(outputs["DriftTableName"], since)
+    where: Any = {"Bucket": outputs["PhotosBucketName"], "Key": f"baselines/{model}.json"}
+    s3 = boto3.client("s3")
+    if reset:
+        s3.delete_object(**where)
+        return f"{model} is measured against its own validation photos again"
+    name, _, version = model.partition("/")
+    baseline = describe_traffic(tally)
+    metadata = {"name": name, "version": version, "baseline": baseline}
+    Baseline.from_metadata(metadata)  # what the function will make of it
+    s3.put_object(**where, Body=json.dumps(metadata, indent=2), ContentType="application/json")
+    return (
+        f"{model} is measured against {baseline['count']} predictions from now on: accuracy "
+        f"{baseline['accuracy']:.3f}, mean confidence {baseline['mean_confidence']:.3f}, labels "
+        + ", ".join(f"{label} {share:.0%}" for label, share in baseline["labels"].items())
+    )
+
+
+def main() -> int:
+    """Parse the command line, and say plainly what went wrong."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--stack-name", default=DEFAULT_STACK, help="default: %(default)s")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--days", type=float, default=7, help="to look back (default: %(default)s)")
+    how.add_argument("--reset", action="store_true", help="the model's own baseline again")
+    arguments = parser.parse_args()
+    try:
+        outputs = read_outputs(arguments.stack_name)
+        print(set_baseline(outputs, arguments.days, reset=arguments.reset))
+    except BaselineError as error:
+        print(f"baseline: {error}", file=sys.stderr)
+    except (ClientError, BotoCoreError) as error:
+        reason = " ".join(str(error).split())
+        print(f"baseline: {reason} (AWS_PROFILE, AWS_DEFAULT_REGION?)", file=sys.stderr)
+    else:
+        return 0
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
