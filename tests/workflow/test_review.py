@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.workflow.conftest import (
+    REPOSITORY,
     SURE,
     UNAVAILABLE,
     Outcome,
@@ -218,6 +221,27 @@ def test_photo_that_has_expired_is_decided_all_the_same(stack: Stack) -> None:
     assert review(stack, answer(outcome.image_id, "bicycle", at()))[-1] == "ReviewRecorded"
     assert stack.hear()[outcome.image_id][-1]["reviewed_label"] == "bicycle"
     assert copies(stack, outcome.image_id) == []
+
+
+@standard_only
+def test_reviewers_tool_shows_the_oldest_and_records_the_answer(stack: Stack) -> None:
+    unsure(stack)
+    waiting = stack.query("to_review", review_state="waiting")
+    done = subprocess.run(
+        [sys.executable, "training/review.py", "--name", "anna"],
+        cwd=REPOSITORY,
+        env=stack.cloud.environment(),
+        input="m\n",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "recorded: 1 of 1 answers" in done.stdout
+    [answered] = set(waiting) - set(stack.query("to_review", review_state="waiting"))
+    assert waiting[0] == answered
+    after = record(stack, answered)
+    assert (after["reviewed_label"], after["reviewed_by"]) == ("motorcycle", "anna")
 
 
 # ── More than one answer ──
