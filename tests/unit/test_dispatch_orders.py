@@ -13,6 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from moto import mock_aws
 from samcli.yamlhelper import yaml_parse
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -127,10 +128,20 @@ class Dispatch:
         return heard
 
 
+@pytest.fixture(scope="module")
+def app(load: Callable[[str, str], ModuleType]) -> ModuleType:
+    """The function, loaded once: its clients ask moto, which every test starts anew."""
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        patch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        return load("dispatch_orders", "app")
+
+
 @pytest.fixture
 def dispatch(
-    aws: None, environment: pytest.MonkeyPatch, load: Callable[[str, str], ModuleType], context: Any
-) -> Dispatch:
+    app: ModuleType, aws: None, environment: pytest.MonkeyPatch, context: Any
+) -> Iterator[Dispatch]:
     template = yaml_parse((PROJECT / "template.yaml").read_text())["Resources"]
     dynamodb, sqs, events = boto3.client("dynamodb"), boto3.client("sqs"), boto3.client("events")
     for name in TABLES:
@@ -150,7 +161,9 @@ def dispatch(
         "ORDER_RETENTION_DAYS": "90",
     }.items():
         environment.setenv(name, value)
-    return Dispatch(load("dispatch_orders", "app"), context, queue["QueueUrl"])
+    own = Dispatch(app, context, queue["QueueUrl"])
+    yield own
+    app.events.meta.events.unregister("provide-client-params.events.PutEvents", own.listen)
 
 
 # ── From a photo and an order to a tour ──

@@ -65,6 +65,8 @@ class Cleanup:
         found |= set(client("sqs").list_queues().get("QueueUrls", []))
         buses = client("events").list_event_buses()["EventBuses"]
         found |= {bus["Name"] for bus in buses}
+        schedules = client("scheduler").list_schedules()["Schedules"]
+        found |= {schedule["Name"] for schedule in schedules}
         machines = client("stepfunctions").list_state_machines()["stateMachines"]
         found |= {machine["name"] for machine in machines}
         return {name for name in found if NAME in name or ENDPOINT in name}
