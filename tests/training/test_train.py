@@ -175,7 +175,7 @@ def test_eight_bits_are_smaller_and_nearly_as_exact(staged, tiny_model, tmp_path
 
 
 def test_each_backbone_has_its_recipe():
-    assert train.parse_arguments([]).input_size == 128
+    assert train.parse_arguments([]).input_size == 112
     assert train.parse_arguments(["--backbone", "residual"]).input_size == 64
     assert train.parse_arguments(["--backbone", "residual", "--steps", "7"]).steps == 7
 
@@ -203,12 +203,13 @@ def test_a_missing_dataset_is_one_line(tmp_path):
 
 
 def test_until_the_cool_down_the_schedule_knows_no_end():
-    settings = {steps: argparse.Namespace(steps=steps, input_size=64) for steps in (4000, 6000)}
+    settings = {steps: argparse.Namespace(steps=steps, input_size=112) for steps in (4000, 6000)}
     for step in (0, 50, 99, 500, 1999):
         assert learning_rate(step, 4000, 0.1) == learning_rate(step, 6000, 0.1)
-        assert view_size(step, settings[4000]) == view_size(step, settings[6000]) < 64
+        assert view_size(step, settings[4000]) == view_size(step, settings[6000]) == 80
     assert learning_rate(3999, 4000, 0.1) < 0.001
-    assert view_size(3999, settings[4000]) == 64
+    assert view_size(2999, settings[4000]) == 96
+    assert view_size(3999, settings[4000]) == 128
     assert cooled_down(0, 4000) == 0 < cooled_down(3999, 4000) < 1
 
 
