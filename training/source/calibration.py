@@ -9,7 +9,9 @@ OTHER = LABELS.index("other")
 CONFIDENCE_EDGES = [0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 1.0]
 
 ACCEPTED_ACCURACY = 0.99  # what the threshold must reach on validation
-OTHER_ACCEPTED = 0.01  # the share of non-vehicles that may pass as a vehicle
+# The share of non-vehicles that may pass as a vehicle, on validation. It is half of the 1% that is
+# promised: a threshold does better on the photos that it was chosen on than on others.
+OTHER_ACCEPTED = 0.005
 
 
 @dataclasses.dataclass(frozen=True)

@@ -636,7 +636,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     model.add_argument(
         "--int8", action="store_true", help="8-bit convolutions: smaller and faster, less exact"
     )
-    model.add_argument("--model-version", default="1.0.0", help="default: %(default)s")
+    model.add_argument("--model-version", default="2.0.0", help="default: %(default)s")
     model.add_argument(
         "--threads",
         type=int,
