@@ -25,6 +25,7 @@ import docker.errors
 import pytest
 import requests
 from docker.models.containers import Container
+from samcli.yamlhelper import yaml_parse
 
 REPOSITORY = Path(__file__).parents[2]
 BUILD = REPOSITORY / "build" / "sam_local"
@@ -105,17 +106,30 @@ class Cloud:
             "SAM_CLI_TELEMETRY": "0",
         }
 
-    def put_photo(self, bucket: str, key: str, photo: bytes) -> None:
-        """Put an object into a bucket, which is made where there is none."""
-        s3 = boto3.client(
-            "s3",
+    def client(self, service: str) -> Any:
+        """A boto3 client of the local cloud."""
+        return boto3.client(
+            service,
             endpoint_url=self.url,
             region_name="us-east-1",
             aws_access_key_id="test",
             aws_secret_access_key="test",
         )
+
+    def put_photo(self, bucket: str, key: str, photo: bytes) -> None:
+        """Put an object into a bucket, which is made where there is none."""
+        s3 = self.client("s3")
         s3.create_bucket(Bucket=bucket)
         s3.put_object(Bucket=bucket, Key=key, Body=photo)
+
+    def create_table(self, name: str) -> None:
+        """A table of the template, under its logical name: so `sam local` resolves a `!Ref`."""
+        resource = yaml_parse((REPOSITORY / "template.yaml").read_text())["Resources"][name]
+        kept = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
+        properties = {
+            key: resource["Properties"][key] for key in kept if key in resource["Properties"]
+        }
+        self.client("dynamodb").create_table(TableName=name, **properties)
 
     def answers(self) -> bool:
         """Whether it is ready."""

@@ -8,6 +8,7 @@ import base64
 import io
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,41 @@ def test_filter_inferences(invoke: Callable[..., Any]) -> None:
     assert answer["confidence"] == event["inferences"][label]
     assert answer["status"] == "accepted"
     assert label in answer["reason"]
+
+
+def test_dispatch_orders(invoke: Callable[..., Any], cloud: Any) -> None:
+    for table in ("DriversTable", "OrdersTable"):
+        cloud.create_table(table)
+    cloud.client("events").create_event_bus(Name="EventBus")
+    today = datetime.now(UTC).date().isoformat()
+    event = json.loads(json.dumps(sample("dispatch_orders")).replace("2026-11-20", today))
+    assert invoke("DispatchOrdersFunction", event) == {"batchItemFailures": []}
+    [order] = cloud.client("dynamodb").scan(TableName="OrdersTable")["Items"]
+    assert order["order_id"] == {"S": "1001"}
+    assert order["status"]["S"] in ("assigned", "waiting")
+    assert order["reason"]["S"].startswith(order["status"]["S"])
+
+
+def test_measure_drift(invoke: Callable[..., Any], cloud: Any) -> None:
+    event = sample("measure_drift")
+    for table in ("PredictionsTable", "DriftTable"):
+        cloud.create_table(table)
+    assert invoke("MeasureDriftFunction", event) is None  # no photo in that hour
+    model = f"{METADATA['name']}/{METADATA['version']}"
+    cloud.put_photo("PhotosBucket", f"baselines/{model}.json", json.dumps(METADATA).encode())
+    prediction = {
+        "image_id": "uploads/42/bike.jpg#1",
+        "hour": event["hour"],
+        "recorded_at": f"{event['hour']}:30:00.000Z",
+        "status": "accepted",
+        "label": "bicycle",
+        "model": model,
+    }
+    item = {name: {"S": value} for name, value in prediction.items()} | {"confidence": {"N": "1"}}
+    cloud.client("dynamodb").put_item(TableName="PredictionsTable", Item=item)
+    report = invoke("MeasureDriftFunction", event)
+    assert (report["model"], report["hour"], report["predictions"]) == (model, event["hour"], 1)
+    assert report["drift"] is None  # one photo is too few to say
 
 
 def test_a_photo_of_50_megapixels_fits_into_512_megabytes(
