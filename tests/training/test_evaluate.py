@@ -99,7 +99,13 @@ def test_gate_needs_a_second_model(capsys):
 
 def test_a_held_out_source_is_judged_whole(staged, tmp_path):
     places = [f"--{name}-dir={tmp_path / name}" for name in ("model", "output", "checkpoint")]
-    tiny = ["--steps=2", "--batch-size=8", "--input-size=32", "--hold-out-source=source1"]
+    tiny = [
+        "--backbone=residual",
+        "--steps=2",
+        "--batch-size=8",
+        "--input-size=32",
+        "--hold-out-source=source1",
+    ]
     train.main(["--dataset", str(staged), *tiny, *places])
     evaluate.main(
         ["--model", str(tmp_path / "model"), "--dataset", str(staged), "--report", str(tmp_path)]

@@ -833,7 +833,13 @@ def test_local_training_takes_the_hyperparameters(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     arguments = ["--local", "--dataset", str(staged), "--model-version", "1.2.0"]
-    for parameter in ("steps=4", "batch-size=16", "input-size=32", "report-every=2"):
+    for parameter in (
+        "backbone=residual",
+        "steps=4",
+        "batch-size=16",
+        "input-size=32",
+        "report-every=2",
+    ):
         arguments += ["--hyperparameter", parameter]
     model = launch.train_here(launch.parse_arguments(arguments))
     metadata = json.loads((model / "metadata.json").read_text())
