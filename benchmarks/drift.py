@@ -274,7 +274,7 @@ def make_hour(
 
 
 def rate(hits: int, count: int) -> str:
-    _, low, high = wilson_interval(hits, count)
+    _, low, high = wilson_interval(hits / count, count)
     return f"{100 * hits / count:5.1f}% [{100 * low:.1f}, {100 * high:.1f}]"
 
 

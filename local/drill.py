@@ -5,15 +5,19 @@
 Starts the local cloud and lets hours pass in seconds. Each hour couriers come; the model judges
 their photos; people review what waits for them; MeasureDrift is invoked; alarms follow. After the
 first hours, in which nothing is wrong, their traffic is made the baseline. Then couriers come at
-night, then in a new kind of vehicle, then with a broken camera.
+night, then in a new kind of vehicle, then with a broken camera. A model that is retrained after the
+night is refused, one after the broken camera goes into service.
 
 What is real: the stack of template.yaml, the model, FilterInferences and MeasureDrift as they are
 deployed, and the alarms. One photo of every hour goes all the way, uploaded to S3; the others are
 asked of the model and written into PredictionsTable as the workflows write them, reviews included,
 since the local cloud takes a second for each. It makes no metrics of what functions print: this
 script puts what MeasureDrift answers with put_metric_data, and lets the alarms count its own hours.
+RetrainModel is the stack's, with seconds for its waits; what SageMaker answers is played back, and
+the same model goes on serving.
 
-Leaves .local/drill/timeline.svg, and prints what happened.
+The model was trained on most of the real photos: what it makes of them is better than what it makes
+of a courier's. Leaves .local/drill/timeline.svg, and prints what happened.
 """
 
 import argparse
@@ -56,6 +60,15 @@ METRICS = {
     "drift": "Drift",
     "review_rate": "ReviewRate",
 }
+PLAYED = PROJECT / "tests" / "workflow" / "faults.json"  # what SageMaker answers
+RETRAINING = {  # that there is a workflow that retrains; no SageMaker sees these
+    "TrainingRoleArn": "arn:aws:iam::000000000000:role/scones-sagemaker",
+    "TrainingImage": "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.13-gpu",
+    "TrainingCode": "0123456789abcdef",
+    "TrainingDataset": "3bb5f2a2c1aa",
+}
+RETRAINING_SECONDS = 120
+TRAINING_BUCKET = f"{STACK_NAME}-training-000000000000-us-east-1"
 ALARMS = ("AccuracyAlarm", "AccuracyDropAlarm", "DriftAlarm", "ReviewRateAlarm")
 
 
@@ -261,6 +274,51 @@ class Drill:
             raise LocalCloudError(f"MeasureDrift failed ({report['errorMessage']})")
         return report
 
+    def retrain(self, case: str, event: dict[str, Any]) -> str:
+        """Retrain, as PLAYED lets SageMaker answer in this case; the outcome.
+
+        Raises:
+            LocalCloudError: it failed, or did not end in time.
+
+        """
+        stepfunctions, s3 = self.cloud.client("stepfunctions"), self.cloud.client("s3")
+        own = stepfunctions.describe_state_machine(
+            stateMachineArn=self.outputs["RetrainModelStateMachineArn"]
+        )
+        quick = json.loads(own["definition"])
+        for state in quick["States"].values():
+            if state["Type"] == "Wait":
+                state["Seconds"] = 1
+        copy = stepfunctions.create_state_machine(
+            name="retraining", definition=json.dumps(quick), roleArn=own["roleArn"]
+        )["stateMachineArn"]
+        execution = stepfunctions.start_execution(
+            stateMachineArn=f"{copy}#{case}", input=json.dumps(event)
+        )["executionArn"]
+        started = stepfunctions.describe_execution(executionArn=execution)["startDate"]
+        # Where the evaluation of the challenger leaves its baseline, to the second.
+        metadata = (PROJECT / "training" / "model" / "metadata.json").read_bytes()
+        s3.create_bucket(Bucket=TRAINING_BUCKET)
+        for second in (-1, 0, 1):
+            stamp = (started + timedelta(seconds=second)).strftime("%Y%m%d%H%M%S")
+            s3.put_object(
+                Bucket=TRAINING_BUCKET, Key=f"retraining/{stamp}/metadata.json", Body=metadata
+            )
+        deadline = time.monotonic() + RETRAINING_SECONDS
+        while (ended := stepfunctions.describe_execution(executionArn=execution))[
+            "status"
+        ] == "RUNNING":
+            if time.monotonic() > deadline:
+                raise LocalCloudError(f"retraining did not end in {RETRAINING_SECONDS} s")
+            time.sleep(0.2)
+        stepfunctions.delete_state_machine(stateMachineArn=copy)
+        if ended["status"] != "SUCCEEDED":
+            raise LocalCloudError(f"retraining failed ({ended.get('cause')})")
+        turn = self.dynamodb.get_item(
+            TableName=self.physical_name("RetrainingTable"), Key={"name": {"S": "retraining"}}
+        )["Item"]
+        return f"retrained, {turn['started_by']['S']}: {turn['outcome']['S']}"
+
     def adopt_baseline(self) -> str:
         """Make the traffic so far the baseline, as an operator would."""
         done = subprocess.run(
@@ -295,12 +353,19 @@ def phases(kinds: dict[str, list[Photo]], quiet: int) -> Iterator[tuple[str, lis
     """What comes in each hour: kinds of photos and their shares."""
     for _ in range(quiet):
         yield "quiet", [(kinds["quiet"], 1.0)]
-    wrong = {"at night": 0.9, "a new kind of vehicle": 0.4, "a broken camera": 0.7}
+    wrong = {"at night": 0.9, "a new kind of vehicle": 0.8, "a broken camera": 0.7}
     for name, share in wrong.items():
         for _ in range(HOURS_OF_A_PHASE):
             yield name, [(kinds["quiet"], 1 - share), (kinds[name], share)]
         for _ in range(HOURS_OF_A_PHASE):
             yield "quiet again", [(kinds["quiet"], 1.0)]
+
+
+# Between which hours a model is retrained, how SageMaker answers, and who asked.
+RETRAININGS: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
+    ("at night", "quiet again"): ("Refused", {"detail": {"alarmName": "AccuracyAlarm"}}),
+    ("a broken camera", "quiet again"): ("Serves", {"by": "drill"}),
+}
 
 
 # ── The picture ──
@@ -400,7 +465,7 @@ def run(cloud: LocalCloud, quiet: int, console: Console) -> None:
         with steps.step("starting the local cloud", "started MiniStack and the serving app"):
             cloud.wait_until_ready()
         with steps.step("deploying the stack", "deployed template.yaml"):
-            outputs = cloud.deploy()
+            outputs = cloud.deploy(**RETRAINING)
         drill = Drill(cloud, outputs)
         plan = list(phases(kinds, quiet))
         start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
@@ -411,8 +476,12 @@ def run(cloud: LocalCloud, quiet: int, console: Console) -> None:
             began = time.monotonic()
             hour = drill.hour(start + timedelta(hours=number), phase, shares)
             hours.append(hour)
+            following = plan[number + 1][0] if number + 1 < len(plan) else ""
             if number + 1 == quiet:
                 console.print(drill.adopt_baseline(), highlight=False, soft_wrap=True)
+            if (phase, following) in RETRAININGS:
+                case, event = RETRAININGS[phase, following]
+                console.print(drill.retrain(case, event), highlight=False, soft_wrap=True)
             report = hour.report
             console.print(
                 f"{number:4}  {hour.accuracy:.2f} {told(report['estimated_accuracy'])} "
@@ -435,6 +504,7 @@ def main() -> int:
     arguments = parser.parse_args()
     console = Console(width=160)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    os.environ["SFN_MOCK_CONFIG"] = str(PLAYED)
     directory = STATE / "drill"
     directory.mkdir(parents=True, exist_ok=True)
     cloud = LocalCloud(directory, free_port(), free_port())

@@ -56,11 +56,10 @@ def chi_square_999(degrees: int) -> float:
     return degrees * (1 - spread + Z_999 * math.sqrt(spread)) ** 3
 
 
-def wilson_interval(right: int, count: int) -> Interval:
-    """The share of `right` in `count` with Wilson's interval (1927); of nothing, 0 to 1."""
+def wilson_interval(share: float, count: float) -> Interval:
+    """A share of so many with Wilson's interval (1927); of nothing, 0 to 1."""
     if count == 0:
         return Interval(0.5, 0.0, 1.0)
-    share = right / count
     centre = share + Z_95**2 / (2 * count)
     margin = Z_95 * math.sqrt(share * (1 - share) / count + Z_95**2 / (4 * count**2))
     scale = 1 + Z_95**2 / count
@@ -78,11 +77,11 @@ def stratified_interval(strata: Sequence[Stratum]) -> Interval:
     total = sum(stratum.predictions for stratum in strata)
     value = below = above = 0.0
     for stratum in strata:
-        share = stratum.predictions / total
-        part = wilson_interval(stratum.right, stratum.reviewed)
-        value += share * part.value
-        below += (share * (part.value - part.low)) ** 2
-        above += (share * (part.high - part.value)) ** 2
+        weight = stratum.predictions / total
+        part = wilson_interval(stratum.right / max(stratum.reviewed, 1), stratum.reviewed)
+        value += weight * part.value
+        below += (weight * (part.value - part.low)) ** 2
+        above += (weight * (part.high - part.value)) ** 2
     return Interval(value, max(0.0, value - math.sqrt(below)), min(1.0, value + math.sqrt(above)))
 
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any, Self, TypedDict
 
 from formulas import (
+    Z_95,
     Interval,
     confidence_scale,
     cumulative_sum,
@@ -14,6 +15,7 @@ from formulas import (
     outcome_evidence,
     population_stability_index,
     stratified_interval,
+    wilson_interval,
 )
 from windows import BINS, ROUNDING, Tally, Window
 
@@ -83,6 +85,14 @@ class Baseline:
         pairs = zip(self.confidence, middles, strict=True)
         mean = math.fsum(share * middle for share, middle in pairs) / math.fsum(self.confidence)
         return [middle + self.mean_confidence - mean for middle in middles]
+
+    @property
+    def confidence_margin(self) -> float:
+        """How far the mean confidence of the baseline's few photos may be off by chance: 95%."""
+        total = math.fsum(self.confidence)
+        pairs = zip(self.confidence, self.middles, strict=True)
+        variance = math.fsum(s * (m - self.mean_confidence) ** 2 for s, m in pairs) / total
+        return Z_95 * math.sqrt(variance / self.count)
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Any]) -> Self:
@@ -208,9 +218,9 @@ def accuracy_drop(model: str, windows: Sequence[Window], baseline: Baseline) -> 
 
     Three sums: of the confidence of all predictions, and of the outcomes of reviews among those
     that the model was sure of and among the others. Each of the latter looks for a drop that
-    happens there alone.
+    happens there alone. The baseline is of few photos: what could be its chance is no drop.
     """
-    target = baseline.mean_confidence - DROP / 2
+    target = baseline.mean_confidence - baseline.confidence_margin - DROP / 2
     scale = confidence_scale(baseline.confidence, baseline.middles, target)
     addends: dict[str, list[float]] = {"confidence": [], "sure": [], "unsure": []}
     for window in reversed(windows):
@@ -218,10 +228,11 @@ def accuracy_drop(model: str, windows: Sequence[Window], baseline: Baseline) -> 
         gap = tally.predictions * target - tally.confidence_sum
         addends["confidence"].append(scale * gap)
         sure, unsure = tally.stratum("accepted", "rejected"), tally.stratum("review")
-        for name, part, accuracy, share in (
+        for name, part, measured, share in (
             ("sure", sure, baseline.sure_accuracy, 1 - baseline.unsure),
             ("unsure", unsure, baseline.unsure_accuracy, baseline.unsure),
         ):
+            accuracy = wilson_interval(measured, share * baseline.count).low
             drop = min(DROP / max(share, DROP), accuracy / 2)
             addends[name].append(outcome_evidence(part.reviewed, part.right, accuracy, drop))
     sums = {

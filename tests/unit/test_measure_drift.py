@@ -103,7 +103,7 @@ def test_without_drift_the_index_stays_under_what_chance_brings(formulas, count)
 def test_wilson_interval_is_scipys(formulas, count):
     for right in {0, 1, count // 2, count}:
         theirs = stats.binomtest(right, count).proportion_ci(method="wilson")
-        ours = formulas.wilson_interval(right, count)
+        ours = formulas.wilson_interval(right / count, count)
         assert ours == pytest.approx((right / count, theirs.low, theirs.high), abs=1e-6)
 
 
@@ -113,7 +113,7 @@ def test_of_nothing_everything_is_possible(formulas):
 
 def test_stratified_interval_of_one_stratum_is_wilsons(formulas):
     one = formulas.stratified_interval([formulas.Stratum(1000, 50, 45)])
-    assert one == pytest.approx(formulas.wilson_interval(45, 50))
+    assert one == pytest.approx(formulas.wilson_interval(0.9, 50))
 
 
 def test_stratified_interval_does_not_believe_that_reviewed_photos_are_like_the_others(formulas):
