@@ -441,7 +441,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     model.add_argument(
         "--memory",
         type=int,
-        default=2048,
+        default=1024,
         choices=range(1024, 6145, 1024),
         metavar="MB",
         help="of the serverless endpoint, 1024 to 6144 (default: %(default)s)",

@@ -241,7 +241,7 @@ def package(cloud: preflight.Cloud, tiny_model: Path) -> dict[str, Any]:
     return endpoint.newest_package(cloud)
 
 
-SERVERLESS = {"ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 5}}
+SERVERLESS = {"ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 5}}
 
 
 def on_instances(kind: str = "ml.c5.large") -> dict[str, Any]:
@@ -277,14 +277,14 @@ def test_the_whole_road_ends_in_a_serving_endpoint(
 
     out = capsys.readouterr().out
     assert "at most $1.41; on spot less" in out  # an hour of ml.g5.xlarge at 1.408 dollars
-    assert "nothing at rest; $0.00004 a second" in out  # 2 GiB at 0.00002 dollars
+    assert "nothing at rest; $0.00002 a second" in out  # 1 GiB
     assert f"endpoint {ENDPOINT} answered a picture" in out
 
     sagemaker = boto3.client("sagemaker")
     found = sagemaker.describe_endpoint(EndpointName=ENDPOINT)
     config = sagemaker.describe_endpoint_config(EndpointConfigName=found["EndpointConfigName"])
     [variant] = config["ProductionVariants"]
-    assert variant["ServerlessConfig"] == {"MemorySizeInMB": 2048, "MaxConcurrency": 5}
+    assert variant["ServerlessConfig"] == {"MemorySizeInMB": 1024, "MaxConcurrency": 5}
     model = sagemaker.describe_model(ModelName=variant["ModelName"])
     [summary] = sagemaker.list_model_packages(ModelPackageGroupName=ENDPOINT)[
         "ModelPackageSummaryList"
