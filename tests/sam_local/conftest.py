@@ -287,9 +287,14 @@ def invoke_image(engine: docker.DockerClient, cloud: Cloud, serving: Serving) ->
 def invoke(sam: Callable[..., str], template: Path, invoke_image: str) -> Callable[..., Any]:
     """`sam local invoke`: the answer of a function to an event."""
 
-    def invoke_function(function: str, event: Any, built_template: Path = template) -> Any:
+    def invoke_function(
+        function: str, event: Any, built_template: Path = template, **environment: str
+    ) -> Any:
+        variables = BUILD / "environment.json"
+        variables.write_text(json.dumps({"Parameters": environment}))
         answer = sam(
             *("local", "invoke", function, "--event", "-", "--template", str(built_template)),
+            *("--env-vars", str(variables)),
             *("--invoke-image", invoke_image, "--skip-pull-image"),
             stdin=json.dumps(event),
         )

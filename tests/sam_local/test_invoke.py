@@ -85,7 +85,7 @@ def test_measure_drift(invoke: Callable[..., Any], cloud: Any) -> None:
         cloud.create_table(table)
     assert invoke("MeasureDriftFunction", event) is None  # no photo in that hour
     model = f"{METADATA['name']}/{METADATA['version']}"
-    cloud.put_photo("PhotosBucket", f"baselines/{model}.json", json.dumps(METADATA).encode())
+    cloud.put_photo("photos", f"baselines/{model}.json", json.dumps(METADATA).encode())
     prediction = {
         "image_id": "uploads/42/bike.jpg#1",
         "hour": event["hour"],
@@ -96,7 +96,8 @@ def test_measure_drift(invoke: Callable[..., Any], cloud: Any) -> None:
     }
     item = {name: {"S": value} for name, value in prediction.items()} | {"confidence": {"N": "1"}}
     cloud.client("dynamodb").put_item(TableName="PredictionsTable", Item=item)
-    report = invoke("MeasureDriftFunction", event)
+    # S3 takes no capitals, so the bucket cannot have the logical name that SAM gives it.
+    report = invoke("MeasureDriftFunction", event, PHOTOS_BUCKET="photos")
     assert (report["model"], report["hour"], report["predictions"]) == (model, event["hour"], 1)
     assert report["drift"] is None  # one photo is too few to say
 
