@@ -25,14 +25,14 @@ REVIEWS = 200  # that accuracy is measured over, where the last hours have as ma
 WIDEST = 0.2  # the interval of a measured accuracy that is still told
 DROP = 0.05  # of accuracy, that the sequential tests look for
 EVIDENCE = 10.0  # that rings: formulas.py says how often without a drop
-MOST_EVIDENCE = 2 * EVIDENCE  # that is remembered, so that the alarm ends soon after its cause
+MOST_EVIDENCE = 1.2 * EVIDENCE  # that is remembered, so that the alarm ends soon after its cause
 
 
 class Report(TypedDict):
     """What is known of a model at the end of an hour; None where too little is known.
 
     All but `drift` are shares from 0 to 1. Drift is the larger of two population stability indices.
-    `accuracy_drop` is the evidence that accuracy fell by DROP, of which 1 rings and 2 is the most.
+    `accuracy_drop` is the evidence that accuracy fell by DROP: 1 rings, and 1.2 is the most.
     """
 
     model: str

@@ -303,7 +303,7 @@ def test_less_sure_photos_are_an_accuracy_drop_before_anybody_reviews_them(repor
 
 def test_the_alarm_ends_soon_after_its_cause(report):
     night = traffic(report, hours=12, photos=60, mean=0.75, audited=0)
-    assert described(report, night)["accuracy_drop"] == 2
+    assert described(report, night)["accuracy_drop"] == pytest.approx(1.2)
     day = traffic(report, hours=6, photos=60, audited=0, seed=2)
     assert described(report, day + night)["accuracy_drop"] < 1
 
