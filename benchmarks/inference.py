@@ -8,6 +8,7 @@ weights, which takes as long as trained ones, and ImageNet's 224 pixels.
 """
 
 import argparse
+import io
 import statistics
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 TRAINING = Path(__file__).parents[1] / "training"
@@ -62,6 +64,15 @@ def resnet_152() -> nn.Module:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, 2))
 
 
+def as_sent(path: Path) -> bytes:
+    """A photo as SerializeImage hands it on: a JPEG of at most 256 pixels a side."""
+    buffer = io.BytesIO()
+    with Image.open(path) as image:
+        image.thumbnail((256, 256))
+        image.save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
 def exported(network: nn.Module, size: int, path: Path) -> onnxruntime.InferenceSession:
     torch.onnx.export(
         network.eval(), (torch.rand(1, 3, size, size),), path, dynamo=True, verbose=False
@@ -79,7 +90,7 @@ def main() -> None:
     parser.add_argument("--model-dir", type=Path, default=TRAINING / "model")
     parser.add_argument("--rounds", type=int, default=20)
     arguments = parser.parse_args()
-    photo = arguments.photo.read_bytes()
+    photo = as_sent(arguments.photo)
     ours = Model(arguments.model_dir)
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "resnet152.onnx"

@@ -456,9 +456,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     model.add_argument(
         "--invocations",
         type=float,
-        default=6000,
+        default=2000,
         help="a minute on each instance that autoscaling aims at (default: %(default)s, half of "
-        "what one core can do at 5 ms a photo, as benchmarks/serving_app.py measured)",
+        "what one core can do at 14 ms a photo, as benchmarks/serving_app.py measured)",
     )
     model.add_argument("--port", type=int, default=8080, help="of --local (default: %(default)s)")
     options = parser.parse_args(arguments)
