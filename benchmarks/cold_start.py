@@ -22,6 +22,8 @@ BARE = {
     "serialize_image": "import boto3; boto3.client('s3')",
     "classify_image": "import boto3; boto3.client('sagemaker-runtime')",
     "filter_inferences": "import boto3",
+    "dispatch_orders": "import boto3; [boto3.client(name) for name in ('dynamodb','events','sqs')]",
+    "measure_drift": "import boto3; [boto3.client(name) for name in ('dynamodb', 's3')]",
 }
 
 
@@ -60,7 +62,7 @@ def make_package(function: str, folder: Path, python: Path) -> Path:
     requirements = FUNCTIONS / function / "requirements.txt"
     uv("pip", "install", "--no-deps", f"--python={python}", f"--target={folder}",
        "--requirement", str(requirements))  # fmt: skip
-    for path in (FUNCTIONS / function).glob("*.py"):
+    for path in (FUNCTIONS / function).glob("*.*[ny]"):  # Python and JSON
         shutil.copy(path, folder)
     subprocess.run(
         [python, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", folder],
