@@ -393,19 +393,10 @@ FAULTS: dict[str, tuple[str, str, dict[str, Any]]] = {
             ("DispatchEventsDeadLettersAlarm", "DispatchEventsDeadLetterQueue"),
         )
     },
+    "FunctionErrorsAlarm": ("AWS/Lambda", "Errors", {}),
     "FunctionsThrottledAlarm": ("AWS/Lambda", "Throttles", {}),
     "EndpointServerErrorsAlarm": ("AWS/SageMaker", "Invocation5XXErrors", ENDPOINT),
     "EndpointClientErrorsAlarm": ("AWS/SageMaker", "Invocation4XXErrors", ENDPOINT),
-    "MeasureDriftErrorsAlarm": (
-        "AWS/Lambda",
-        "Errors",
-        {"FunctionName": {"Ref": "MeasureDriftFunction"}},
-    ),
-    "DispatchOrdersErrorsAlarm": (
-        "AWS/Lambda",
-        "Errors",
-        {"FunctionName": {"Ref": "DispatchOrdersFunction"}},
-    ),
 }
 # Measured once an hour: where nothing is measured, nothing is known, and the alarm stays as it was.
 # Over or under what, how many hours in a row, and the statistic that they all are over it.
