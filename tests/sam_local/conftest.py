@@ -25,7 +25,8 @@ import docker.errors
 import pytest
 import requests
 from docker.models.containers import Container
-from samcli.yamlhelper import yaml_parse
+
+from tests.tables import schema
 
 REPOSITORY = Path(__file__).parents[2]
 BUILD = REPOSITORY / "build" / "sam_local"
@@ -124,12 +125,7 @@ class Cloud:
 
     def create_table(self, name: str) -> None:
         """A table of the template, under its logical name: so `sam local` resolves a `!Ref`."""
-        resource = yaml_parse((REPOSITORY / "template.yaml").read_text())["Resources"][name]
-        kept = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
-        properties = {
-            key: resource["Properties"][key] for key in kept if key in resource["Properties"]
-        }
-        self.client("dynamodb").create_table(TableName=name, **properties)
+        self.client("dynamodb").create_table(TableName=name, **schema(name))
 
     def answers(self) -> bool:
         """Whether it is ready."""

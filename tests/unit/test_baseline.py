@@ -12,6 +12,8 @@ from typing import Any
 import boto3
 import pytest
 
+from tests.tables import schema
+
 TRAINING = Path(__file__).resolve().parents[2] / "training"
 MODEL = "scones-vehicle-classifier/1.0.0"
 NOW = datetime.now(UTC)
@@ -31,18 +33,7 @@ def tool(environment: pytest.MonkeyPatch) -> SimpleNamespace:
 
 @pytest.fixture
 def cloud(tool: SimpleNamespace, aws: None) -> None:
-    boto3.client("dynamodb").create_table(
-        TableName="drift",
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[
-            {"AttributeName": "series", "AttributeType": "S"},
-            {"AttributeName": "hour", "AttributeType": "S"},
-        ],
-        KeySchema=[
-            {"AttributeName": "series", "KeyType": "HASH"},
-            {"AttributeName": "hour", "KeyType": "RANGE"},
-        ],
-    )
+    boto3.client("dynamodb").create_table(TableName="drift", **schema("DriftTable"))
     boto3.client("s3").create_bucket(
         Bucket="photos", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
     )

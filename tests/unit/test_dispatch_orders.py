@@ -14,7 +14,8 @@ from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
-from samcli.yamlhelper import yaml_parse
+
+from tests.tables import schema
 
 PROJECT = Path(__file__).resolve().parents[2]
 TABLES = ("DriversTable", "OrdersTable")
@@ -142,14 +143,9 @@ def app(load: Callable[[str, str], ModuleType]) -> ModuleType:
 def dispatch(
     app: ModuleType, aws: None, environment: pytest.MonkeyPatch, context: Any
 ) -> Iterator[Dispatch]:
-    template = yaml_parse((PROJECT / "template.yaml").read_text())["Resources"]
     dynamodb, sqs, events = boto3.client("dynamodb"), boto3.client("sqs"), boto3.client("events")
     for name in TABLES:
-        properties = template[name]["Properties"]
-        wanted = {"AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode"}
-        dynamodb.create_table(
-            TableName=name, **{key: properties[key] for key in wanted & properties.keys()}
-        )
+        dynamodb.create_table(TableName=name, **schema(name))
     queue = sqs.create_queue(QueueName="dispatch.fifo", Attributes={"FifoQueue": "true"})
     events.create_event_bus(Name="bus")
     for name, value in {

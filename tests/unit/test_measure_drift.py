@@ -15,6 +15,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import mutual_info_score
 
+from tests.tables import schema
 from tests.unit.conftest import FUNCTIONS
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -384,40 +385,8 @@ class Cloud:
     def __init__(self, app: ModuleType, context: Any) -> None:
         self.app, self.context = app, context
         self.dynamodb, self.s3 = app.dynamodb, app.s3
-        text = [
-            {"AttributeName": name, "AttributeType": "S"}
-            for name in ("image_id", "hour", "recorded_at")
-        ]
-        by_hour = [
-            {"AttributeName": "hour", "KeyType": "HASH"},
-            {"AttributeName": "recorded_at", "KeyType": "RANGE"},
-        ]
-        projected = ["status", "label", "confidence", "model", "reviewed_label"]
-        self.dynamodb.create_table(
-            TableName="predictions",
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=text,
-            KeySchema=[{"AttributeName": "image_id", "KeyType": "HASH"}],
-            GlobalSecondaryIndexes=[
-                {
-                    "IndexName": "by_hour",
-                    "KeySchema": by_hour,
-                    "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": projected},
-                }
-            ],
-        )
-        self.dynamodb.create_table(
-            TableName="drift",
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[
-                {"AttributeName": "series", "AttributeType": "S"},
-                {"AttributeName": "hour", "AttributeType": "S"},
-            ],
-            KeySchema=[
-                {"AttributeName": "series", "KeyType": "HASH"},
-                {"AttributeName": "hour", "KeyType": "RANGE"},
-            ],
-        )
+        for name, logical in (("predictions", "PredictionsTable"), ("drift", "DriftTable")):
+            self.dynamodb.create_table(TableName=name, **schema(logical))
         self.s3.create_bucket(
             Bucket="photos", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
         )

@@ -11,6 +11,8 @@ import boto3
 import pytest
 from PIL import Image
 
+from tests.tables import schema
+
 TRAINING = Path(__file__).resolve().parents[2] / "training"
 STACK = {
     "StackName": "scones-unlimited",
@@ -52,22 +54,8 @@ class Desk:
             Bucket="photos", VersioningConfiguration={"Status": "Enabled"}
         )
         session.client("events").create_event_bus(Name="bus")
-        keys = ("image_id", "review_state", "recorded_at")
         session.client("dynamodb").create_table(
-            TableName="predictions",
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
-            KeySchema=[{"AttributeName": "image_id", "KeyType": "HASH"}],
-            GlobalSecondaryIndexes=[
-                {
-                    "IndexName": "to_review",
-                    "KeySchema": [
-                        {"AttributeName": "review_state", "KeyType": "HASH"},
-                        {"AttributeName": "recorded_at", "KeyType": "RANGE"},
-                    ],
-                    "Projection": {"ProjectionType": "ALL"},
-                }
-            ],
+            TableName="predictions", **schema("PredictionsTable")
         )
         self.module = review
         self.reviews = review.Reviews("scones-unlimited")

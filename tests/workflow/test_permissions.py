@@ -91,6 +91,11 @@ def allowed(stack: Stack, role: str, action: str, resource: str) -> bool:
     return decision == "allowed"
 
 
+def refused(stack: Stack, role: str, calls: set[tuple[str, str]]) -> set[str]:
+    """The actions that the policies of a role do not allow, of these with their resources."""
+    return {action for action, resource in calls if not allowed(stack, role, action, resource)}
+
+
 def calls_of_the_workflow(stack: Stack) -> set[tuple[str, str]]:
     """Action and resource of every call that the deployed state machine makes."""
     described = stack.stepfunctions.describe_state_machine(stateMachineArn=stack.state_machine)
@@ -142,12 +147,7 @@ def test_workflow_may_do_what_it_does_and_no_more(stack: Stack) -> None:
 def test_workflow_needs_every_policy(stack: Stack, policy: str, action: str) -> None:
     calls = calls_of_the_workflow(stack)
     with without(stack, "ClassifyVehicleRole", policy, action):
-        refused = {
-            call
-            for call, resource in calls
-            if not allowed(stack, "ClassifyVehicleRole", call, resource)
-        }
-    assert refused == {action}
+        assert refused(stack, "ClassifyVehicleRole", calls) == {action}
 
 
 def test_function_may_see_that_an_upload_is_gone(stack: Stack) -> None:
