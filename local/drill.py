@@ -27,7 +27,6 @@ import io
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -39,11 +38,13 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
 from cloud import PROJECT, STACK_NAME, STATE, LocalCloud, LocalCloudError, free_port
 from PIL import Image, ImageEnhance
 from rich.console import Console
-from run import Steps
+from run import Steps, plainly
+
+sys.path.insert(0, str(PROJECT / "functions" / "measure_drift"))
+from report import METRICS
 
 DATA = Path(os.environ.get("SCONES_DATA", PROJECT.parent / "shared" / "data")) / "photos"
 PHOTOS_AN_HOUR = 60
@@ -52,14 +53,6 @@ HOURS_OF_A_PHASE = 6
 SECONDS = 10  # of an hour of the alarms: the shortest period that CloudWatch knows
 AUDIT = 0.1
 NEW_VEHICLES = ("kick_scooter", "vehicle_other", "wheelchair")
-METRICS = {
-    "estimated_accuracy": "EstimatedAccuracy",
-    "measured_accuracy": "MeasuredAccuracy",
-    "measured_accuracy_high": "MeasuredAccuracyHigh",
-    "accuracy_drop": "AccuracyDrop",
-    "drift": "Drift",
-    "review_rate": "ReviewRate",
-}
 PLAYED = PROJECT / "tests" / "workflow" / "faults.json"  # what SageMaker answers
 RETRAINING = {  # that there is a workflow that retrains; no SageMaker sees these
     "TrainingRoleArn": "arn:aws:iam::000000000000:role/scones-sagemaker",
@@ -498,25 +491,21 @@ def run(cloud: LocalCloud, quiet: int, console: Console) -> None:
 
 
 def main() -> int:
-    """Parse the command line, run, and say plainly what went wrong."""
+    """Parse the command line, and run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quiet-hours", type=int, default=12, help="at first (default 12)")
     arguments = parser.parse_args()
     console = Console(width=160)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.environ["SFN_MOCK_CONFIG"] = str(PLAYED)
     directory = STATE / "drill"
     directory.mkdir(parents=True, exist_ok=True)
     cloud = LocalCloud(directory, free_port(), free_port())
-    try:
+
+    def watch() -> int:
         run(cloud, arguments.quiet_hours, console)
-    except (LocalCloudError, BotoCoreError, ClientError) as error:
-        console.print(f"Stopped: {error} (logs: {cloud.logs})", style="red", soft_wrap=True)
-        return 1
-    except KeyboardInterrupt:
-        console.print(f"Interrupted; everything is stopped. Logs: {cloud.logs}", soft_wrap=True)
-        return 130
-    return 0
+        return 0
+
+    return plainly(watch, cloud, console)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -331,8 +331,25 @@ def run(cloud: LocalCloud, uploads: list[Upload], console: Console) -> bool:
     return all(upload.record and upload.record["status"]["S"] != "failed" for upload in uploads)
 
 
+def plainly(work: Callable[[], int], cloud: LocalCloud, console: Console) -> int:
+    """Do it, and say plainly what went wrong; the exit status."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    problem = ""
+    try:
+        return work()
+    except LocalCloudError as error:
+        problem = f"Stopped: {error}"
+    except (BotoCoreError, ClientError) as error:
+        problem = f"The local cloud failed ({error}): see {cloud.logs}"
+    except KeyboardInterrupt:
+        console.print(f"Interrupted; everything is stopped. Logs: {cloud.logs}", soft_wrap=True)
+        return 130
+    console.print(problem, style="red", highlight=False, soft_wrap=True)
+    return 1
+
+
 def main() -> int:
-    """Parse the command line, run, and say plainly what went wrong."""
+    """Parse the command line, and run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photos", type=Path, default=SAMPLE_PHOTOS, metavar="FOLDER")
     parser.add_argument("--cloud-port", type=int, default=4566, help="MiniStack's port")
@@ -342,24 +359,12 @@ def main() -> int:
     console = Console()
     if not console.is_terminal:
         console = Console(width=160)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     cloud = LocalCloud(STATE, arguments.cloud_port, arguments.serving_port)
-    try:
-        uploads = find_photos(arguments.photos.expanduser())
-        return 0 if run(cloud, uploads, console) else 1
-    except LocalCloudError as error:
-        console.print(f"Stopped: {error}", style="red", highlight=False, soft_wrap=True)
-    except (BotoCoreError, ClientError) as error:
-        console.print(
-            f"The local cloud failed ({error}): see {cloud.logs}",
-            style="red",
-            highlight=False,
-            soft_wrap=True,
-        )
-    except KeyboardInterrupt:
-        console.print(f"Interrupted; everything is stopped. Logs: {cloud.logs}", soft_wrap=True)
-        return 130
-    return 1
+
+    def follow() -> int:
+        return 0 if run(cloud, find_photos(arguments.photos.expanduser()), console) else 1
+
+    return plainly(follow, cloud, console)
 
 
 if __name__ == "__main__":

@@ -13,21 +13,13 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
-from report import Baseline, Report, describe
+from report import METRICS, Baseline, Report, describe
 from windows import Record, Window
 
 HOUR = "%Y-%m-%dT%H"
 # An hour is counted once it is over, and again 1, 3, 7 ... hours later, as people review it.
 AGES = [2**power for power in range(9)]
 DAYS = 7  # that a report looks back
-METRICS = {
-    "estimated_accuracy": "EstimatedAccuracy",
-    "measured_accuracy": "MeasuredAccuracy",
-    "measured_accuracy_high": "MeasuredAccuracyHigh",
-    "accuracy_drop": "AccuracyDrop",
-    "drift": "Drift",
-    "review_rate": "ReviewRate",
-}
 SHIPPED = Path(__file__).with_name("metadata.json")  # of the model that ships with the project
 
 logger = Logger()

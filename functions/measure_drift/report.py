@@ -26,6 +26,14 @@ WIDEST = 0.2  # the interval of a measured accuracy that is still told
 DROP = 0.05  # of accuracy, that the sequential tests look for
 EVIDENCE = 10.0  # that rings: formulas.py says how often without a drop
 MOST_EVIDENCE = 1.2 * EVIDENCE  # that is remembered, so that the alarm ends soon after its cause
+METRICS = {  # of CloudWatch, by their names in a report
+    "estimated_accuracy": "EstimatedAccuracy",
+    "measured_accuracy": "MeasuredAccuracy",
+    "measured_accuracy_high": "MeasuredAccuracyHigh",
+    "accuracy_drop": "AccuracyDrop",
+    "drift": "Drift",
+    "review_rate": "ReviewRate",
+}
 
 
 class Report(TypedDict):
