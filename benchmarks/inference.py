@@ -8,7 +8,6 @@ weights, which takes as long as trained ones, and ImageNet's 224 pixels.
 """
 
 import argparse
-import io
 import statistics
 import sys
 import tempfile
@@ -18,13 +17,13 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 TRAINING = Path(__file__).parents[1] / "training"
 sys.path.insert(0, str(TRAINING))
 from evaluate import Model  # noqa: E402
 from serving.preprocess import preprocess  # noqa: E402
+from serving_app import as_sent  # noqa: E402
 
 
 class Bottleneck(nn.Module):
@@ -62,15 +61,6 @@ def resnet_152() -> nn.Module:
             layers.append(Bottleneck(inputs, width, 2 if at == 0 and width > 64 else 1))
             inputs = 4 * width
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, 2))
-
-
-def as_sent(path: Path) -> bytes:
-    """A photo as SerializeImage hands it on: a JPEG of at most 256 pixels a side."""
-    buffer = io.BytesIO()
-    with Image.open(path) as image:
-        image.thumbnail((256, 256))
-        image.save(buffer, "JPEG")
-    return buffer.getvalue()
 
 
 def exported(network: nn.Module, size: int, path: Path) -> onnxruntime.InferenceSession:

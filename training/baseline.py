@@ -26,7 +26,7 @@ from report import Baseline
 from windows import BINS, Tally, Window
 
 DEFAULT_STACK = "scones-unlimited"
-EDGES = [0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 1.0]
+SHIPPED = json.loads(Path(__file__).with_name("model").joinpath("metadata.json").read_text())
 FEWEST_PREDICTIONS = 500
 FEWEST_REVIEWS = 20  # of what the model was sure of, and as many of the rest
 
@@ -62,12 +62,13 @@ def describe_traffic(tally: Tally) -> dict[str, Any]:
         }
         for name, part in parts.items()
     }
-    edges = [round(edge * BINS) for edge in EDGES]
-    bins = [sum(tally.confidence[low:high]) for low, high in pairwise(edges)]
+    edges = SHIPPED["baseline"]["confidence_edges"]
+    hundredths = [round(edge * BINS) for edge in edges]
+    bins = [sum(tally.confidence[low:high]) for low, high in pairwise(hundredths)]
     return {
         "count": count,
         "labels": {label: round(each / count, 4) for label, each in sorted(tally.labels.items())},
-        "confidence_edges": EDGES,
+        "confidence_edges": edges,
         "confidence": [round(each / count, 4) for each in bins],
         "mean_confidence": round(tally.confidence_sum / count, 4),
         "accuracy": round(

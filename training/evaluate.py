@@ -25,8 +25,8 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import onnxruntime
+from gate import better_by_chance, properties
 from gate import judge as compare
-from gate import properties
 from PIL import Image, ImageDraw
 from serving.preprocess import preprocess
 from source import calibration
@@ -121,9 +121,7 @@ def auroc(scores: np.ndarray, positive: np.ndarray) -> float:
 
 def sign_test(better: int, worse: int) -> float:
     """Two-sided exact p-value that paired differences of this size are chance (McNemar)."""
-    count = better + worse
-    tail = sum(math.comb(count, k) for k in range(min(better, worse) + 1)) / 2**count
-    return min(1.0, 2 * tail)
+    return min(1.0, 2 * better_by_chance(max(better, worse), min(better, worse)))
 
 
 def share(right: np.ndarray) -> dict[str, float]:
