@@ -334,7 +334,6 @@ def run(cloud: LocalCloud, uploads: list[Upload], console: Console) -> bool:
 def plainly(work: Callable[[], int], cloud: LocalCloud, console: Console) -> int:
     """Do it, and say plainly what went wrong; the exit status."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    problem = ""
     try:
         return work()
     except LocalCloudError as error:
