@@ -384,6 +384,14 @@ def hyperparameter(text: str) -> tuple[str, str]:
     return name.removeprefix("--"), value
 
 
+def endpoint_name(text: str) -> str:
+    if not re.fullmatch(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,35}[a-zA-Z0-9])?", text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not letters, digits and hyphens inside, at most 37 as in the template"
+        )
+    return text
+
+
 def version(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not letters, digits, dots and hyphens")
@@ -406,7 +414,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     where.add_argument("--role", help="ARN of the role that SageMaker takes on")
     where.add_argument("--region", help="default: that of the AWS CLI")
     where.add_argument("--stack-name", default=DEFAULT_STACK, help="%(default)s")
-    where.add_argument("--endpoint-name", default=DEFAULT_ENDPOINT, help="%(default)s")
+    where.add_argument(
+        "--endpoint-name", type=endpoint_name, default=DEFAULT_ENDPOINT, help="%(default)s"
+    )
     data = parser.add_argument_group("data, as for stage_data.py")
     data.add_argument("--dataset", type=Path, default=Path("build/dataset"), help="%(default)s")
     data.add_argument("--cifar", type=Path, help="CIFAR-100 archive or directory")

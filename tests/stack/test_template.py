@@ -536,7 +536,7 @@ def test_every_parameter_has_a_description_a_default_and_bounds(template: dict[s
 @pytest.mark.parametrize(
     ("parameter", "good", "bad"),
     [
-        ("EndpointName", ["a", "scones-vehicle-classifier", "A" * 63], ["", "-a", "a_b", "a" * 64]),
+        ("EndpointName", ["a", "scones-vehicle-classifier", "A" * 37], ["", "-a", "a_b", "a" * 38]),
         ("Labels", ["bicycle,other", "a,b,c"], ["", "bicycle", "a, b", "A,b", "a,"]),
         ("AlarmEmail", ["", "on-call@example.com"], ["on-call", "a@b", "a b@c.de"]),
         ("TrainingRoleArn", ["", "arn:aws:iam::123456789012:role/a/b"], ["a", "arn:aws:iam::1:x"]),

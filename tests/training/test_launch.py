@@ -565,6 +565,23 @@ def test_a_problem_is_found_before_it_costs(
     assert any(says in line for line in problems)
 
 
+@pytest.mark.parametrize(
+    ("argument", "says"),
+    [
+        (["--endpoint-name", "a_b"], "'a_b' is not letters, digits and hyphens"),
+        (["--endpoint-name", "a" * 38], "at most 37"),
+        (["--model-version", "1/2"], "'1/2' is not letters"),
+        (["--model-version", "1.2"], "give it a third part"),
+    ],
+)
+def test_names_that_would_fail_later_are_refused(
+    argument: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        launch.parse_arguments(argument)
+    assert says in capsys.readouterr().err
+
+
 @pytest.mark.usefixtures("aws")
 def test_a_region_without_the_training_image_is_named(
     staged: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
