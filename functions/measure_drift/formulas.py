@@ -113,8 +113,8 @@ def outcome_evidence(reviewed: int, right: int, accuracy: float, drop: float) ->
 def confidence_scale(shares: Sequence[float], values: Sequence[float], target: float) -> float:
     """The scale that makes of (target - confidence) an addend of Page's sum.
 
-    `shares` is how often each of `values` occurs without a drop, and `target` less than their mean.
-    The positive root of E[exp(scale * (target - value))] = 1, by bisection.
+    `shares`, of any sum and none of them 0, is how often each of `values` occurs without a drop;
+    `target` is less than their mean. The positive root of E[exp(scale * (target - value))] = 1, by bisection.
     """
 
     def excess(scale: float) -> float:

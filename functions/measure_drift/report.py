@@ -24,6 +24,7 @@ FEWEST_PREDICTIONS = 100  # that a rate or a mean is told of
 REVIEWS = 200  # that accuracy is measured over, where the last hours have as many
 WIDEST = 0.2  # the interval of a measured accuracy that is still told
 DROP = 0.05  # of accuracy, that the sequential tests look for
+CONFIDENCE_FALLS = 0.3  # of what accuracy falls: of the unknown a model is too sure
 EVIDENCE = 10.0  # that rings: formulas.py says how often without a drop
 MOST_EVIDENCE = 1.2 * EVIDENCE  # that is remembered, so that the alarm ends soon after its cause
 METRICS = {  # of CloudWatch, by their names in a report
@@ -228,8 +229,10 @@ def accuracy_drop(model: str, windows: Sequence[Window], baseline: Baseline) -> 
     that the model was sure of and among the others. Each of the latter looks for a drop that
     happens there alone. The baseline is of few photos: what could be its chance is no drop.
     """
-    target = baseline.mean_confidence - baseline.confidence_margin - DROP / 2
-    scale = confidence_scale(baseline.confidence, baseline.middles, target)
+    target = baseline.mean_confidence - baseline.confidence_margin - DROP * CONFIDENCE_FALLS / 2
+    # What the baseline's few photos did not show may come all the same: half a photo in each bin.
+    often = [share * baseline.count + 0.5 for share in baseline.confidence]
+    scale = confidence_scale(often, baseline.middles, target)
     addends: dict[str, list[float]] = {"confidence": [], "sure": [], "unsure": []}
     for window in reversed(windows):
         tally = window.models.get(model, Tally())

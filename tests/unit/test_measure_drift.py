@@ -302,6 +302,19 @@ def test_less_sure_photos_are_an_accuracy_drop_before_anybody_reviews_them(repor
     assert verdict["confidence_drift"] > 0.1
 
 
+def test_a_baseline_that_was_always_sure_needs_more_than_one_unsure_photo_to_ring(report):
+    always = {"confidence": [0, 0, 0, 0, 0, 1], "mean_confidence": 0.995}
+    metadata = METADATA | {"baseline": METADATA["baseline"] | always}
+    quiet = report.Window("2026-11-20T11")
+    quiet.count(record(confidence=0.995) for _ in range(200))
+    newest = report.Window("2026-11-20T12")
+    newest.count([record(confidence=0.4)])
+    verdict = described(report, [newest, quiet], metadata)
+    assert verdict["accuracy_drop"] < 1
+    newest.count(record(confidence=0.4) for _ in range(20))
+    assert described(report, [newest, quiet], metadata)["accuracy_drop"] >= 1
+
+
 def test_the_alarm_ends_soon_after_its_cause(report):
     night = traffic(report, hours=12, photos=60, mean=0.75, audited=0)
     assert described(report, night)["accuracy_drop"] == pytest.approx(1.2)
