@@ -39,7 +39,8 @@ from pathlib import Path
 from typing import Any
 
 from cloud import PROJECT, STACK_NAME, STATE, LocalCloud, LocalCloudError, free_port
-from PIL import Image, ImageEnhance
+from PIL import Image, ImageEnhance, ImageOps
+from pillow_heif import register_heif_opener
 from rich.console import Console
 from run import Steps, plainly
 
@@ -111,17 +112,32 @@ def broken(image: Image.Image) -> Image.Image:
     return image
 
 
+def views(paths: list[Path], dice: random.Random) -> list[tuple[Image.Image, str]]:
+    """Parts of drawn photos, with the first word of their names: some are hard to tell."""
+    photos = []
+    for path in paths:
+        image = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
+        image.thumbnail((800, 800))
+        photos.append((image, path.name.partition("-")[0]))
+    found = []
+    for number in range(PHOTOS_OF_A_KIND):
+        image, name = photos[number % len(photos)]
+        share = dice.uniform(0.45, 0.95)
+        left, top = (dice.uniform(0, 1 - share) * side for side in image.size)
+        width, height = (share * side for side in image.size)
+        part = image.crop((int(left), int(top), int(left + width), int(top + height)))
+        found.append((ImageEnhance.Brightness(part).enhance(dice.uniform(0.6, 1.3)), name))
+    return found
+
+
 def read_photos() -> tuple[list[tuple[Image.Image, str]], list[tuple[Image.Image, str]]]:
     """Photos of couriers' vehicles, and of a kind of vehicle that is new."""
     dice = random.Random(0)  # noqa: S311 - the same photos every time
     if not (DATA / "manifest.csv").is_file():
-        drawn = PROJECT / "local" / "photos"
-        known: list[tuple[Image.Image, str]] = [
-            (Image.open(path), path.name.partition("-")[0])
-            for path in sorted(drawn.glob("*-*.jpg"))
-            if path.name.startswith(("bicycle", "motorcycle"))
-        ]
-        return known, [(Image.open(drawn / "no-vehicle-scone.jpg"), "other")]
+        drawn = sorted((PROJECT / "local" / "photos").iterdir())
+        vehicles = [path for path in drawn if path.name.startswith(("bicycle", "motorcycle"))]
+        new = [path for path in drawn if path.name.startswith("no-vehicle")]
+        return views(vehicles, dice), [(image, "other") for image, _ in views(new, dice)]
     with (DATA / "manifest.csv").open() as file:
         rows = list(csv.DictReader(file))
     dice.shuffle(rows)
@@ -492,6 +508,7 @@ def run(cloud: LocalCloud, quiet: int, console: Console) -> None:
 
 def main() -> int:
     """Parse the command line, and run."""
+    register_heif_opener()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quiet-hours", type=int, default=12, help="at first (default 12)")
     arguments = parser.parse_args()

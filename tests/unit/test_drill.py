@@ -1,0 +1,50 @@
+"""What `make drill` shows, where no cloud is needed: its photos, its hours, its picture."""
+
+from collections import Counter
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import drill
+import pytest
+from pillow_heif import register_heif_opener
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture
+def kinds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, list[drill.Photo]]:
+    register_heif_opener()
+    monkeypatch.setattr(drill, "DATA", tmp_path)  # no real photos
+    return drill.make_kinds()
+
+
+def test_drawn_photos_stand_in_for_real_ones(kinds: dict[str, list[drill.Photo]]) -> None:
+    assert {len(photos) for photos in kinds.values()} == {drill.PHOTOS_OF_A_KIND}
+    assert {photo.truth for photo in kinds["quiet"]} == {"bicycle", "motorcycle"}
+    assert {photo.truth for photo in kinds["a new kind of vehicle"]} == {"other"}
+    assert len({photo.jpeg for photos in kinds.values() for photo in photos}) == 4 * 80
+
+
+def test_every_trouble_is_followed_by_quiet_hours(kinds: dict[str, list[drill.Photo]]) -> None:
+    hours = list(drill.phases(kinds, quiet=3))
+    assert Counter(name for name, _ in hours) == {
+        "quiet": 3,
+        "at night": 6,
+        "a new kind of vehicle": 6,
+        "a broken camera": 6,
+        "quiet again": 18,
+    }
+    assert all(sum(share for _, share in shares) == pytest.approx(1) for _, shares in hours)
+    following = {(hours[at][0], hours[at + 1][0]) for at in range(len(hours) - 1)}
+    assert drill.RETRAININGS.keys() <= following
+
+
+def test_the_timeline_shows_when_an_alarm_rang() -> None:
+    report = dict.fromkeys(drill.METRICS, 0.9)
+    quiet = drill.Hour("quiet", 0.95, report, set())
+    night = drill.Hour("at night", 0.6, report, {"DriftAlarm"})
+    unknown = drill.Hour("quiet", 0.95, dict.fromkeys(drill.METRICS), set())
+    picture = ET.fromstring(drill.draw([unknown, quiet, night]))
+    ringing = [rect for rect in picture.iter(f"{SVG}rect") if rect.get("fill") == "#e03131"]
+    assert len(ringing) == 1
+    assert "Drift" in [text.text for text in picture.iter(f"{SVG}text")]
