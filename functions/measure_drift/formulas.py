@@ -114,7 +114,8 @@ def confidence_scale(shares: Sequence[float], values: Sequence[float], target: f
     """The scale that makes of (target - confidence) an addend of Page's sum.
 
     `shares`, of any sum and none of them 0, is how often each of `values` occurs without a drop;
-    `target` is less than their mean. The positive root of E[exp(scale * (target - value))] = 1, by bisection.
+    `target` is less than their mean.
+    The positive root of E[exp(scale * (target - value))] = 1, by bisection.
     """
 
     def excess(scale: float) -> float:
