@@ -13,6 +13,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from dataclasses import asdict, dataclass, field
@@ -197,7 +198,9 @@ class LocalCloud:
         if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
             environment["LAMBDA_PLATFORM"] = ""
         command = ["build", "--config-env", "local", "--build-dir", str(self.directory / "build")]
-        self._sam([*command, "--cache-dir", str(self.directory / "cache")], environment)
+        command += ["--cache-dir", str(self.directory / "cache")]
+        with tempfile.TemporaryDirectory() as scratch:  # SAM leaves empty folders there
+            self._sam(command, environment | {"TMPDIR": scratch})
 
     def deploy(self, **parameters: str) -> dict[str, str]:
         """`sam deploy` of what was built.
