@@ -62,7 +62,7 @@ review: $(VENV)/run ## Say what the photos show that the model is unsure of
 
 .PHONY: train
 train: $(TRAINING)/training ## Train, evaluate and serve on this machine (hours without a GPU)
-	@$(TRAINING)/bin/python training/launch.py --local
+	@$(TRAINING)/bin/python training/launch.py --local $(ARGS)
 
 .PHONY: launch
 launch: $(TRAINING)/training ## Train on SageMaker and deploy the endpoint (ROLE=arn:aws:iam::...)

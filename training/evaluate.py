@@ -10,7 +10,7 @@ the model's own metadata.json and MODEL_CARD.md. With --gate also gate.json: whe
 replace --against (gate.py), with what a model package keeps of it.
 
 Vehicles: bicycles and motorcycles. Accepted: named a vehicle with at least the threshold's
-confidence. Intervals are Wilson's at 95%.
+confidence. Intervals are at 95%: Wilson's of shares, bootstrapped of the rest.
 """
 
 import argparse
@@ -19,6 +19,7 @@ import json
 import math
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,13 +57,13 @@ class Model:
             raise ValueError(f"{self.directory} has labels {self.metadata['labels']}")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
-        self.session = onnxruntime.InferenceSession(
-            self.path, options, providers=["CPUExecutionProvider"]
-        )
-
-    @property
-    def title(self) -> str:
-        return f"{self.metadata['version']} ({self.metadata['code']['commit']})"
+        try:
+            self.session = onnxruntime.InferenceSession(
+                self.path, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # the runtime's own have no common base
+            raise ValueError(f"{self.path} is no model that can be run: {error}") from error
+        self.title = f"{self.metadata['version']} ({self.metadata['code']['commit']})"
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         """Probabilities [n, 3] of inputs [n, 3, S, S], pixel values 0 to 255."""
@@ -90,9 +91,10 @@ class Judged:
         two = self.probabilities[:, :OTHER].argmax(axis=1)
         self.told_apart = two == self.labels  # bicycle from motorcycle, `other` left aside
 
-    def where(self, mask: np.ndarray) -> "Judged":
-        rows = [row for row, keep in zip(self.rows, mask, strict=True) if keep]
-        return Judged(rows, self.probabilities[mask])
+    def where(self, chosen: np.ndarray) -> "Judged":
+        """Those that a mask keeps, or at these positions."""
+        positions = np.arange(len(self.rows))[chosen]
+        return Judged([self.rows[at] for at in positions], self.probabilities[positions])
 
 
 # ---------------------------------------------------------------- measures
@@ -110,11 +112,16 @@ def wilson_interval(right: int, count: int, z: float = 1.96) -> tuple[float, flo
 
 
 def auroc(scores: np.ndarray, positive: np.ndarray) -> float:
-    """The chance that a positive scores above a negative, ties counted half (Mann-Whitney)."""
+    """The chance that a positive scores above a negative, ties counted half (Mann-Whitney).
+
+    NaN where one of them is missing.
+    """
     values, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
     del values
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
     positives, negatives = int(positive.sum()), int((~positive).sum())
+    if not positives or not negatives:
+        return math.nan
     rank_sum = ranks[positive].sum() - positives * (positives + 1) / 2
     return float(rank_sum / (positives * negatives))
 
@@ -122,6 +129,18 @@ def auroc(scores: np.ndarray, positive: np.ndarray) -> float:
 def sign_test(better: int, worse: int) -> float:
     """Two-sided exact p-value that paired differences of this size are chance (McNemar)."""
     return min(1.0, 2 * better_by_chance(max(better, worse), min(better, worse)))
+
+
+def bootstrapped(
+    photos: Judged, statistic: Callable[[Judged], float], rounds: int = 1000
+) -> dict[str, float]:
+    """A value with its interval: percentiles over photos drawn with replacement (Efron, 1979)."""
+    dice = np.random.default_rng(0)
+    count = len(photos.rows)
+    values = [statistic(photos.where(dice.integers(0, count, count))) for _ in range(rounds)]
+    low, high = np.nanpercentile(values, [2.5, 97.5])
+    entry = {"value": statistic(photos), "low": float(low), "high": float(high)}
+    return {name: round(value, 4) for name, value in entry.items()}
 
 
 def share(right: np.ndarray) -> dict[str, float]:
@@ -144,7 +163,6 @@ def measure(photos: Judged, cifar: Judged, threshold: float) -> dict[str, dict[s
     cifar_accepted = (cifar_other.named != OTHER) & (
         cifar_other.probabilities.max(axis=1) >= threshold
     )
-    ece = calibration.expected_calibration_error(photos.probabilities, photos.labels)
     return {
         "cifar_100_bicycle_or_motorcycle": share(official.told_apart),
         "cifar_100_three_way": share(official.right),
@@ -152,12 +170,16 @@ def measure(photos: Judged, cifar: Judged, threshold: float) -> dict[str, dict[s
         "photos_three_way": share(photos.right),
         "vehicles_accepted": share(accepted[photos.vehicle]),
         "accepted_vehicles_right": share(photos.right[photos.vehicle & accepted]),
+        "accepted_right": share(photos.right[accepted]),
         "other_accepted": share(accepted[~photos.vehicle]),
         "cifar_100_other_accepted": share(cifar_accepted),
-        "other_auroc": {
-            "value": round(auroc(1 - photos.probabilities[:, OTHER], photos.vehicle), 4)
-        },
-        "expected_calibration_error": {"value": round(ece, 4)},
+        "other_auroc": bootstrapped(
+            photos, lambda part: auroc(1 - part.probabilities[:, OTHER], part.vehicle)
+        ),
+        "expected_calibration_error": bootstrapped(
+            photos,
+            lambda part: calibration.expected_calibration_error(part.probabilities, part.labels),
+        ),
     }
 
 
@@ -189,16 +211,22 @@ MEASURES = {
     "photos_three_way": "photos, bicycle, motorcycle or other",
     "vehicles_accepted": "vehicles accepted at the threshold (coverage)",
     "accepted_vehicles_right": "accepted vehicles that are named right",
+    "accepted_right": "accepted answers that are right, non-vehicles among them",
     "other_accepted": "non-vehicles accepted at the threshold, photos",
     "cifar_100_other_accepted": "non-vehicles accepted at the threshold, CIFAR-100",
     "other_auroc": "AUROC, vehicle against non-vehicle, photos",
     "expected_calibration_error": "expected calibration error, photos",
 }
+COSTS = {
+    "model_bytes": "file, bytes",
+    "decode_ms": "ms to decode and resize one photo, one thread",
+    "inference_ms": "ms to infer it (medians)",
+}
 
 
 def percent(entry: dict[str, float]) -> str:
     if "count" not in entry:
-        return f"{entry['value']:.3f}"
+        return f"{entry['value']:.3f} [{entry['low']:.3f}, {entry['high']:.3f}]"
     right = round(entry["value"] * entry["count"])
     return (
         f"{100 * entry['value']:.1f}% [{100 * entry['low']:.1f}, {100 * entry['high']:.1f}] "
@@ -211,35 +239,43 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def headline_table(results: dict[str, dict[str, dict[str, float]]]) -> str:
+def headline_table(evaluations: dict[str, dict[str, Any]]) -> str:
+    """Measures and costs, a column for each model."""
     rows = [
-        [text, *(percent(measures[name]) for measures in results.values())]
+        [text, *(percent(each[name]) for each in evaluations.values())]
         for name, text in MEASURES.items()
     ]
-    return table(["measure", *results], rows)
+    rows += [
+        [text, *(f"{each[name]:,}" for each in evaluations.values())]
+        for name, text in COSTS.items()
+    ]
+    return table(["measure", *evaluations], rows)
 
 
-def grouped_table(photos: Judged, attribute: str) -> str:
+def grouped_table(judged: dict[str, Judged], attribute: str) -> str:
     """Accuracy by source, style or label; vehicles told apart, and all three labels."""
-    rows = []
-    for value in sorted({getattr(row, attribute) for row in photos.rows}):
-        part = photos.where(np.array([getattr(row, attribute) == value for row in photos.rows]))
-        vehicles = part.told_apart[part.vehicle]
-        rows.append(
-            [
-                value,
-                percent(share(vehicles)) if len(vehicles) else "",
-                percent(share(part.right)),
-            ]
-        )
-    return table([attribute, "bicycle or motorcycle", "three-way"], rows)
+    header, rows = [attribute], []
+    for title in judged:
+        of = f", {title}" if len(judged) > 1 else ""
+        header += [f"bicycle or motorcycle{of}", f"three-way{of}"]
+    first = next(iter(judged.values()))
+    for value in sorted({getattr(row, attribute) for row in first.rows}):
+        mask = np.array([getattr(row, attribute) == value for row in first.rows])
+        line = [value]
+        for photos in judged.values():
+            part = photos.where(mask)
+            vehicles = part.told_apart[part.vehicle]
+            line.append(percent(share(vehicles)) if len(vehicles) else "")
+            line.append(percent(share(part.right)))
+        rows.append(line)
+    return table(header, rows)
 
 
-def confusion_table(photos: Judged) -> str:
+def confusion_table(photos: Judged, title: str = "") -> str:
     counts = np.zeros((len(LABELS), len(LABELS)), int)
     np.add.at(counts, (photos.labels, photos.named), 1)
     rows = [[label, *map(str, line.tolist())] for label, line in zip(LABELS, counts, strict=True)]
-    return table(["true \\ named", *LABELS], rows)
+    return table([f"true \\ named{title}", *LABELS], rows)
 
 
 def comparison(photos: Judged, against: Judged) -> str:
@@ -266,29 +302,25 @@ def decide(
     }
 
 
-def summary(model: Model, photos: Judged, results: dict[str, dict], timing: dict) -> str:
+def summary(model: Model, judged: dict[str, Judged], evaluations: dict[str, dict[str, Any]]) -> str:
     """The part of the report that the model card quotes."""
     data = model.metadata["data"]
     origin = (
         f"Version {model.metadata['version']}, dataset {data['dataset']}, "
         f"threshold {model.metadata['threshold']}, temperature "
-        f"{model.metadata['temperature']}. Test split; 95% Wilson intervals."
-    )
-    cost = (
-        f"File: {timing['model_bytes'] / 1e6:.1f} MB. One photo on one thread: "
-        f"{timing['decode_ms']:.1f} ms to decode and resize, {timing['inference_ms']:.1f} ms "
-        "to infer (medians)."
+        f"{model.metadata['temperature']}. Test split; 95% intervals, Wilson's of shares, "
+        "bootstrapped of the rest."
     )
     return "\n\n".join(
         [
             origin,
-            headline_table(results),
-            cost,
+            headline_table(evaluations),
             "Photos by true label, then by style and source:",
-            confusion_table(photos),
-            grouped_table(photos, "label"),
-            grouped_table(photos, "style"),
-            grouped_table(photos, "source"),
+            *(
+                confusion_table(photos, f" by {title}" if len(judged) > 1 else "")
+                for title, photos in judged.items()
+            ),
+            *(grouped_table(judged, attribute) for attribute in ("label", "style", "source")),
         ]
     )
 
@@ -355,9 +387,9 @@ def contact_sheet(dataset: Dataset, photos: Judged, path: Path) -> None:
     sheet.save(path)
 
 
-def record(model: Model, results: dict[str, dict], timing: dict, quoted: str) -> None:
+def record(model: Model, evaluation: dict[str, Any], quoted: str) -> None:
     """Write the numbers into the model's metadata.json and, if there is one, its card."""
-    model.metadata["metrics"]["test"] = {**results, **timing}
+    model.metadata["metrics"]["test"] = evaluation
     text = json.dumps(model.metadata, indent=2) + "\n"
     (model.directory / "metadata.json").write_text(text)
     card = model.directory / "MODEL_CARD.md"
@@ -406,6 +438,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
     try:
         dataset = Dataset(options.dataset)
+        dataset.check_photos("test")
         models = [Model(options.model)] + ([Model(options.against)] if options.against else [])
     except (OSError, KeyError, ValueError) as error:
         sys.exit(f"evaluate: {error}")
@@ -416,45 +449,45 @@ def main(arguments: list[str] | None = None) -> None:
         ),
         "cifar": dataset.select(lambda row: not row.is_photo and row.split == "test"),
     }
-    judged = {model.title: judge(model, dataset, kinds) for model in models}
-    thresholds = {model.title: model.metadata["threshold"] for model in models}
-    results = {
-        title: measure(parts["photos"], parts["cifar"], thresholds[title])
-        for title, parts in judged.items()
-    }
+    if len({model.title for model in models}) < len(models):  # two runs of one commit
+        for model in models:
+            model.title += f", {model.directory}"
+    photos, evaluations = {}, {}
+    for model in models:
+        parts = judge(model, dataset, kinds)
+        photos[model.title] = parts["photos"]
+        evaluations[model.title] = {
+            **measure(parts["photos"], parts["cifar"], model.metadata["threshold"]),
+            **latency(model, dataset, kinds["photos"]),
+        }
     title = models[0].title
-    photos = judged[title]["photos"]
-    timing = latency(models[0], dataset, kinds["photos"])
-    quoted = summary(models[0], photos, results, timing)
+    quoted = summary(models[0], photos, evaluations)
 
     options.report.mkdir(parents=True, exist_ok=True)
-    plot_reliability(
-        {name: parts["photos"] for name, parts in judged.items()},
-        options.report / "reliability.png",
-    )
+    plot_reliability(photos, options.report / "reliability.png")
     plot_coverage(
-        {name: (parts["photos"], thresholds[name]) for name, parts in judged.items()},
+        {model.title: (photos[model.title], model.metadata["threshold"]) for model in models},
         options.report / "coverage.png",
     )
-    contact_sheet(dataset, photos, options.report / "mistakes.png")
+    contact_sheet(dataset, photos[title], options.report / "mistakes.png")
     report = [f"# Evaluation of {title}", quoted]
     if options.against:
-        report.append(comparison(photos, judged[models[1].title]["photos"]))
+        report.append(comparison(photos[title], photos[models[1].title]))
     if held_out:
         report.append(f"Held out of training, judged whole: {', '.join(held_out)}.")
     report += ["![reliability](reliability.png)", "![coverage](coverage.png)"]
     report += ["The most confident mistakes:", "![mistakes](mistakes.png)"]
     (options.report / "report.md").write_text("\n\n".join(report) + "\n")
-    evaluation = {**results[title], **timing}
+    evaluation = evaluations[title]
     (options.report / "evaluation.json").write_text(json.dumps(evaluation, indent=2) + "\n")
     if options.gate:
-        verdict = decide(models[0], photos, judged[models[1].title]["photos"], evaluation)
+        verdict = decide(models[0], photos[title], photos[models[1].title], evaluation)
         (options.report / "gate.json").write_text(json.dumps(verdict, indent=2) + "\n")
         print(f"gate: {'accepted' if verdict['accepted'] else 'refused'}, {verdict['reason']}")
     if options.record:
-        record(models[0], results[title], timing, quoted)
+        record(models[0], evaluation, quoted)
     for name in MEASURES:
-        print(f"test_{name}={results[title][name]['value']}")
+        print(f"test_{name}={evaluation[name]['value']}")
     print(f"the report is in {options.report / 'report.md'}")
 
 

@@ -193,7 +193,9 @@ def model_directory(cloud: Cloud, options: argparse.Namespace) -> Path:
 
 
 def report_directory(model: Path) -> Path:
-    return Path("build/evaluation") / model.name
+    """Where the evaluation of just this model is, whatever its directory is called."""
+    digest = hashlib.sha256((model / "model.onnx").read_bytes()).hexdigest()
+    return Path("build/evaluation") / digest[:12]
 
 
 def evaluate(cloud: Cloud, options: argparse.Namespace) -> None:

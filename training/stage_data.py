@@ -147,6 +147,10 @@ def read_cifar(directory: Path) -> tuple[list[Picture], np.ndarray]:
         if len(raw) == 0 or len(raw) % CIFAR_RECORD_BYTES:
             raise StagingError(f"{directory / split}.bin is not in CIFAR-100's binary layout")
         records = raw.reshape(-1, CIFAR_RECORD_BYTES)
+        if records[:, 1].max() >= len(names):
+            raise StagingError(
+                f"{directory / split}.bin has labels that fine_label_names.txt has no names for"
+            )
         for position, record in enumerate(records):
             fine_label = names[record[1]]
             digest = _content_id(record[2:].tobytes())
@@ -215,7 +219,12 @@ def photo_rows(root: Path) -> list[tuple[Path, Picture]]:
     described = {}
     if (root / "manifest.csv").is_file():
         with (root / "manifest.csv").open(newline="") as stream:
-            described = {row["file"]: row for row in csv.DictReader(stream)}
+            try:
+                described = {row["file"]: row for row in csv.DictReader(stream)}
+            except (KeyError, ValueError, csv.Error) as error:
+                raise StagingError(
+                    f"{root / 'manifest.csv'} is no CSV file with a column 'file': {error!r}"
+                ) from error
     rows = []
     for label in LABELS:
         for file in sorted((root / label).rglob("*")):

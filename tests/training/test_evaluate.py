@@ -91,6 +91,24 @@ def test_gate_refuses_the_same_model_and_keeps_what_a_package_needs(report, tiny
     assert all(isinstance(value, str) for value in verdict["properties"].values())
 
 
+def test_two_models_of_one_commit_keep_their_own_numbers(staged, tiny_model, report, tmp_path):
+    tiny = ["--backbone=residual", "--steps=3", "--batch-size=8", "--input-size=32", "--seed=7"]
+    places = [f"--{name}-dir={tmp_path / name}" for name in ("model", "output", "checkpoint")]
+    train.main(["--dataset", str(staged), *tiny, *places])
+    other = tmp_path / "model"
+    arguments = ["--model", str(tiny_model), "--against", str(other), "--gate"]
+    evaluate.main([*arguments, "--dataset", str(staged), "--report", str(tmp_path)])
+    gate = json.loads((tmp_path / "gate.json").read_text())
+    measured = json.loads((tmp_path / "evaluation.json").read_text())
+    alone = json.loads((report / "report" / "evaluation.json").read_text())
+    assert measured["other_auroc"] == alone["other_auroc"]
+    evaluate.main(["--model", str(other), "--dataset", str(staged), "--report", str(tmp_path)])
+    second = json.loads((tmp_path / "evaluation.json").read_text())
+    assert second["other_auroc"] != measured["other_auroc"]
+    assert gate["challenger"] == measured["photos_three_way"]["value"]
+    assert gate["champion"] == second["photos_three_way"]["value"]
+
+
 def test_gate_needs_a_second_model(capsys):
     with pytest.raises(SystemExit):
         evaluate.main(["--gate"])
@@ -114,6 +132,13 @@ def test_a_held_out_source_is_judged_whole(staged, tmp_path):
     text = (tmp_path / "report.md").read_text()
     line = next(line for line in text.splitlines() if line.startswith("| source1 |"))
     assert f"/{len(of_source)})" in line
+
+
+def test_a_model_that_cannot_be_run_is_one_line(staged, tiny_model, tmp_path):
+    broken = shutil.copytree(tiny_model, tmp_path / "model")
+    (broken / "model.onnx").write_bytes(b"no model")
+    with pytest.raises(SystemExit, match=r"evaluate: .*is no model that can be run"):
+        evaluate.main(["--model", str(broken), "--dataset", str(staged)])
 
 
 def test_a_missing_model_is_one_line(staged, tmp_path):

@@ -888,4 +888,4 @@ def test_local_evaluates_and_serves_until_ctrl_c(
         rest = process.stdout.read()
     assert process.returncode == 0, rest
     assert "Traceback" not in rest
-    assert (tmp_path / "build/evaluation/model/report.md").is_file()
+    assert len(list((tmp_path / "build/evaluation").glob("*/report.md"))) == 1

@@ -158,16 +158,20 @@ def test_an_archive_is_unpacked_by_name_alone(cifar, tmp_path):
     assert not (tmp_path / "outside").exists()
 
 
-@pytest.mark.parametrize("broken", ["missing", "text", "layout", "no labels"])
+@pytest.mark.parametrize("broken", ["missing", "text", "layout", "names", "no labels", "table"])
 def test_what_the_user_can_put_right_is_said_in_one_line(broken, cifar, tmp_path):
     photos = write_photos(tmp_path / "photos", 1)
     source = tmp_path / "cifar"
     if broken == "text":
         source.write_text("no archive")
-    elif broken in ("layout", "no labels"):
+    elif broken != "missing":
         shutil.copytree(cifar, source)
         if broken == "layout":
             (source / "train.bin").write_bytes(b"short")
+        elif broken == "names":
+            (source / "fine_label_names.txt").write_text("apple\n")
+        elif broken == "table":
+            (photos / "manifest.csv").write_text("name,style\n1.jpg,parked\n")
         else:
             shutil.rmtree(photos)
             photos.mkdir()

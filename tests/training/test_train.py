@@ -2,8 +2,10 @@
 
 import argparse
 import json
+import shutil
 from pathlib import Path
 
+import evaluate
 import numpy as np
 import onnxruntime
 import pytest
@@ -88,8 +90,8 @@ def options(directory: Path, dataset: Path, *more: str) -> argparse.Namespace:
 
 def run(settings: argparse.Namespace) -> tuple[dict, list]:
     device = torch.device("cpu")
-    network, photos, cifar, validation, _ = train.load(settings, device)
-    average, history = train.train(network, photos, cifar, validation, settings, device)
+    loaded = train.load(settings, device)
+    average, history = train.train(*loaded, settings, device)
     return average.state_dict(), history
 
 
@@ -122,10 +124,68 @@ def test_another_seed_is_another_model(staged, tmp_path):
     assert not torch.equal(one["head.weight"], two["head.weight"])
 
 
-def test_a_checkpoint_of_another_run_is_refused(staged, tmp_path):
+@pytest.mark.parametrize("other", ["--seed=2", "--hold-out-source=source1"])
+def test_a_checkpoint_of_another_run_is_refused(other, staged, tmp_path):
     run(options(tmp_path, staged))
     with pytest.raises(SystemExit, match="another run"):
-        run(options(tmp_path, staged, "--seed", "2"))
+        run(options(tmp_path, staged, other))
+
+
+def test_a_checkpoint_of_other_data_is_refused(staged, tmp_path):
+    run(options(tmp_path, staged))
+    more = shutil.copytree(staged, tmp_path / "more")
+    description = json.loads((more / "dataset.json").read_text())
+    (more / "dataset.json").write_text(json.dumps(description | {"version": "0"}))
+    with pytest.raises(SystemExit, match="another run"):
+        run(options(tmp_path, more))
+
+
+def test_a_run_that_is_done_leaves_no_checkpoint_for_the_next(staged, tmp_path, capsys):
+    for seed in ("1", "2"):
+        train.main(["--dataset", str(staged), *TINY, *places(tmp_path), "--seed", seed])
+    assert "resumed" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--steps=0"], "not 1 or more"),
+        (["--batch-size=1"], "not even"),
+        (["--report-every=0"], "not 1 or more"),
+        (["--threads=0"], "not 1 or more"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused(arguments, says, capsys):
+    with pytest.raises(SystemExit):
+        train.parse_arguments(arguments)
+    assert says in capsys.readouterr().err
+
+
+def test_a_source_that_is_not_there_cannot_be_held_out(staged, tmp_path):
+    with pytest.raises(SystemExit, match=r"train: .* has no source nowhere"):
+        train.main(["--dataset", str(staged), *places(tmp_path), "--hold-out-source=nowhere"])
+
+
+@pytest.mark.parametrize("script", [train, evaluate])
+def test_a_dataset_without_photos_of_a_label_is_one_line(script, staged, tmp_path):
+    few = shutil.copytree(staged, tmp_path / "few")
+    lines = (few / "manifest.csv").read_text().splitlines(keepends=True)
+    (few / "manifest.csv").write_text(
+        "".join(line for line in lines if "photos/" not in line or ",motorcycle," not in line)
+    )
+    with pytest.raises(SystemExit, match="photo of motorcycle: stage more of them with --photos"):
+        script.main(["--dataset", str(few)])
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("dataset.json", "{"), ("manifest.csv", "file\n"), ("manifest.csv", "a,b\n1")],
+)
+def test_a_broken_dataset_is_one_line(name, text, staged, tmp_path):
+    broken = shutil.copytree(staged, tmp_path / "broken")
+    (broken / name).write_text(text)
+    with pytest.raises(SystemExit, match=r"^train: "):
+        train.main(["--dataset", str(broken)])
 
 
 def test_a_held_out_source_is_not_trained_on(staged, tmp_path):

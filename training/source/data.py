@@ -5,7 +5,7 @@ import csv
 import dataclasses
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,13 +44,28 @@ class Dataset:
                 f"{directory} holds no staged dataset: make one with training/stage_data.py"
             )
         self.directory = directory
-        self.description = json.loads((directory / "dataset.json").read_text())
         names = [field.name for field in dataclasses.fields(Row)]
-        with (directory / "manifest.csv").open(newline="") as stream:
-            self.rows = [
-                Row(**{name: row[name] for name in names}) for row in csv.DictReader(stream)
-            ]
-        self.fine_labels = (directory / "cifar-100/fine_label_names.txt").read_text().split()
+        try:
+            self.description = json.loads((directory / "dataset.json").read_text())
+            with (directory / "manifest.csv").open(newline="") as stream:
+                self.rows = [
+                    Row(**{name: row[name] for name in names}) for row in csv.DictReader(stream)
+                ]
+            self.fine_labels = (directory / "cifar-100/fine_label_names.txt").read_text().split()
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{directory} is no whole dataset, stage it again: {error}") from error
+
+    def check_photos(self, *splits: str, held_out: Collection[str] = ()) -> None:
+        """Raise ValueError where a split has no photos of a label, but for held-out sources."""
+        photos = self.select(lambda row: row.is_photo and row.source not in held_out)
+        there = {(row.split, row.label) for row in photos}
+        for split in splits:
+            for label in LABELS:
+                if (split, label) not in there:
+                    raise ValueError(
+                        f"{self.directory} has no {split} photo of {label}: stage more of them "
+                        "with --photos"
+                    )
 
     def select(self, keep: Callable[[Row], bool]) -> list[Row]:
         return [row for row in self.rows if keep(row)]

@@ -267,8 +267,8 @@ def cooled_down(step: int, steps: int) -> float:
 def learning_rate(step: int, steps: int, peak: float) -> float:
     """Warm up, stay, cool down in a straight line.
 
-    Until the cool-down it does not depend on the number of steps, so a run can be resumed with
-    more or fewer of them.
+    Until the cool-down it does not depend on the number of steps, so a run that was cut off can go
+    on with more or fewer of them.
     """
     return peak * min(1.0, (step + 1) / WARM_UP_STEPS) * (1 - cooled_down(step, steps))
 
@@ -353,10 +353,11 @@ def train(
     photos: Pool,
     cifar: Pool,
     validation: Validation,
+    data: dict[str, object],
     options: argparse.Namespace,
     device: torch.device,
 ) -> tuple[nn.Module, list[dict[str, float]]]:
-    """Train `network`; return the average of its weights, and the history."""
+    """Train `network` on `data`; return the average of its weights, and the history."""
     average = copy.deepcopy(network).requires_grad_(requires_grad=False)
     optimizer = make_optimizer(network, options.weight_decay)
     history: list[dict[str, float]] = []
@@ -364,7 +365,7 @@ def train(
     checkpoint = options.checkpoint_dir / "checkpoint.pt"
     if checkpoint.is_file():
         state = torch.load(checkpoint, map_location=device, weights_only=True)
-        if state["arguments"] != resumable(options):
+        if state["arguments"] != resumable(options, data):
             raise SystemExit(f"train: {checkpoint} is of another run: delete it, or its directory")
         network.load_state_dict(state["network"])
         average.load_state_dict(state["average"])
@@ -399,14 +400,16 @@ def train(
                 optimizer=optimizer.state_dict(),
                 step=step + 1,
                 history=history,
-                arguments=resumable(options),
+                arguments=resumable(options, data),
             )
     return average, history
 
 
 def training_loss(network: nn.Module, batch: Batch) -> Tensor:
     """Three-way likelihood of the photos plus hundred-way cross-entropy of the CIFAR pictures."""
-    with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=batch.images.is_cuda):
+    # A T4 only emulates bfloat16: it computes in 32 bits.
+    half = batch.images.is_cuda and torch.cuda.is_bf16_supported(including_emulation=False)
+    with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=half):
         logits = network(batch.images)
     logits = logits.float()
     photos = len(batch.photo_targets)
@@ -428,10 +431,11 @@ def report(average: nn.Module, validation: Validation, device: torch.device) -> 
     return measured
 
 
-def resumable(options: argparse.Namespace) -> dict[str, object]:
-    """The arguments that a checkpoint must agree on."""
+def resumable(options: argparse.Namespace, data: dict[str, object]) -> dict[str, object]:
+    """The arguments, and what of the data, that a checkpoint must agree on."""
     names = ("backbone", "batch_size", "learning_rate", "weight_decay", "input_size", "seed")
-    return {name: getattr(options, name) for name in names}
+    arguments = {name: getattr(options, name) for name in names}
+    return arguments | {name: data.get(name) for name in ("dataset", "held_out_sources")}
 
 
 # ---------------------------------------------------------------- export
@@ -573,6 +577,20 @@ def code_commit() -> str:
 # ---------------------------------------------------------------- command line
 
 
+def positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return number
+
+
+def even(text: str) -> int:
+    number = positive(text)
+    if number % 2:
+        raise argparse.ArgumentTypeError(f"{text} is not even: half are photos, half CIFAR-100's")
+    return number
+
+
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     def defaults(name: str) -> str:
         return ", ".join(
@@ -610,9 +628,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="a run that stopped goes on from here (default: %(default)s)",
     )
     schedule = parser.add_argument_group("schedule")
-    schedule.add_argument("--steps", type=int, help=f"batches (default: {defaults('steps')})")
+    schedule.add_argument("--steps", type=positive, help=f"batches (default: {defaults('steps')})")
     schedule.add_argument(
-        "--batch-size", type=int, default=96, help="pictures a batch (default: %(default)s)"
+        "--batch-size", type=even, default=96, help="pictures a batch (default: %(default)s)"
     )
     schedule.add_argument(
         "--learning-rate",
@@ -620,7 +638,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help=f"at its peak (default: {defaults('learning_rate')})",
     )
     schedule.add_argument("--weight-decay", type=float, help=f"default: {defaults('weight_decay')}")
-    schedule.add_argument("--report-every", type=int, default=300, help="steps (default: 300)")
+    schedule.add_argument("--report-every", type=positive, default=300, help="steps (default: 300)")
     schedule.add_argument("--seed", type=int, default=1, help="default: %(default)s")
     model = parser.add_argument_group("model")
     model.add_argument(
@@ -639,7 +657,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     model.add_argument("--model-version", default="2.0.0", help="default: %(default)s")
     model.add_argument(
         "--threads",
-        type=int,
+        type=positive,
         default=max(1, (os.cpu_count() or 2) - 1),
         help="CPU threads for the network, beside one that prepares batches (default: %(default)s)",
     )
@@ -677,6 +695,10 @@ def load(
         pools = noise_pool(len(LABELS), device), noise_pool(100, device)
         return network, *pools, noise_validation(options.input_size), {"dataset": "noise"}
     dataset = Dataset(options.dataset)
+    unknown = set(options.hold_out_source) - {row.source for row in dataset.rows}
+    if unknown:
+        raise ValueError(f"{options.dataset} has no source {', '.join(sorted(unknown))}")
+    dataset.check_photos("train", "validation", held_out=options.hold_out_source)
     if options.backbone == "residual":
         backbone: nn.Module = ResidualNetwork()
     else:
@@ -706,7 +728,7 @@ def main(arguments: list[str] | None = None) -> None:
             options.checkpoint_dir = Path(scratch)
         try:
             network, photos, cifar, validation, data = load(options, device)
-        except FileNotFoundError as error:
+        except (OSError, ValueError) as error:
             sys.exit(f"train: {error}")
         network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         print(
@@ -714,7 +736,7 @@ def main(arguments: list[str] | None = None) -> None:
             f"parameters={sum(p.numel() for p in network.parameters())}",
             flush=True,
         )
-        average, history = train(network, photos, cifar, validation, options, device)
+        average, history = train(network, photos, cifar, validation, data, options, device)
 
     average.cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     logits = predict_logits(average, validation.photos, torch.device("cpu"))
@@ -734,6 +756,7 @@ def main(arguments: list[str] | None = None) -> None:
     for name, value in metadata["metrics"]["validation"].items():
         print(f"validation_{name}={value}")
     print(f"threshold={metadata['threshold']} temperature={metadata['temperature']}")
+    (options.checkpoint_dir / "checkpoint.pt").unlink(missing_ok=True)  # the next run is another
     print(f"the model is in {options.model_dir}{os.sep}")
 
 
