@@ -1,6 +1,6 @@
 """Compare the dispatch of whole days with the rules that one would try first.
 
-    python benchmarks/dispatch.py                         all of it: hours
+    python benchmarks/dispatch.py                         all of it: half an hour
     python benchmarks/dispatch.py --days 5 --sizes 120    minutes
     python benchmarks/dispatch.py --search                the search alone, against 30 times as long
 
@@ -9,11 +9,16 @@ one third for an hour of their own; most are near. Tours take as long as planned
 their own (log-normal, 10%). Whatever plans, plans every three minutes under the same rules:
 windows, capacity, range, shifts. A tour that cannot be on time any more is late, but is driven.
 
+Courier-hours are those on the road. A rule that leaves orders undelivered has their hours for
+nothing, so what a rule saves of the hours is given for each delivered order too. Late is an order
+that comes a minute or more after its window, `minutes` how much that is in all, a day.
+
   threshold   within 3 km to bicycles, beyond to motorcycles; nearest first, then the nearest to
               that, up to the capacity; leaves as soon as there is something to deliver
   greedy      the most urgent first, each where it costs least; leaves at once
-  ... held    the same, but a tour leaves as late as those of this project do
   planner     functions/dispatch_orders
+  ... held    the same, but a tour leaves as late as those of this project do
+  ... at once the same, but a tour leaves as soon as it can
 """
 
 import argparse
@@ -30,6 +35,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from scipy.stats import t as student_t
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "functions" / "dispatch_orders"))
 
 import planning
@@ -44,7 +51,7 @@ SHIFT = timedelta(hours=10)
 STEP = timedelta(minutes=3)
 NEAR_KM = 3  # as the crow flies
 COURIERS = {120: (5, 3), 300: (10, 6), 600: (18, 11)}  # orders a day: bicycles, motorcycles
-STUDENT_T = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26}
+DAYS = {120: 30, 300: 20, 600: 5}  # orders a day: how many days, in half an hour
 
 type Search = Callable[[Sequence[Task], Sequence[Courier]], dict[str, list[Task]]]
 
@@ -65,6 +72,11 @@ class Day:
     minutes_late: dict[str, float] = field(default_factory=dict)
     near: dict[str, str] = field(default_factory=dict)
     plan_seconds: list[float] = field(default_factory=list)
+
+    @property
+    def hours_per_order(self) -> float:
+        """Courier-hours for each order that was delivered."""
+        return self.hours / sum(minutes < math.inf for minutes in self.minutes_late.values())
 
 
 def make_day(seed: int, size: int) -> Day:
@@ -223,6 +235,7 @@ RULES: dict[str, dict[str, object]] = {
     "threshold held": {"search": threshold, "insert_left_out": insert_none},
     "greedy": {"search": nothing, "leaves_now": at_once},
     "greedy held": {"search": nothing},
+    "planner at once": {"leaves_now": at_once},
     "planner": {},
 }
 
@@ -261,8 +274,35 @@ def search_for(
     return noted[0]
 
 
-def compare_search(plans: int) -> None:
-    """Print the cost of plans of a day against that of 30 times the iterations; and a rush."""
+def compare_search() -> None:
+    """Print the cost of the plans of two days, and of a rush, against 30 times the iterations."""
+    print(f"{'':14}{'plans':>6}{'orders':>9}{'seconds':>9}{'30 times':>10}{'cost above it':>15}")
+    for size in (120, 300):
+        found = plans_of_a_day(size)
+        for fewest, most in ((8, 15), (16, 30), (31, 60)):
+            some = [pair for pair in found if fewest <= len(pair[0]) <= most]
+            compare(f"{size} a day", some[:: math.ceil(len(some) / 10) or 1])
+    compare("rush", [rush()])
+
+
+def compare(name: str, plans: Sequence[tuple[Sequence[Task], Sequence[Courier]]]) -> None:
+    """Print one row: means over these plans, and the largest gap."""
+    if not plans:
+        return
+    once, longer = ([search_for(factor, *plan) for plan in plans] for factor in (1, 30))
+    gaps = [100 * (one[1] / other[1] - 1) for one, other in zip(once, longer, strict=True)]
+    orders = [len(tasks) for tasks, _ in plans]
+    print(
+        f"{name:14}{len(plans):6}{f'{min(orders)}-{max(orders)}':>9}"
+        f"{statistics.fmean(seconds for seconds, _ in once):9.2f}"
+        f"{statistics.fmean(seconds for seconds, _ in longer):10.1f}"
+        f"{statistics.fmean(gaps):9.2f} %, largest {max(gaps):.2f} %",
+        flush=True,
+    )
+
+
+def plans_of_a_day(size: int) -> list[tuple[list[Task], list[Courier]]]:
+    """What the planner was asked on a simulated day."""
     caught: list[tuple[list[Task], list[Courier]]] = []
     search = planning.search
 
@@ -271,18 +311,12 @@ def compare_search(plans: int) -> None:
         return search(tasks, couriers)
 
     with rule("planner"), patch.object(planning, "search", catch):
-        simulate(make_day(50, 120))
-    caught = [pair for pair in caught if len(pair[0]) >= 8]
-    gaps = []
-    print("orders   seconds   30 times   cost above it")
-    for tasks, couriers in caught[:: max(1, len(caught) // plans)][:plans]:
-        seconds, costs = zip(
-            *(search_for(factor, tasks, couriers) for factor in (1, 30)), strict=True
-        )
-        gaps.append(100 * (costs[0] / costs[1] - 1))
-        print(f"{len(tasks):6}{seconds[0]:10.2f}{seconds[1]:11.1f}{gaps[-1]:14.2f} %", flush=True)
-    print(f"mean {statistics.fmean(gaps):.2f} %, largest {max(gaps):.2f} %")
+        simulate(make_day(50, size))
+    return caught
 
+
+def rush() -> tuple[list[Task], list[Courier]]:
+    """300 orders at once for 40 couriers; prints how long the whole plan takes."""
     now = START + timedelta(hours=2)
     window = {"ready_at": now, "due_from": now}
     orders = [
@@ -293,9 +327,13 @@ def compare_search(plans: int) -> None:
         Driver(f"courier-{number}", vehicle, None, now + timedelta(hours=2 + number % 3))
         for number, vehicle in enumerate(["bicycle"] * 25 + ["motorcycle"] * 15)
     ]
-    start = time.process_time()
-    plan_tours(orders, drivers, vehicles=FLEET.vehicles, depot=FLEET.depot, now=now)
-    print(f"300 orders at once, 40 couriers: {time.process_time() - start:.1f} s of processor time")
+    with patch.object(planning, "search", wraps=planning.search) as search:
+        start = time.process_time()
+        plan_tours(orders, drivers, vehicles=FLEET.vehicles, depot=FLEET.depot, now=now)
+        seconds = time.process_time() - start
+    print(f"300 orders at once, 40 couriers: {seconds:.1f} s of processor time")
+    tasks, couriers = search.call_args.args
+    return tasks, couriers
 
 
 # ── What comes out ──
@@ -306,56 +344,72 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--days", type=int, default=10, help="days of each size (default 10)")
+    parser.add_argument("--days", type=int, help=f"days of each size (default {DAYS})")
     parser.add_argument(
         "--sizes", type=int, nargs="+", default=list(COURIERS), choices=list(COURIERS),
         help="orders a day",
     )  # fmt: skip
     parser.add_argument("--search", action="store_true", help="measure the search alone")
     arguments = parser.parse_args()
+    if arguments.days is not None and arguments.days < 1:
+        parser.error("--days must be 1 or more")
     if arguments.search:
-        compare_search(plans=12)
+        compare_search()
         return
+    everything: dict[str, list[Day]] = {name: [] for name in RULES}
     for size in arguments.sizes:
         bicycles, motorcycles = COURIERS[size]
-        print(f"\n{size} orders a day, {bicycles} bicycles and {motorcycles} motorcycles")
-        print(
-            f"{'':16}{'hours':>7}{'saved against threshold':>25}{'late':>7}{'minutes':>9}"
-            f"{'undelivered':>13}{'near by bicycle':>17}{'cost':>8}{'slowest plan':>14}",
-            flush=True,
-        )
+        print_head(f"{size} orders a day, {bicycles} bicycles and {motorcycles} motorcycles")
         base: list[Day] = []
         for name in RULES:
-            days = [make_day(seed, size) for seed in range(arguments.days)]
+            days = [make_day(seed, size) for seed in range(arguments.days or DAYS[size])]
             with rule(name):
                 for day in days:
                     simulate(day)
             base = base or days
+            everything[name] += days
             print(row(name, days, base), flush=True)
+    if len(arguments.sizes) > 1:
+        print_head(f"All {len(everything['planner'])} days")
+        for name, days in everything.items():
+            print(row(name, days, everything["threshold"]))
+
+
+def print_head(title: str) -> None:
+    """Print what a table is of, and its columns."""
+    print(
+        f"\n{title}\n"
+        f"{'':16}{'hours':>7}{'saved':>22}{'saved per order':>22}{'late':>7}{'minutes':>9}"
+        f"{'undelivered':>13}{'near by bicycle':>17}{'cost':>7}{'slowest plan':>14}",
+        flush=True,
+    )
 
 
 def row(name: str, days: Sequence[Day], base: Sequence[Day]) -> str:
-    """One rule: means a day, and the saving with its 95% interval over the days."""
-    saved = [100 * (1 - day.hours / other.hours) for day, other in zip(days, base, strict=True)]
+    """One rule: means a day, and what it saves against the threshold."""
+    pairs = list(zip(days, base, strict=True))
+    saved = [1 - day.hours / other.hours for day, other in pairs]
+    per_order = [1 - day.hours_per_order / other.hours_per_order for day, other in pairs]
     late = [[m for m in day.minutes_late.values() if 1 <= m < math.inf] for day in days]
     lost = statistics.fmean(sum(m == math.inf for m in day.minutes_late.values()) for day in days)
     near = [vehicle == "bicycle" for day in days for vehicle in day.near.values()]
     return (
-        f"{name:16}{statistics.fmean(day.hours for day in days):7.1f}{interval(saved):>25}"
+        f"{name:16}{statistics.fmean(day.hours for day in days):7.1f}"
+        f"{interval(saved):>22}{interval(per_order):>22}"
         f"{statistics.fmean(map(len, late)):7.1f}{statistics.fmean(map(sum, late)):9.0f}"
         f"{lost:13.1f}"
-        f"{100 * statistics.fmean(near):15.0f} %{statistics.fmean(day.money for day in days):8.0f}"
+        f"{100 * statistics.fmean(near):15.0f} %{statistics.fmean(day.money for day in days):7.0f}"
         f"{max(max(day.plan_seconds) for day in days):12.2f} s"
     )
 
 
-def interval(percents: Sequence[float]) -> str:
-    """Mean and 95% interval (Student's t over days)."""
-    mean = statistics.fmean(percents)
-    if len(percents) < 2:
+def interval(shares: Sequence[float]) -> str:
+    """Mean and 95% interval (Student's t over days), in percent."""
+    mean = 100 * statistics.fmean(shares)
+    if len(shares) < 2:
         return f"{mean:.1f} %"
-    t = STUDENT_T.get(len(percents) - 1, 2.2)
-    half = t * statistics.stdev(percents) / math.sqrt(len(percents))
+    error = 100 * statistics.stdev(shares) / math.sqrt(len(shares))
+    half = float(student_t.ppf(0.975, len(shares) - 1)) * error
     return f"{mean:.1f} % ({mean - half:.1f} to {mean + half:.1f})"
 
 

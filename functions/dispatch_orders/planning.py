@@ -45,10 +45,11 @@ GRACE_SECONDS = 900
 # Where couriers are few, an order with this much time or more counts least.
 PATIENT_SECONDS = 3600
 
-# Iterations end the search, so that the same input gives the same plan. The time is a safety net.
+# Iterations end the search, so that the same input gives the same plan: after so many an order
+# without an improvement, or so many in all. The time is a safety net.
 SEED = 1
-ITERATIONS = 800
-ITERATIONS_WITHOUT_IMPROVEMENT = 300
+ITERATIONS = 1200
+ITERATIONS_WITHOUT_IMPROVEMENT = 10
 MAX_SECONDS = 30
 
 COST_UNITS = 100_000  # PyVRP computes in whole numbers: costs, in these parts of the currency
@@ -328,7 +329,7 @@ def search(tasks: Sequence[Task], couriers: Sequence[Courier]) -> dict[str, list
     data = problem_of(tasks, kinds)
     stop: list[StoppingCriterion] = [
         MaxIterations(ITERATIONS),
-        NoImprovement(ITERATIONS_WITHOUT_IMPROVEMENT),
+        NoImprovement(ITERATIONS_WITHOUT_IMPROVEMENT * len(tasks)),
         MaxRuntime(MAX_SECONDS),
     ]
     result = solve(
