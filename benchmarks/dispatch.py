@@ -281,7 +281,7 @@ def compare_search() -> None:
         found = plans_of_a_day(size)
         for fewest, most in ((8, 15), (16, 30), (31, 60)):
             some = [pair for pair in found if fewest <= len(pair[0]) <= most]
-            compare(f"{size} a day", some[:: math.ceil(len(some) / 10) or 1])
+            compare(f"{size} a day", some[:: math.ceil(len(some) / 5) or 1])
     compare("rush", [rush()])
 
 
