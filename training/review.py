@@ -185,9 +185,14 @@ class Reviews:
             body = self.s3.get_object(**photo.object)["Body"].read()
             return Image.open(io.BytesIO(shrink(body)))
         except ClientError as error:
-            if error.response["Error"]["Code"] not in ("NoSuchKey", "NoSuchVersion"):
+            # Who may not list the bucket is denied what is not there.
+            if error.response["Error"]["Code"] not in (
+                "NoSuchKey",
+                "NoSuchVersion",
+                "AccessDenied",
+            ):
                 raise
-            raise ReviewError("the photo has been deleted") from error
+            raise ReviewError("the photo has been deleted, or may not be read") from error
         except UnreadablePhotoError as error:
             raise ReviewError(str(error)) from error
 

@@ -100,10 +100,14 @@ class Batch:
 
 
 def refuse(placed: PlacedOrder, reason: str, now: datetime) -> None:
-    """Note and tell why an order is refused; one without an id has no record."""
+    """Note and tell why an order is refused; one without an id has no record.
+
+    One that was taken once stays taken, though its message comes again when its time is over.
+    """
     order_id = placed.detail.get("order_id")
     if isinstance(order_id, str) and 0 < len(order_id) <= MAX_ID_LENGTH:
-        store.refuse_order(order_id, reason, now)
+        if not store.refuse_order(order_id, reason, now):
+            return
     else:
         order_id = None
     refusal = {"order_id": order_id, "event_id": placed.event_id, "reason": reason}

@@ -36,6 +36,9 @@ class Place:
         """Keep what is no position out of everything that computes with one."""
         check_number("latitude", self.latitude, -90, 90)
         check_number("longitude", self.longitude, -180, 180)
+        # A tenth of a millimetre; what is nearer to 0 than that, DynamoDB may not hold.
+        object.__setattr__(self, "latitude", round(self.latitude, 9))
+        object.__setattr__(self, "longitude", round(self.longitude, 9))
 
 
 @dataclass(frozen=True, slots=True)

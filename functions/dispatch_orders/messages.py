@@ -21,7 +21,8 @@ class CheckIn:
         driver_id: the courier.
         image_id: of the photo.
         vehicle: what it shows; None where a person saw none.
-        photographed_at: when the photo was recorded, UTC.
+        uploaded_at: when the photo came, UTC: the shift begins then.
+        recorded_at: when it was decided, UTC: later, where it was run again.
         reviewed_at: when a person answered, UTC; None where nobody was asked.
 
     """
@@ -29,7 +30,8 @@ class CheckIn:
     driver_id: str
     image_id: str
     vehicle: str | None
-    photographed_at: datetime
+    uploaded_at: datetime
+    recorded_at: datetime
     reviewed_at: datetime | None
 
 
@@ -106,11 +108,14 @@ def read_check_in(detail: Mapping[str, Any], now: datetime) -> CheckIn:
     label = detail.get("label")
     if accepted and not isinstance(label, str):
         raise ValueError("label must be a text")
+    recorded_at = past_time("recorded_at", detail.get("recorded_at"), now)
+    uploaded_at = detail.get("uploaded_at")
     return CheckIn(
         driver_id,
         str(detail.get("image_id", "")),
         label if accepted else None,
-        past_time("recorded_at", detail.get("recorded_at"), now),
+        recorded_at if uploaded_at is None else past_time("uploaded_at", uploaded_at, now),
+        recorded_at,
         past_time("reviewed_at", reviewed_at, now) if reviewed_at is not None else None,
     )
 

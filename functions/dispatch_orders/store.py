@@ -96,14 +96,14 @@ def check_in(message: CheckIn) -> None:
 
     Of two photos the later counts; of one photo, what a person says of it.
     """
-    photographed, reviewed = message.photographed_at, message.reviewed_at
+    times = message.uploaded_at, message.recorded_at, message.reviewed_at
     shift = timedelta(hours=int(os.environ["SHIFT_HOURS"]))
     values = {
-        ":as_of": f"{text(photographed)} {text(reviewed) if reviewed else ''}",
+        ":as_of": " ".join(text(time) if time else "" for time in times),
         ":image": message.image_id,
-        ":checked_in": text(photographed),
-        ":shift_ends": text(photographed + shift),
-        ":expires": expiry(photographed),
+        ":checked_in": text(message.uploaded_at),
+        ":shift_ends": text(message.uploaded_at + shift),
+        ":expires": expiry(message.uploaded_at),
     }
     changes = "as_of = :as_of, image_id = :image, checked_in_at = :checked_in"
     changes += ", shift_ends_at = :shift_ends, expires_at = :expires"
@@ -162,9 +162,9 @@ def add_order(order: Order, now: datetime) -> None:
     )
 
 
-def refuse_order(order_id: str, reason: str, now: datetime) -> None:
-    """Note why an order is refused, unless a good one of that id is known."""
-    put_order(
+def refuse_order(order_id: str, reason: str, now: datetime) -> bool:
+    """Note why an order is refused, unless a good one of that id is known; whether it was noted."""
+    return put_order(
         order_id=order_id,
         status="refused",
         reason=f"refused: {reason}",
@@ -173,8 +173,8 @@ def refuse_order(order_id: str, reason: str, now: datetime) -> None:
     )
 
 
-def put_order(**attributes: Any) -> None:
-    """Put an order, if it is new or was refused before."""
+def put_order(**attributes: Any) -> bool:
+    """Put an order, if it is new or was refused before; whether it was put."""
     try:
         dynamodb.put_item(
             TableName=os.environ["ORDERS_TABLE_NAME"],
@@ -187,6 +187,8 @@ def put_order(**attributes: Any) -> None:
         if not is_refused(error):
             raise
         logger.info("The order is known already", extra={"order_id": attributes["order_id"]})
+        return False
+    return True
 
 
 # ── What a plan reads ──

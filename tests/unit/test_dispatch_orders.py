@@ -233,6 +233,14 @@ def test_a_shift_ends(dispatch: Dispatch) -> None:
     assert dispatch.order()["status"] == "waiting"
 
 
+def test_a_photo_that_is_decided_late_checks_in_when_it_came(dispatch: Dispatch) -> None:
+    dispatch.take(order(), photo(minute=-1, uploaded_at=at(-24 * 60)))
+    assert dispatch.order()["reason"] == "waiting: no courier is checked in"
+    dispatch.take(photo(label="motorcycle", minute=-20, uploaded_at=at(-21)))
+    dispatch.take(photo(minute=-1, uploaded_at=at(-24 * 60)))
+    assert dispatch.driver()["vehicle"] == "motorcycle"
+
+
 def test_a_courier_on_the_road_gets_nothing_more_until_back(dispatch: Dispatch) -> None:
     dispatch.take(order(), photo())
     first = dispatch.driver()
@@ -394,6 +402,17 @@ def test_a_refused_order_can_be_sent_again_and_a_good_one_cannot_be_spoilt(
     assert dispatch.order()["status"] == "waiting"
     dispatch.take(order(boxes=0))
     assert dispatch.order()["status"] == "waiting"
+
+
+def test_an_order_that_comes_again_when_its_time_is_over_is_not_refused(
+    dispatch: Dispatch,
+) -> None:
+    dispatch.take(order(), photo())
+    dispatch.hear()
+    late = order(due_from=at(-20), due_until=at(-10), ready_at=at(-30))
+    assert dispatch.take(late) == []
+    assert dispatch.order()["status"] == "assigned"
+    assert dispatch.hear() == []
 
 
 @pytest.mark.parametrize("order_id", [None, "", 7, "x" * 129, ["o-1"]])

@@ -34,6 +34,15 @@ def test_links_lead_to_files(page: Path) -> None:
     assert not missing
 
 
+@pytest.mark.parametrize("page", [PROJECT / "README.md", PROJECT / "docs" / "operations.md"])
+def test_events_to_put_are_json(page: Path) -> None:
+    commands = re.findall(r"put-events --entries '(.*?)'", page.read_text(), re.DOTALL)
+    assert commands
+    for command in commands:
+        [entry] = json.loads(command)
+        assert json.loads(entry["Detail"])
+
+
 def test_make_targets_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
     named = set(re.findall(r"(?:^ *|`)make ([a-z-]+)", README, re.MULTILINE))

@@ -9,6 +9,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from PIL import Image
 
 from tests.tables import schema
@@ -244,6 +245,21 @@ def test_photo_that_is_gone_or_unreadable_is_said_to_be(desk: Desk) -> None:
     for photo, words in ((gone, "deleted"), (text, "not a photo")):
         with pytest.raises(desk.module.ReviewError, match=words):
             desk.reviews.picture(photo)
+
+
+def test_photo_that_is_gone_is_skipped_by_who_may_not_list_the_bucket(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.add("gone", 1)
+    [gone] = desk.reviews.waiting()
+    denied = ClientError({"Error": {"Code": "AccessDenied", "Message": "denied"}}, "GetObject")
+
+    def get_object(**_: str) -> None:
+        raise denied
+
+    monkeypatch.setattr(desk.reviews.s3, "get_object", get_object)
+    with pytest.raises(desk.module.ReviewError, match="deleted, or may not be read"):
+        desk.reviews.picture(gone)
 
 
 def test_names_of_files_do_not_steer_the_terminal(
