@@ -11,6 +11,7 @@ import os
 import subprocess
 import tarfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -132,11 +133,7 @@ def register(
     cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=body)
 
     sagemaker, group = cloud.client("sagemaker"), cloud.names.endpoint
-    groups = sagemaker.get_paginator("list_model_package_groups").paginate(NameContains=group)
-    names = [
-        item["ModelPackageGroupName"] for item in groups.search("ModelPackageGroupSummaryList")
-    ]
-    if group not in names:
+    if not has_group(cloud):
         sagemaker.create_model_package_group(
             ModelPackageGroupName=group,
             ModelPackageGroupDescription="Tells bicycles, motorcycles and other pictures apart",
@@ -160,16 +157,52 @@ def register(
     return str(package["ModelPackageArn"])
 
 
+def has_group(cloud: Cloud) -> bool:
+    """Whether the model package group is there."""
+    group = cloud.names.endpoint
+    pages = cloud.client("sagemaker").get_paginator("list_model_package_groups")
+    found = pages.paginate(NameContains=group).search("ModelPackageGroupSummaryList")
+    return group in [item["ModelPackageGroupName"] for item in found]
+
+
+def packages(cloud: Cloud) -> Iterator[dict[str, Any]]:
+    """All registered versions, the newest first, as DescribeModelPackage answers."""
+    if not has_group(cloud):
+        return
+    sagemaker = cloud.client("sagemaker")
+    pages = sagemaker.get_paginator("list_model_packages").paginate(
+        ModelPackageGroupName=cloud.names.endpoint, SortBy="CreationTime", SortOrder="Descending"
+    )
+    for item in pages.search("ModelPackageSummaryList"):
+        yield sagemaker.describe_model_package(ModelPackageName=item["ModelPackageArn"])
+
+
+def is_registered(cloud: Cloud, artifact: str) -> bool:
+    """Whether a version has the model of this S3 URI."""
+    return any(
+        container.get("ModelDataUrl") == artifact
+        for package in packages(cloud)
+        for container in package["InferenceSpecification"]["Containers"]
+    )
+
+
 def newest_package(cloud: Cloud) -> dict[str, Any]:
-    """The newest registered version, as DescribeModelPackage answers."""
-    sagemaker, group = cloud.client("sagemaker"), cloud.names.endpoint
-    packages = sagemaker.list_model_packages(
-        ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending"
-    )["ModelPackageSummaryList"]
-    if not packages:
-        raise LaunchError(f"no model is registered in {group}: run the step register first")
-    arn = packages[0]["ModelPackageArn"]
-    return dict(sagemaker.describe_model_package(ModelPackageName=arn))
+    """The newest registered version that is not rejected, as DescribeModelPackage answers.
+
+    Raises:
+        LaunchError: there is none.
+
+    """
+    group, rejected = cloud.names.endpoint, 0
+    for package in packages(cloud):
+        if package["ModelApprovalStatus"] != "Rejected":
+            return package
+        rejected += 1
+        reason = package.get("ApprovalDescription", "no reason given")
+        print(f"skipped, because it was rejected ({reason}): {package['ModelPackageArn']}")
+    if rejected:
+        raise LaunchError(f"all models in {group} were rejected: train and register another")
+    raise LaunchError(f"no model is registered in {group}: run the step register first")
 
 
 def approve(cloud: Cloud, package: dict[str, Any]) -> None:

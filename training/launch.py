@@ -17,15 +17,18 @@ retraining needs, and prints the parameters that switch it on.
 
 Looks first for what would fail, says what each step costs, and asks. A run that was cut off is
 run again: uploads and images that are there stay, and a job that still runs is followed, never
-started twice. With `--model training/model` the shipped model is served, and none is trained.
+started twice. One that has completed since, of the same dataset, hyperparameters and code, is taken
+until its model is registered; with a --model-version of its own another is trained. With
+`--model training/model` the shipped model is served, and none is trained.
 Everything that is made has one of the names of cleanup.Names, and training/cleanup.py removes it.
 """
 
 import argparse
 import contextlib
-import datetime
 import hashlib
+import io
 import json
+import math
 import os
 import re
 import subprocess
@@ -55,9 +58,15 @@ SERVERLESS_GIB_SECOND = 0.00002
 # ---------------------------------------------------------------- stage
 
 
+def is_staged(options: argparse.Namespace) -> bool:
+    """Whether --dataset is there, and nothing is to be added to it."""
+    adds = options.cifar or options.photos
+    return not adds and (options.dataset / "manifest.csv").is_file()
+
+
 def build_dataset(options: argparse.Namespace) -> None:
     """Build --dataset from --cifar and --photos, unless it is there and they are not given."""
-    if options.cifar or options.photos or not (options.dataset / "manifest.csv").is_file():
+    if not is_staged(options):
         arguments = ["--dataset", str(options.dataset)]
         arguments += ["--cifar", str(options.cifar)] if options.cifar else []
         for photos in options.photos:
@@ -66,7 +75,10 @@ def build_dataset(options: argparse.Namespace) -> None:
 
 
 def make_bucket(cloud: Cloud, role: str | None) -> None:
-    """Make the training bucket, or set it right: private, TLS only, open to the role."""
+    """Make the training bucket, or set it right: private, TLS only, open to the role.
+
+    Roles that it was open to before keep that: of the endpoint, of retraining.
+    """
     s3, name = cloud.client("s3"), cloud.names.training_bucket
     try:
         s3.head_bucket(Bucket=name, ExpectedBucketOwner=cloud.names.account)
@@ -104,11 +116,29 @@ def make_bucket(cloud: Cloud, role: str | None) -> None:
             ]
         },
     )
-    s3.put_bucket_policy(Bucket=name, Policy=json.dumps(bucket_policy(name, role)))
+    roles = allowed_roles(cloud) | ({role} if role else set())
+    s3.put_bucket_policy(Bucket=name, Policy=json.dumps(bucket_policy(name, sorted(roles))))
 
 
-def bucket_policy(name: str, role: str | None) -> dict[str, Any]:
-    """Nobody without TLS; the role of SageMaker, whose managed policy knows other buckets only."""
+def allowed_roles(cloud: Cloud) -> set[str]:
+    """ARNs of the roles that the training bucket is open to."""
+    try:
+        answer = cloud.client("s3").get_bucket_policy(Bucket=cloud.names.training_bucket)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "NoSuchBucketPolicy":
+            return set()
+        raise
+    found = [
+        principal
+        for statement in json.loads(answer["Policy"])["Statement"]
+        if statement.get("Sid") == "SageMaker"
+        for principal in preflight.as_list(statement["Principal"]["AWS"])
+    ]
+    return {arn for arn in found if arn.startswith("arn:")}  # of a deleted role its id is left
+
+
+def bucket_policy(name: str, roles: list[str]) -> dict[str, Any]:
+    """Nobody without TLS; SageMaker's roles, whose managed policy knows other buckets only."""
     arns = [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"]
     statements: list[dict[str, Any]] = [
         {
@@ -120,12 +150,12 @@ def bucket_policy(name: str, role: str | None) -> dict[str, Any]:
             "Condition": {"Bool": {"aws:SecureTransport": "false"}},
         }
     ]
-    if role:
+    if roles:
         statements.append(
             {
                 "Sid": "SageMaker",
                 "Effect": "Allow",
-                "Principal": {"AWS": role},
+                "Principal": {"AWS": roles},
                 "Action": ["s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
                 "Resource": arns,
             }
@@ -144,10 +174,18 @@ def stage(cloud: Cloud, options: argparse.Namespace) -> None:
 
 def train(cloud: Cloud, options: argparse.Namespace) -> None:
     """Start a job, or go on with one; its name is in options.job after."""
+    make_bucket(cloud, options.role)
     if options.job is None:
-        options.job = next(training_job.names(cloud, "InProgress"), None)
-        if options.job:
+        if running := next(training_job.names(cloud, "InProgress"), None):
             print("a training job of ours still runs: none is started")
+            options.job = running
+        elif finished := training_job.finished(cloud, options):
+            print(
+                f"training job {finished} completed, with the same dataset, hyperparameters and "
+                "code, and its model is not registered: it is taken, none is started (a "
+                "--model-version of its own trains another)"
+            )
+            options.job = finished
         else:
             options.job = training_job.start(cloud, options)
     try:
@@ -187,9 +225,24 @@ def model_directory(cloud: Cloud, options: argparse.Namespace) -> Path:
             cloud.client("s3").download_file(bucket, key, str(archive))
             with tarfile.open(archive) as packed:
                 packed.extractall(directory, filter="data")
-    if not (directory / "model.onnx").is_file() or not (directory / "metadata.json").is_file():
-        raise LaunchError(f"{directory} holds no model.onnx and metadata.json")
+    preflight.model(directory)
     return Path(directory)
+
+
+def evaluation_of(model: Path) -> dict[str, Any]:
+    """What evaluate.py measured of a model: the last report, or what the model came with.
+
+    Raises:
+        LaunchError: there is neither.
+
+    """
+    report = report_directory(model) / "evaluation.json"
+    if report.is_file():
+        return dict(json.loads(report.read_text()))
+    metadata = json.loads((model / "metadata.json").read_text())
+    if not (evaluation := metadata["metrics"].get("test")):
+        raise LaunchError(f"{report} is missing: run the step evaluate first")
+    return dict(evaluation)
 
 
 def report_directory(model: Path) -> Path:
@@ -222,12 +275,7 @@ def register(cloud: Cloud, options: argparse.Namespace) -> None:
     """Register the model with its evaluation, waiting for approval."""
     model = model_directory(cloud, options)
     metadata = json.loads((model / "metadata.json").read_text())
-    report = report_directory(model) / "evaluation.json"
-    evaluation = (
-        json.loads(report.read_text()) if report.is_file() else metadata["metrics"].get("test")
-    )
-    if not evaluation:
-        raise LaunchError(f"{report} is missing: run the step evaluate first")
+    evaluation = evaluation_of(model)
     make_bucket(cloud, options.role)
     if options.model:
         archive = endpoint.pack(model)
@@ -242,12 +290,13 @@ def register(cloud: Cloud, options: argparse.Namespace) -> None:
 
 
 def deploy(cloud: Cloud, options: argparse.Namespace) -> None:
-    """Show the newest registered model, and serve it if that is approved."""
+    """Show the newest registered model that nobody rejected; serve it if that is approved."""
     package = endpoint.newest_package(cloud)
     print(f"{package['ModelPackageArn']} ({package['ModelApprovalStatus']})")
     for name, value in package.get("CustomerMetadataProperties", {}).items():
         print(f"  {name:<45} {value}")
     ask("Approve it, and serve it?", options)
+    make_bucket(cloud, options.role)  # which the endpoint reads the model from
     endpoint.approve(cloud, package)
     endpoint.deploy(cloud, package, options.role, variant(options), scaling(options))
 
@@ -288,7 +337,8 @@ def train_here(options: argparse.Namespace) -> Path:
     from source.train import main  # noqa: PLC0415  (imports torch)
 
     arguments = [f"--{name}={value}" for name, value in options.hyperparameters.items()]
-    arguments += ["--dataset", str(options.dataset), "--model-version", options.model_version]
+    arguments += ["--dataset", str(options.dataset)]
+    arguments += ["--model-version", training_job.model_version(options)]
     main(arguments)
     return Path("build/model")
 
@@ -366,17 +416,55 @@ def checks(
         found["role"] = lambda: preflight.role(cloud, options.role)
     if {"stage", "train", "register", "retraining"} & set(steps):
         found["bucket"] = lambda: preflight.bucket(cloud)
-    if {"train", "evaluate"} & set(steps) and "stage" not in steps:
+    stages = {"stage", "retraining"} & set(steps) and not is_staged(options)
+    if {"train", "evaluate", "retraining"} & set(steps) and not stages:
         found["dataset"] = lambda: preflight.dataset(options.dataset)
     if "train" in steps and options.job is None:
         instance, spot = options.training_instance, not options.on_demand
-        found["training quota"] = lambda: preflight.gpu_quota(cloud, instance, spot=spot)
+        found["training quota"] = lambda: preflight.training_quota(cloud, instance, spot=spot)
         found["training image"] = lambda: preflight.training_image(cloud.names.region, instance)
     if "image" in steps and not options.image_uri:
         found["docker"] = lambda: preflight.docker(cloud)
+    if "register" in steps and "evaluate" not in steps and options.model:
+        found["evaluation"] = lambda: f"{len(evaluation_of(options.model))} measures"
+    if "deploy" in steps and options.instance_type:
+        found["endpoint quota"] = lambda: preflight.endpoint_quota(cloud, options.instance_type)
     if "deploy" in steps:
         found["endpoint"] = lambda: endpoint.check(cloud, options.instance_type)
     return found
+
+
+def whole(most: int | None = None) -> Callable[[str], int]:
+    """The type of an argument that is a whole number, from 1 to `most`."""
+
+    def parse(text: str) -> int:
+        value = int(text) if text.isdecimal() else 0
+        if value < 1 or (most and value > most):
+            upper = f"from 1 to {most}" if most else "from 1 on"
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number {upper}")
+        return value
+
+    return parse
+
+
+def calls_a_minute(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 < (value := float(text)) < math.inf:
+            return value
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+
+
+def instance_type(text: str) -> str:
+    if not re.fullmatch(r"ml\.[a-z0-9-]+\.[a-z0-9]+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no instance type such as ml.c5.large")
+    return text
+
+
+def model_directory_given(text: str) -> Path:
+    try:
+        return preflight.model(Path(text))
+    except LaunchError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def hyperparameter(text: str) -> tuple[str, str]:
@@ -424,11 +512,13 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     data.add_argument("--cifar", type=Path, help="CIFAR-100 archive or directory")
     data.add_argument("--photos", action="append", default=[], help="repeatable")
     training = parser.add_argument_group("training")
-    training.add_argument("--training-instance", default="ml.g5.xlarge", help="%(default)s")
+    training.add_argument(
+        "--training-instance", type=instance_type, default="ml.g5.xlarge", help="%(default)s"
+    )
     training.add_argument("--on-demand", action="store_true", help="no spot instance")
     training.add_argument(
         "--max-minutes",
-        type=int,
+        type=whole(),
         default=60,
         help="then the job is stopped; a spot job may wait as long again (default: %(default)s)",
     )
@@ -443,12 +533,13 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     training.add_argument(
         "--model-version",
         type=version,
-        default=f"{datetime.datetime.now(datetime.UTC):%Y.%m.%d-%H%M}",
         help="also names the checkpoint that a job goes on from (default: the time)",
     )
     training.add_argument("--job", help="go on with this training job (default: start one)")
     model = parser.add_argument_group("model and endpoint")
-    model.add_argument("--model", type=Path, help="a model directory, in place of a job's")
+    model.add_argument(
+        "--model", type=model_directory_given, help="a model directory, in place of a job's"
+    )
     model.add_argument("--image-uri", help="a serving image in ECR (default: build ours)")
     model.add_argument(
         "--memory",
@@ -459,23 +550,47 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="of the serverless endpoint, 1024 to 6144 (default: %(default)s)",
     )
     model.add_argument(
-        "--max-concurrency", type=int, default=5, help="serverless, at once (default: %(default)s)"
+        "--max-concurrency",
+        type=whole(200),
+        default=5,
+        help="serverless, at once, up to 200 (default: %(default)s)",
     )
     model.add_argument(
-        "--instance-type", help="such as ml.c5.large: a real-time endpoint, with autoscaling"
+        "--instance-type",
+        type=instance_type,
+        help="such as ml.c5.large: a real-time endpoint, with autoscaling",
     )
-    model.add_argument("--max-instances", type=int, default=2, help="default: %(default)s")
+    model.add_argument("--max-instances", type=whole(), default=2, help="default: %(default)s")
     model.add_argument(
         "--invocations",
-        type=float,
+        type=calls_a_minute,
         default=2000,
         help="a minute on each instance that autoscaling aims at (default: %(default)s, half of "
         "what one core can do at 14 ms a photo, as benchmarks/serving_app.py measured)",
     )
     model.add_argument("--port", type=int, default=8080, help="of --local (default: %(default)s)")
     options = parser.parse_args(arguments)
+    if options.local and options.step:
+        parser.error(f"--local takes all steps on this machine: leave out {options.step}")
     options.hyperparameters = dict(options.hyperparameter)
+    if options.hyperparameters:
+        check_hyperparameters(parser, options.hyperparameters)
     return options
+
+
+def check_hyperparameters(parser: argparse.ArgumentParser, given: dict[str, str]) -> None:
+    """Refuse what train.py would refuse, or what launch.py gives it."""
+    from source.train import parse_arguments as parse_training  # noqa: PLC0415  (imports torch)
+
+    own = given.keys() & {"dataset", "model-version", "model-dir", "output-dir", "checkpoint-dir"}
+    if own:
+        parser.error(f"--hyperparameter {min(own)}: launch.py sets it itself")
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            parse_training([f"--{name}={value}" for name, value in given.items()])
+    except SystemExit:
+        parser.error(f"--hyperparameter: {said.getvalue().strip().rpartition('error: ')[2]}")
 
 
 def launch(options: argparse.Namespace) -> None:

@@ -106,11 +106,13 @@ def role(cloud: Cloud, arn: str | None) -> str:
                 f"role {name} does not exist; the README says how to make it"
             ) from error
         raise
+    if found["Arn"] != arn:
+        raise LaunchError(f"{arn} is not this account's: its role {name} is {found['Arn']}")
     trusted = [
         principal
         for statement in found["AssumeRolePolicyDocument"]["Statement"]
         if statement["Effect"] == "Allow" and isinstance(statement["Principal"], dict)
-        for principal in _as_list(statement["Principal"].get("Service", []))
+        for principal in as_list(statement["Principal"].get("Service", []))
     ]
     if not any(principal.startswith("sagemaker.amazonaws.com") for principal in trusted):
         raise LaunchError(
@@ -120,7 +122,7 @@ def role(cloud: Cloud, arn: str | None) -> str:
     return arn
 
 
-def _as_list(value: str | list[str]) -> list[str]:
+def as_list(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
 
 
@@ -142,41 +144,88 @@ def bucket(cloud: Cloud) -> str:
 
 
 def dataset(directory: Path) -> str:
-    """The version of the dataset that is staged in a directory."""
+    """The version of the dataset that is staged in a directory, fit to train and to judge."""
     try:
-        return str(json.loads((directory / "dataset.json").read_text())["version"])
+        description = json.loads((directory / "dataset.json").read_text())
+        version, counts = str(description["version"]), description["counts"]
+        missing = [
+            f"{split} {label}"
+            for split in ("train", "validation", "test")
+            for label in description["labels"]
+            if not counts.get(f"{split} photos", {}).get(label)
+        ]
     except FileNotFoundError as error:
         raise LaunchError(f"{directory} holds no dataset: run the step stage first") from error
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise LaunchError(f"{directory / 'dataset.json'} is broken: stage it anew") from error
+    if missing:
+        raise LaunchError(
+            f"the dataset in {directory} has no photos for {', '.join(missing)}: stage more with "
+            "--photos DIRECTORY, which has a folder of photos for each label"
+        )
+    return version
 
 
-def gpu_quota(cloud: Cloud, instance: str, *, spot: bool) -> str:
+def model(directory: Path) -> Path:
+    """A directory that holds a model."""
+    for name in ("model.onnx", "metadata.json"):
+        if not (directory / name).is_file():
+            raise LaunchError(f"{directory} holds no {name}: give a model directory")
+    return directory
+
+
+def quotas(cloud: Cloud, wanted: str) -> dict[str, dict[str, Any]]:
+    """SageMaker's quotas by name, with the one that is wanted; AWS lists the account's own first.
+
+    Raises:
+        LaunchError: there is none of that name.
+
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for operation in ("list_service_quotas", "list_aws_default_service_quotas"):
+        pages = cloud.client("service-quotas").get_paginator(operation)
+        for page in pages.paginate(ServiceCode="sagemaker"):
+            found = {quota["QuotaName"]: quota for quota in page["Quotas"]} | found
+        if wanted in found:
+            return found
+    raise LaunchError(f"SageMaker has no quota {wanted!r} in {cloud.names.region}: is it a type?")
+
+
+def ask_for_quota(cloud: Cloud, quota: dict[str, Any]) -> str:
+    """What is wrong with a quota of 0, and how to ask for more."""
+    return (
+        f"the quota {quota['QuotaName']!r} is 0: ask for one with `aws service-quotas "
+        f"request-service-quota-increase --service-code sagemaker --desired-value 1 --region "
+        f"{cloud.names.region} --quota-code {quota['QuotaCode']}`"
+    )
+
+
+def endpoint_quota(cloud: Cloud, instance: str) -> str:
+    """The account may run one such instance for an endpoint."""
+    wanted = f"{instance} for endpoint usage"
+    quota = quotas(cloud, wanted)[wanted]
+    if quota["Value"] >= 1:
+        return f"{quota['Value']:.0f} {wanted}"
+    raise LaunchError(f"{ask_for_quota(cloud, quota)}, or leave out --instance-type")
+
+
+def training_quota(cloud: Cloud, instance: str, *, spot: bool) -> str:
     """The account may run one such instance for training."""
     kind = "for spot training job usage" if spot else "for training job usage"
     wanted = f"{instance} {kind}"
-    pages = cloud.client("service-quotas").get_paginator("list_service_quotas")
-    quotas = {
-        quota["QuotaName"]: quota
-        for page in pages.paginate(ServiceCode="sagemaker")
-        for quota in page["Quotas"]
-    }
-    if wanted not in quotas:
-        raise LaunchError(
-            f"SageMaker has no quota {wanted!r} in {cloud.names.region}: is it a type?"
-        )
-    if quotas[wanted]["Value"] >= 1:
-        return f"{quotas[wanted]['Value']:.0f} {wanted}"
+    found = quotas(cloud, wanted)
+    if found[wanted]["Value"] >= 1:
+        return f"{found[wanted]['Value']:.0f} {wanted}"
     usable = [
         name.removesuffix(f" {kind}")
-        for name, quota in sorted(quotas.items())
+        for name, quota in sorted(found.items())
         if name.startswith(("ml.g", "ml.p")) and name.endswith(f" {kind}") and quota["Value"] >= 1
     ]
     other = f"for {'on-demand' if spot else 'spot'} there may be another: " + (
         "--on-demand" if spot else "without --on-demand"
     )
     raise LaunchError(
-        f"the quota {wanted!r} is 0: ask for one with `aws service-quotas "
-        f"request-service-quota-increase --service-code sagemaker --desired-value 1 --region "
-        f"{cloud.names.region} --quota-code {quotas[wanted]['QuotaCode']}`, or train on "
+        f"{ask_for_quota(cloud, found[wanted])}, or train on "
         + (f"--training-instance {usable[0]}" if usable else "this machine with --local")
         + f" ({other})"
     )

@@ -4,6 +4,7 @@ And the code of a retraining, whose jobs statemachine/retrain_model.asl.json sta
 """
 
 import argparse
+import datetime
 import hashlib
 import os
 import re
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import endpoint
 import preflight
 from botocore.exceptions import ClientError
 from cleanup import INSTANCE_HOUR, TRAINING_LOG_GROUP
@@ -90,6 +92,12 @@ def upload_retraining(cloud: Cloud) -> str:
     return version
 
 
+def model_version(options: argparse.Namespace) -> str:
+    """--model-version, or the time."""
+    now = datetime.datetime.now(datetime.UTC)
+    return options.model_version or f"{now:%Y.%m.%d-%H%M}"
+
+
 def start(cloud: Cloud, options: argparse.Namespace) -> str:
     """Start the job; return its name."""
     print("loading the SageMaker SDK", flush=True)
@@ -101,7 +109,7 @@ def start(cloud: Cloud, options: argparse.Namespace) -> str:
 
     # The SDK wants permissions for VPCs and MLflow as well; preflight.role has looked at ours.
     os.environ["SAGEMAKER_VALIDATE_ROLE"] = "false"
-    version = preflight.dataset(options.dataset)
+    dataset, version = preflight.dataset(options.dataset), model_version(options)
     most = 60 * options.max_minutes
     quiet = {"SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
     with tempfile.TemporaryDirectory() as scratch:
@@ -112,7 +120,7 @@ def start(cloud: Cloud, options: argparse.Namespace) -> str:
                 sagemaker_config={"SchemaVersion": "1.0"} | quiet,
             ),
             role=options.role,
-            base_job_name=cloud.names.endpoint,
+            base_job_name=base_name(cloud),
             training_image=preflight.training_image(cloud.names.region, options.training_instance),
             source_code=configs.SourceCode(
                 source_dir=str(source_directory(Path(scratch))),
@@ -129,11 +137,9 @@ def start(cloud: Cloud, options: argparse.Namespace) -> str:
                 max_runtime_in_seconds=most,
                 max_wait_time_in_seconds=None if options.on_demand else 2 * most,
             ),
-            checkpoint_config=configs.CheckpointConfig(
-                s3_uri=cloud.uri(f"checkpoints/{options.model_version}/")
-            ),
+            checkpoint_config=configs.CheckpointConfig(s3_uri=cloud.uri(f"checkpoints/{version}/")),
             output_data_config=configs.OutputDataConfig(s3_output_path=cloud.uri("jobs")),
-            hyperparameters={"model-version": options.model_version} | options.hyperparameters,
+            hyperparameters={"model-version": version} | options.hyperparameters,
             environment={"CODE_COMMIT": code_commit()},
             tags=[configs.Tag(key=key, value=value) for key, value in cloud.names.tags.items()],
         ).with_metric_definitions(
@@ -142,25 +148,57 @@ def start(cloud: Cloud, options: argparse.Namespace) -> str:
                 for name in METRICS
             ]
         )
-        dataset = configs.InputData(
-            channel_name="training", data_source=cloud.uri(f"datasets/{version}/")
+        channel = configs.InputData(
+            channel_name="training", data_source=cloud.uri(f"datasets/{dataset}/")
         )
-        trainer.train(input_data_config=[dataset], wait=False, logs=False)
+        trainer.train(input_data_config=[channel], wait=False, logs=False)
     return str(trainer._latest_training_job.training_job_name)  # noqa: SLF001  (no other way)
 
 
+def base_name(cloud: Cloud) -> str:
+    """What our jobs are called before the time; those of the stack's retraining lack -launch."""
+    return f"{cloud.names.prefix}launch"
+
+
 def names(cloud: Cloud, status: str) -> Iterator[str]:
-    """Our training jobs of a status, the newest first."""
+    """The training jobs of launch.py of a status, the newest first; not those of retraining."""
     pages = cloud.client("sagemaker").get_paginator("list_training_jobs")
     for page in pages.paginate(
-        NameContains=cloud.names.prefix,
+        NameContains=base_name(cloud),
         StatusEquals=status,
         SortBy="CreationTime",
         SortOrder="Descending",
     ):
         for job in page["TrainingJobSummaries"]:
-            if job["TrainingJobName"].startswith(cloud.names.prefix):
+            if re.fullmatch(rf"{base_name(cloud)}-\d{{14}}", job["TrainingJobName"]):
                 yield job["TrainingJobName"]
+
+
+def finished(cloud: Cloud, options: argparse.Namespace) -> str | None:
+    """The newest completed job, if it is what is asked for, and its model is not registered yet."""
+    from source.train import code_commit  # noqa: PLC0415  (imports torch)
+
+    name = next(names(cloud, "Completed"), None)
+    if name is None:
+        return None
+    job = describe(cloud, name)
+    parameters = dict(job["HyperParameters"])
+    version = parameters.pop("model-version", None)
+    commit = code_commit()
+    dataset = cloud.uri(f"datasets/{preflight.dataset(options.dataset)}/")
+    asked = (
+        parameters == options.hyperparameters
+        and options.model_version in (None, version)
+        and dataset in [_uri(channel) for channel in job["InputDataConfig"]]
+        and commit == job.get("Environment", {}).get("CODE_COMMIT")
+        and not commit.endswith("-changed")
+    )
+    artifact = job["ModelArtifacts"]["S3ModelArtifacts"]
+    return name if asked and not endpoint.is_registered(cloud, artifact) else None
+
+
+def _uri(channel: dict[str, Any]) -> str:
+    return str(channel["DataSource"].get("S3DataSource", {}).get("S3Uri"))
 
 
 def describe(cloud: Cloud, name: str) -> dict[str, Any]:

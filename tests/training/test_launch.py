@@ -51,14 +51,19 @@ class Aws:
     answers: dict[str, Callable[[dict[str, Any]], Any]] = dataclasses.field(default_factory=dict)
     quotas: dict[str, float] = dataclasses.field(default_factory=dict)
     rolls_back: bool = False  # AWS finds an alarm, and serves the configuration before
+    defaults: dict[str, float] = dataclasses.field(default_factory=dict)  # quotas never changed
+    policy: str | None = None  # of the training bucket
 
     def __post_init__(self) -> None:
         self.quotas = {f"ml.g5.xlarge {SPOT}": 1, f"ml.g5.xlarge {ON_DEMAND}": 0}
         self.answers = {
-            "ListServiceQuotas": self.list_service_quotas,  # moto knows none of SageMaker's
+            # moto knows no quotas of SageMaker's
+            "ListServiceQuotas": lambda _: self.list_quotas(self.quotas),
+            "ListAWSDefaultServiceQuotas": lambda _: self.list_quotas(self.defaults),
             "UpdateEndpoint": self.update_endpoint,
             "SimulatePrincipalPolicy": lambda _: {"EvaluationResults": []},  # the SDK asks
-            "PutBucketPolicy": lambda _: {},  # moto overlooks the condition of the denial
+            "PutBucketPolicy": self.put_policy,  # moto overlooks the condition of the denial
+            "GetBucketPolicy": self.get_policy,
         }
 
     def intercept(self, model: Any, params: dict[str, Any], **_: Any) -> Any:
@@ -90,12 +95,26 @@ class Aws:
     def requests(self, call: str) -> list[dict[str, Any]]:
         return [request for name, request in self.calls if name == call]
 
-    def list_service_quotas(self, _: dict[str, Any]) -> dict[str, Any]:
+    def list_quotas(self, values: dict[str, float]) -> dict[str, Any]:
         quotas = [
             {"QuotaName": name, "QuotaCode": f"L-{number}", "Value": float(value)}
-            for number, (name, value) in enumerate(self.quotas.items())
+            for number, (name, value) in enumerate(values.items())
         ]
         return {"Quotas": quotas}
+
+    def put_policy(self, policy: dict[str, Any]) -> dict[str, Any]:
+        self.policy = json.dumps(policy)
+        return {}
+
+    def get_policy(self, _: dict[str, Any]) -> dict[str, Any]:
+        if self.policy is None:
+            raise RefusalError("NoSuchBucketPolicy", "The bucket policy does not exist")
+        return {"Policy": self.policy}
+
+    def allowed(self) -> list[str]:
+        """The roles that the training bucket is open to."""
+        _, roles = json.loads(self.policy or "")["Statement"]
+        return list(roles["Principal"]["AWS"])
 
     def update_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
         found = sagemaker_backends[ACCOUNT][REGION].endpoints[request["EndpointName"]]
@@ -201,14 +220,21 @@ def keep_artifact(aws: Aws, model: Path) -> None:
     aws.answers["CreateTrainingJob"] = create
 
 
-def job(status: str = "InProgress", secondary: str = "Training", **more: Any) -> str:
+def job(
+    status: str = "InProgress",
+    secondary: str = "Training",
+    name: str = f"{ENDPOINT}-launch-20261121003302",
+    dataset: str = "1",
+    **more: Any,
+) -> str:
     """A training job of ours, and a line in its log."""
-    name = f"{ENDPOINT}-20261121003302"
+    source = {"S3DataType": "S3Prefix", "S3Uri": f"s3://{BUCKET}/datasets/{dataset}/"}
     boto3.client("sagemaker").create_training_job(
         TrainingJobName=name,
         AlgorithmSpecification={"TrainingImage": "image", "TrainingInputMode": "File"},
         HyperParameters={"model-version": "1.2.0"},
         RoleArn=ROLE,
+        InputDataConfig=[{"ChannelName": "training", "DataSource": {"S3DataSource": source}}],
         OutputDataConfig={"S3OutputPath": f"s3://{BUCKET}/jobs"},
         ResourceConfig={"InstanceType": "ml.g5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 30},
         StoppingCondition={"MaxRuntimeInSeconds": 3600},
@@ -340,11 +366,35 @@ def test_staging_uploads_into_a_closed_bucket(staged: Path) -> None:
     assert all(block.values())
     tags = s3.get_bucket_tagging(Bucket=BUCKET)["TagSet"]
     assert {tag["Key"]: tag["Value"] for tag in tags} == TAGS
-    tls, role = launch.bucket_policy(BUCKET, ROLE)["Statement"]
+    tls, role = launch.bucket_policy(BUCKET, [ROLE])["Statement"]
     assert (tls["Effect"], tls["Action"]) == ("Deny", "s3:*")
     assert tls["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
-    assert role["Principal"] == {"AWS": ROLE}
+    assert role["Principal"] == {"AWS": [ROLE]}
     assert "s3:GetObject" in role["Action"]
+
+
+def test_the_bucket_stays_open_to_the_roles_that_it_was_open_to(
+    aws: Aws, cloud: preflight.Cloud, staged: Path
+) -> None:
+    stage = ["stage", "--yes", "--dataset", str(staged)]
+    launch.main(stage)
+    assert len(json.loads(aws.policy or "")["Statement"]) == 1  # the denial alone
+    launch.main(["train", "--role", ROLE, "--yes", "--dataset", str(staged)])
+    assert aws.allowed() == [ROLE]
+    launch.main(stage)
+    assert aws.allowed() == [ROLE]
+    launch.make_bucket(cloud, f"{ROLE}-2")
+    assert aws.allowed() == [ROLE, f"{ROLE}-2"]
+    aws.policy = (aws.policy or "").replace(f"{ROLE}-2", "AROAEXAMPLE")  # that role was deleted
+    launch.make_bucket(cloud, ROLE)
+    assert aws.allowed() == [ROLE]
+
+
+@pytest.mark.usefixtures("invocations", "package")
+def test_the_role_of_the_endpoint_may_read_its_model(aws: Aws) -> None:
+    aws.policy = None
+    launch.main(["deploy", "--role", ROLE, "--yes"])
+    assert aws.allowed() == [ROLE]
 
 
 # ---------------------------------------------------------------- train
@@ -355,7 +405,7 @@ def test_a_spot_job_is_bounded_named_and_keeps_checkpoints(aws: Aws, staged: Pat
     options = ["train", "--role", ROLE, "--yes", "--dataset", str(staged), "--max-minutes", "30"]
     launch.main([*options, "--model-version", "1.2.0", "--hyperparameter", "steps=8000"])
     [request] = aws.requests("CreateTrainingJob")
-    assert request["TrainingJobName"].startswith(f"{ENDPOINT}-")
+    assert re.fullmatch(rf"{ENDPOINT}-launch-\d{{14}}", request["TrainingJobName"])
     assert request["EnableManagedSpotTraining"]
     stop = {"MaxRuntimeInSeconds": 1800, "MaxWaitTimeInSeconds": 3600}
     assert request["StoppingCondition"] == stop
@@ -493,6 +543,70 @@ def test_a_running_job_is_followed_not_started_twice(
 
 
 @pytest.mark.parametrize(
+    "name",
+    [f"{ENDPOINT}-20261121003302", f"{ENDPOINT}-v2-launch-20261121003302"],
+    ids=["of a retraining", "of another endpoint"],
+)
+def test_a_job_that_launch_did_not_start_is_left_alone(aws: Aws, staged: Path, name: str) -> None:
+    launch.main(["stage", "--role", ROLE, "--yes", "--dataset", str(staged)])
+    job(name=name)
+    launch.main(["train", "--role", ROLE, "--yes", "--dataset", str(staged)])
+    assert len(aws.requests("CreateTrainingJob")) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "of", "started"),
+    [
+        ([], {}, 0),
+        (["--model-version", "1.2.0"], {}, 0),
+        (["--model-version", "1.3.0"], {}, 1),
+        (["--hyperparameter", "steps=8000"], {}, 1),
+        ([], {"dataset": "0123456789ab"}, 1),
+        ([], {"environment": {"CODE_COMMIT": "0000000"}}, 1),
+    ],
+)
+def test_a_job_that_completed_meanwhile_is_taken_if_it_is_what_is_asked_for(
+    aws: Aws,
+    staged: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    of: dict[str, Any],
+    started: int,
+) -> None:
+    monkeypatch.setenv("CODE_COMMIT", "abc1234")
+    arguments = ["--role", ROLE, "--yes", "--dataset", str(staged)]
+    launch.main(["stage", *arguments])
+    this = json.loads((staged / "dataset.json").read_text())["version"]
+    name = job(
+        "Completed",
+        "Completed",
+        **{"dataset": this, "environment": {"CODE_COMMIT": "abc1234"}} | of,
+    )
+    launch.main(["train", *arguments, *options])
+    assert len(aws.requests("CreateTrainingJob")) == started
+    assert (f"{name} completed, with the same" in capsys.readouterr().out) == (not started)
+
+
+def test_a_job_whose_model_is_registered_is_not_taken_again(
+    aws: Aws, staged: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CODE_COMMIT", "abc1234")
+    arguments = ["--role", ROLE, "--yes", "--dataset", str(staged)]
+    launch.main(["stage", *arguments])
+    this = json.loads((staged / "dataset.json").read_text())["version"]
+    name = job("Completed", "Completed", dataset=this, environment={"CODE_COMMIT": "abc1234"})
+    archive = f"jobs/{name}/output/model.tar.gz"
+    boto3.client("s3").put_object(Bucket=BUCKET, Key=archive, Body=endpoint.pack(tiny_model))
+    report = launch.report_directory(tiny_model)
+    report.mkdir(parents=True)
+    (report / "evaluation.json").write_text('{"photos_three_way": 0.9}')
+    launch.main(["register", *arguments, "--image-uri", "image"])
+    launch.main(["train", *arguments])
+    assert len(aws.requests("CreateTrainingJob")) == 1
+
+
+@pytest.mark.parametrize(
     ("status", "secondary", "says"),
     [
         ("Failed", "Failed", "AlgorithmError: out of memory"),
@@ -543,10 +657,54 @@ def test_without_a_quota_it_says_how_to_get_one_or_what_else_will_do(
     assert not aws.requests("CreateTrainingJob")
 
 
+def test_a_quota_that_was_never_changed_is_found_among_the_defaults(
+    aws: Aws, cloud: preflight.Cloud
+) -> None:
+    kind = "ml.c5.large for endpoint usage"
+    with pytest.raises(preflight.LaunchError, match="is it a type"):
+        preflight.endpoint_quota(cloud, "ml.c5.large")
+    aws.defaults = {kind: 4, f"ml.g5.xlarge {SPOT}": 0}
+    assert preflight.endpoint_quota(cloud, "ml.c5.large") == f"4 {kind}"
+    aws.quotas[kind] = 0  # what the account has counts
+    with pytest.raises(preflight.LaunchError, match="request-service-quota-increase"):
+        preflight.endpoint_quota(cloud, "ml.c5.large")
+
+
+@pytest.mark.usefixtures("aws", "package")
+def test_the_endpoint_has_a_quota_too(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="nothing was started"):
+        launch.main(["deploy", "--role", ROLE, "--yes", "--instance-type", "ml.c99.large"])
+    assert "'ml.c99.large for endpoint usage'" in capsys.readouterr().out
+
+
+def test_a_dataset_without_photos_of_each_label_is_not_trained_on(
+    aws: Aws, staged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    description = json.loads((staged / "dataset.json").read_text())
+    description["counts"]["test photos"]["bicycle"] = 0
+    del description["counts"]["validation photos"]
+    dataset = tmp_path / "dataset"
+    dataset.mkdir()
+    (dataset / "dataset.json").write_text(json.dumps(description))
+    arguments = ["--role", ROLE, "--yes", "--dataset", str(dataset)]
+    for step in ("train", "evaluate"):
+        with pytest.raises(SystemExit, match="nothing was started"):
+            launch.main([step, *arguments])
+        [line] = [line for line in capsys.readouterr().out.splitlines() if "PROBLEM" in line]
+        assert "validation bicycle, validation motorcycle, validation other, test bicycle" in line
+        assert "--photos" in line
+    for broken in ("{", "[]", '{"version": "1"}'):
+        (dataset / "dataset.json").write_text(broken)
+        with pytest.raises(preflight.LaunchError, match=r"dataset.json is broken"):
+            preflight.dataset(dataset)
+    assert not aws.requests("CreateTrainingJob")
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["--role", "scones-sagemaker"], "ARN"),
+        (["--role", ROLE.replace(ACCOUNT, "999999999999")], "is not this account's"),
         (["--role", ROLE + "-no"], "does not exist"),
         (["--role", ROLE + "-lambda"], "does not trust sagemaker.amazonaws.com"),
         (["--role", ROLE, "--training-instance", "ml.g99.xlarge"], "is it a type?"),
@@ -572,9 +730,21 @@ def test_a_problem_is_found_before_it_costs(
         (["--endpoint-name", "a" * 38], "at most 37"),
         (["--model-version", "1/2"], "'1/2' is not letters"),
         (["--model-version", "1.2"], "give it a third part"),
+        (["--max-minutes", "-5"], "'-5' is not a whole number from 1 on"),
+        (["--max-concurrency", "0"], "'0' is not a whole number from 1 to 200"),
+        (["--max-concurrency", "201"], "'201' is not a whole number from 1 to 200"),
+        (["--max-instances", "0"], "'0' is not a whole number"),
+        (["--invocations", "nan"], "'nan' is not a number above 0"),
+        (["--instance-type", "c5.large"], "'c5.large' is no instance type such as ml.c5.large"),
+        (["--training-instance", "g5"], "'g5' is no instance type"),
+        (["--hyperparameter", "stesp=3"], "--hyperparameter: unrecognized arguments: --stesp=3"),
+        (["--hyperparameter", "steps=many"], "--hyperparameter: argument --steps: invalid"),
+        (["--hyperparameter", "dataset=mine"], "launch.py sets it itself"),
+        (["--model", "nowhere"], "nowhere holds no model.onnx"),
+        (["train", "--local"], "leave out train"),
     ],
 )
-def test_names_that_would_fail_later_are_refused(
+def test_arguments_that_would_fail_later_are_refused(
     argument: list[str], says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
@@ -681,8 +851,11 @@ def test_the_image_is_pushed_once(cloud: preflight.Cloud, docker: Path) -> None:
 def test_a_model_without_an_evaluation_is_not_registered(
     tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = ["register", "--model", str(tiny_model), "--image-uri", "image", "--yes"]
-    assert "run the step evaluate first" in refused(given, capsys)
+    given = ["--model", str(tiny_model), "--image-uri", "image", "--yes", "--role", ROLE]
+    for step in ([], ["register"]):
+        with pytest.raises(SystemExit, match="nothing was started"):
+            launch.main([*step, *given])
+        assert "run the step evaluate first" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("invocations")
@@ -703,6 +876,27 @@ def test_the_shipped_model_is_served_without_training(
 
 
 # ---------------------------------------------------------------- deploy
+
+
+@pytest.mark.usefixtures("invocations")
+def test_what_was_rejected_is_not_served(
+    aws: Aws, cloud: preflight.Cloud, package: dict, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sagemaker = boto3.client("sagemaker")
+    metadata: dict[str, Any] = {"name": "m", "version": "2", "threshold": 0.9}
+    metadata["code"] = {"commit": "1"}
+    metadata["data"] = {"dataset": "1"}
+    artifact = cloud.uri("models/2/output/model.tar.gz")
+    newer = endpoint.register(cloud, "image", artifact, metadata, {"photos": 0.8})
+    reject = {"ModelApprovalStatus": "Rejected", "ApprovalDescription": "no better than chance"}
+    sagemaker.update_model_package(ModelPackageArn=newer, **reject)
+    launch.main(["deploy", "--role", ROLE, "--yes"])
+    assert f"rejected (no better than chance): {newer}" in capsys.readouterr().out
+    [model] = aws.requests("CreateModel")
+    assert model["PrimaryContainer"]["ModelPackageName"] == package["ModelPackageArn"]
+    sagemaker.update_model_package(ModelPackageArn=package["ModelPackageArn"], **reject)
+    assert "were rejected" in refused(["deploy", "--role", ROLE, "--yes"], capsys)
+    assert len(aws.requests("CreateModel")) == 1
 
 
 @pytest.mark.usefixtures("invocations")
