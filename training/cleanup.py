@@ -3,16 +3,17 @@
     python training/cleanup.py --dry-run    list it, and what it costs a month at rest
     python training/cleanup.py              list it, ask, delete it, look again
 
-Credentials and region are those of the AWS CLI (AWS_PROFILE, AWS_DEFAULT_REGION, `aws configure`).
-Deleted is what has one of our names (class Names) or, where a name only begins like ours, our tags
-as well. Run it as often as you like, after a failure too: what is gone already is no error.
+Credentials and region are those of the AWS CLI (AWS_PROFILE, AWS_DEFAULT_REGION, `aws configure`);
+what was made with `launch.py --region` is found with the same --region. Deleted is what has one of
+our names (class Names) or, where a name only begins like ours, our tags as well. Run it as often as
+you like, after a failure too: what is gone already is no error.
 """
 
 import argparse
 import math
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from itertools import islice
@@ -78,6 +79,9 @@ STACK_NAME_TAG, STACK_ID_TAG = "aws:cloudformation:stack-name", "aws:cloudformat
 ASKED = ("s3:", "dynamodb:", "logs:", "ecr:", "cloudwatch:alarm:")
 ASKED_JOBS = ("sagemaker:training-job", "sagemaker:processing-job")
 ASKED_SAGEMAKER = ("sagemaker:endpoint", "sagemaker:model", *ASKED_JOBS)
+# What an endpoint that could not be deleted goes on with, as does the training bucket.
+SERVES = ("endpoint configuration", "model", "model package group", "ECR repository")
+SETTLE_SECONDS = 3600  # launch.py gives an update no more
 
 
 class CleanupError(Exception):
@@ -105,12 +109,12 @@ class Found:
 
 
 class Cleaner:
-    """Finds what is ours in one region of one account."""
+    """Finds what is ours in one region of one account; without a region, in the AWS CLI's."""
 
-    def __init__(self, stack: str, endpoint: str | None) -> None:
+    def __init__(self, stack: str, endpoint: str | None, region: str | None = None) -> None:
         retries = Config(retries={"mode": "standard", "max_attempts": 8})
-        self.client: Any = cache(partial(boto3.client, config=retries))
-        self.region = boto3.Session().region_name
+        self.client: Any = cache(partial(boto3.client, config=retries, region_name=region))
+        self.region = region or boto3.Session().region_name
         if self.region is None:
             raise NoRegionError
         self.account = self.client("sts").get_caller_identity()["Account"]
@@ -227,8 +231,19 @@ class Cleaner:
         return "without its configuration", math.nan
 
     def delete_endpoint(self) -> None:
+        """Wait until AWS lets it be deleted, and delete it."""
         client, name = self.client("sagemaker"), self.names.endpoint
-        client.delete_endpoint(EndpointName=name)
+        status = client.describe_endpoint(EndpointName=name)["EndpointStatus"]
+        if status in ("Creating", "Updating", "SystemUpdating", "RollingBack"):
+            print(f"  it is {status}: waiting until that ends, an hour at most", flush=True)
+            with suppress(WaiterError):  # it failed, which will do, or AWS refuses below
+                wait = client.get_waiter("endpoint_in_service").wait
+                wait(
+                    EndpointName=name,
+                    WaiterConfig={"Delay": 5, "MaxAttempts": SETTLE_SECONDS // 5},
+                )
+        if status != "Deleting":
+            client.delete_endpoint(EndpointName=name)
         wait = client.get_waiter("endpoint_deleted").wait
         wait(EndpointName=name, WaiterConfig={"Delay": 5, "MaxAttempts": 240})
 
@@ -591,12 +606,17 @@ def clean(cleaner: Cleaner, *, dry_run: bool, yes: bool) -> bool:
     if not yes and input_or_nothing("\nDelete all of it, for good? [y/N] ") not in ("y", "yes"):
         raise CleanupError("nothing was deleted (--yes deletes without asking)")
     print()
+    endpoint_is_kept = False
     for item in found:
-        if item.delete:
+        served = item.kind in SERVES or item.name == cleaner.names.training_bucket
+        if served and endpoint_is_kept:
+            print(f"left for the endpoint: {item.kind} {item.name}", file=sys.stderr)
+        elif item.delete:
             print(f"deleting {item.kind} {item.name}", flush=True)
             try:
                 item.delete()
             except (ClientError, BotoCoreError, CleanupError) as error:
+                endpoint_is_kept |= item.kind == "endpoint"
                 show("")
                 print(f"not deleted: {item.kind} {item.name}: {one_line(error)}", file=sys.stderr)
     print("\nLooked again, by name and by tag:")
@@ -605,6 +625,7 @@ def clean(cleaner: Cleaner, *, dry_run: bool, yes: bool) -> bool:
     done = not left and not cleaner.problems
     if not done:  # with the stack gone, the endpoint's name is not known any more
         again = f"--stack-name {cleaner.stack_name} --endpoint-name {cleaner.names.endpoint}"
+        again += f" --region {cleaner.region}"
         print(f"To go on: python training/cleanup.py {again}", file=sys.stderr)
     return done
 
@@ -622,19 +643,20 @@ def main() -> int:
     parser.add_argument("--stack-name", default=DEFAULT_STACK, help="default: %(default)s")
     default = f"default: the stack's; without a stack, {DEFAULT_ENDPOINT}"
     parser.add_argument("--endpoint-name", help=default)
+    parser.add_argument("--region", help="default: that of the AWS CLI")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--dry-run", action="store_true", help="list, delete nothing")
     how.add_argument("--yes", action="store_true", help="delete without asking")
     arguments = parser.parse_args()
     try:
-        cleaner = Cleaner(arguments.stack_name, arguments.endpoint_name)
+        cleaner = Cleaner(arguments.stack_name, arguments.endpoint_name, arguments.region)
         return 0 if clean(cleaner, dry_run=arguments.dry_run, yes=arguments.yes) else 1
     except KeyboardInterrupt:
         reason = "interrupted; run it again to go on"
     except CleanupError as error:
         reason = one_line(error)
     except (ClientError, BotoCoreError) as error:  # the first call: who am I, and where
-        reason = f"{one_line(error)} (set AWS_PROFILE and AWS_DEFAULT_REGION, or `aws configure`)"
+        reason = f"{one_line(error)} (give --region, set AWS_PROFILE, or `aws configure`)"
     show("")
     print(f"cleanup: {reason}", file=sys.stderr)
     return 1

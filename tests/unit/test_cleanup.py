@@ -548,7 +548,8 @@ def test_the_reason_why_aws_kept_the_stack_is_said(aws_account: Aws, clean: Clea
     assert outcome.code == 1
     reason = "AWS kept PhotosBucket (The bucket you tried to delete is not empty)"
     assert reason in outcome.err
-    assert outcome.err.endswith(f"--stack-name {STACK} --endpoint-name {ENDPOINT}\n")
+    again = f"--stack-name {STACK} --endpoint-name {ENDPOINT} --region {REGION}\n"
+    assert outcome.err.endswith(again)
     aws_account.answers["DeleteStack"] = aws_account.delete_stack
     aws_account.stuck_on = None
     aws_account.resources = {"PhotosBucket": ("AWS::S3::Bucket", PHOTOS_BUCKET)}
@@ -572,6 +573,56 @@ def test_the_endpoint_goes_even_without_its_configuration(clean: Clean) -> None:
     boto3.client("sagemaker").delete_endpoint_config(EndpointConfigName=f"{ENDPOINT}-20261120")
     assert clean("--yes").code == 0
     assert "endpoints" not in inventory()
+
+
+def test_an_endpoint_that_is_updated_is_waited_for(
+    aws_account: Aws, clean: Clean, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(ENDPOINT, OURS)
+    endpoint = aws_account.sagemaker.endpoints[ENDPOINT]
+    endpoint.endpoint_status = "Updating"
+
+    def delete(arguments: dict[str, Any]) -> dict[str, Any]:
+        if endpoint.endpoint_status == "Updating":
+            raise RefusedError("ValidationException", "Cannot update in-progress endpoint")
+        aws_account.sagemaker.delete_endpoint(arguments["EndpointName"])
+        return {}
+
+    aws_account.answers["DeleteEndpoint"] = delete
+    monkeypatch.setattr("time.sleep", lambda _: setattr(endpoint, "endpoint_status", "Failed"))
+    outcome = clean("--yes")
+    assert outcome.code == 0, outcome.err
+    assert "it is Updating: waiting until that ends, an hour at most" in outcome.out
+
+
+def test_what_an_endpoint_serves_with_stays_where_it_cannot_be_deleted(
+    aws_account: Aws, clean: Clean
+) -> None:
+    train(ENDPOINT, OURS)
+    make_bucket(TRAINING_BUCKET)
+    aws_account.deny("DeleteEndpoint")
+    outcome = clean("--yes")
+    assert outcome.code == 1
+    assert f"left for the endpoint: S3 bucket {TRAINING_BUCKET}" in outcome.err
+    kept = {"configurations", "models", "groups", "packages", "repositories", "buckets"}
+    assert set(inventory()) == {"endpoints", "log groups"} | kept
+    del aws_account.answers["DeleteEndpoint"]
+    assert clean("--yes").code == 0
+    assert set(inventory()) == {"log groups"}
+
+
+def test_another_region_can_be_given(
+    aws_account: Aws, clean: Clean, environment: pytest.MonkeyPatch
+) -> None:
+    train(ENDPOINT, OURS)
+    environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    assert "Nothing is there." in clean("--dry-run").out
+    aws_account.deny("DeleteEndpoint")
+    assert f" --region {REGION}\n" in clean("--yes", "--region", REGION).err
+    del aws_account.answers["DeleteEndpoint"]
+    assert clean("--yes", "--region", REGION).code == 0
+    environment.setenv("AWS_DEFAULT_REGION", REGION)
+    assert set(inventory()) == {"log groups"}
 
 
 @pytest.mark.parametrize(
