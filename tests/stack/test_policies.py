@@ -156,7 +156,7 @@ ROLES = {
             ("sagemaker:UpdateEndpoint", SAGEMAKER + "endpoint-config/${EndpointName}-*"),
             ("sagemaker:DescribeEndpoint", OWN_ENDPOINT),
             ("sagemaker:UpdateEndpoint", OWN_ENDPOINT),
-            # AWS lists by a prefix only for those who may list all.
+            # AWS does not say that it answers about several to who may see those only.
             ("cloudwatch:DescribeAlarms", "*"),
             ("s3:GetObject", TRAINING_BUCKET + "/retraining/*"),
             ("s3:PutObject", "${PhotosBucket.Arn}/baselines/*"),

@@ -33,6 +33,9 @@ PACKAGE = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package/{NAMES.endpoint}/
 SUBSTITUTIONS = {
     "EndpointName": NAMES.endpoint,
     "EndpointAlarmPrefix": "scones-unlimited-Endpoint",
+    "AccuracyAlarmName": "scones-unlimited-AccuracyAlarm-1X",
+    "AccuracyDropAlarmName": "scones-unlimited-AccuracyDropAlarm-1X",
+    "DriftAlarmName": "scones-unlimited-DriftAlarm-1X",
     "ConfidenceThreshold": "0.95",
     "PhotosBucketName": "scones-unlimited-photosbucket-1abc",
     "TrainingBucketName": BUCKET,
@@ -62,6 +65,8 @@ GATE = {
 JOB = f"{NAMES.endpoint}-20261121033015"
 REFUSED = GATE | {"accepted": False, "reason": "no better than chance explains"}
 ALARM = {"source": "aws.cloudwatch", "detail": {"alarmName": "scones-unlimited-DriftAlarm-1X"}}
+CLOCK = {"by": "clock"}
+RINGING = {"MetricAlarms": [{"AlarmName": "scones-unlimited-DriftAlarm-1X"}]}
 
 
 def answers(variant: dict[str, Any], gate: dict[str, Any], **others: Any) -> dict[str, Any]:
@@ -89,6 +94,7 @@ def answers(variant: dict[str, Any], gate: dict[str, Any], **others: Any) -> dic
             {"EndpointStatus": "Updating", "EndpointConfigName": old},
             {"EndpointStatus": "InService", "EndpointConfigName": JOB},
         ],
+        "SeeModelAlarms": RINGING,
         "SeeAlarms": {"MetricAlarms": []},
     } | others
 
@@ -238,28 +244,38 @@ WALKS = {
         answers(SERVERLESS, GATE, TakeTurn=("DynamoDB.ConditionalCheckFailedException", "")),
         "AlreadyRunning",
     ),
+    "an alarm still rings": (answers(SERVERLESS, REFUSED), "ChallengerRefused"),
+    "nothing rings": (
+        answers(SERVERLESS, REFUSED, SeeModelAlarms={"MetricAlarms": []}),
+        "NothingRings",
+    ),
 }
+BY_CLOCK = ("an alarm still rings", "nothing rings")
+QUIET = ("another runs", "nothing rings")  # nothing happens, nobody is told
+
+
+def walk(way: str) -> Walk:
+    return Walk(WALKS[way][0], CLOCK if way in BY_CLOCK else ALARM)
 
 
 @pytest.mark.parametrize("way", WALKS)
 def test_every_way_ends_as_it_should(way: str) -> None:
-    given, end = WALKS[way]
-    walk = Walk(given, ALARM)
-    assert walk.visited[-1] == end
-    notified = [name for name in walk.visited if name.startswith("Notify")]
-    assert len(notified) == (way != "another runs")
-    updates = [name for name in walk.visited if name.startswith(("UpdateEndpoint", "GoBack"))]
-    assert bool(updates) == (walk.visited[-1] in {"ChallengerServes", "ChallengerTakenBack"}) or (
+    end, taken = WALKS[way][1], walk(way)
+    assert taken.visited[-1] == end
+    notified = [name for name in taken.visited if name.startswith("Notify")]
+    assert len(notified) == (way not in QUIET)
+    updates = [name for name in taken.visited if name.startswith(("UpdateEndpoint", "GoBack"))]
+    assert bool(updates) == (end in {"ChallengerServes", "ChallengerTakenBack"}) or (
         way == "endpoint fails"
     )
     # A turn that was taken is given back, whatever happened.
-    assert ("TakeTurn" in walk.calls and end != "AlreadyRunning") == any(
-        name.startswith("End") for name in walk.calls
+    assert ("TakeTurn" in taken.calls and end != "AlreadyRunning") == any(
+        name.startswith("End") for name in taken.calls
     )
 
 
 def test_every_state_is_on_one_of_the_ways() -> None:
-    visited = {name for given, _ in WALKS.values() for name in Walk(given).visited}
+    visited = {name for way in WALKS for name in walk(way).visited}
     assert visited == json.loads(TEXT)["States"].keys()
 
 
@@ -276,7 +292,7 @@ def test_whatever_fails_is_told_and_gives_the_turn_back(failing: str) -> None:
     variant = INSTANCES if failing == "UpdateEndpointOnInstances" else SERVERLESS
     others = {"SeeAlarms": alarmed} if failing in ("GoBack", "RejectChallenger") else {}
     given = answers(variant, GATE, **others | {failing: ("Some.Error", "the cause\n" * 500)})
-    walk = Walk(given)
+    walk = Walk(given, CLOCK)
     assert walk.visited[-3:] == ["NotifyFailed", "EndFailed", "RetrainingFailed"]
     assert "Some.Error" in walk.calls["NotifyFailed"]["Message"]
 
@@ -328,14 +344,34 @@ def test_next_retraining_adds_to_the_dataset_of_this_one() -> None:
 
 @pytest.mark.parametrize(
     ("event", "automatic"),
-    [(ALARM, True), ({"by": "schedule"}, True), ({"by": "anna"}, False), ({}, False)],
+    [
+        (ALARM, True),
+        (CLOCK, True),
+        ({"by": "schedule"}, True),
+        ({"by": "anna"}, False),
+        ({}, False),
+    ],
 )
-def test_alarms_and_the_schedule_wait_a_day_people_do_not(
+def test_alarms_and_schedules_wait_a_day_people_do_not(
     event: dict[str, Any], automatic: bool
 ) -> None:
     turn = Walk(answers(SERVERLESS, GATE), event).calls["TakeTurn"]
     until = turn["ExpressionAttributeNames"]["#until"]
     assert until == ("paused_until" if automatic else "running_until")
+
+
+def test_clock_asks_for_the_alarms_that_start_a_retraining_and_says_which_rings() -> None:
+    walk = Walk(answers(SERVERLESS, REFUSED), CLOCK)
+    names = [SUBSTITUTIONS[f"{alarm}AlarmName"] for alarm in ("Accuracy", "AccuracyDrop", "Drift")]
+    assert walk.calls["SeeModelAlarms"]["AlarmNames"] == names
+    assert f"({names[-1]} still in ALARM)" in walk.calls["NotifyRefused"]["Message"]
+
+
+def test_what_a_schedule_starts_is_not_held_up_by_what_it_started_the_day_before() -> None:
+    """The next day's may come some seconds early, or this one seconds late."""
+    turn = Walk(answers(SERVERLESS, GATE), CLOCK).calls["TakeTurn"]
+    now = int(turn["ExpressionAttributeValues"][":now"]["N"])
+    assert int(turn["Item"]["paused_until"]["N"]) <= now + 24 * 3600 - 60
 
 
 def test_stage_that_is_tried_again_has_a_name_of_its_own() -> None:

@@ -354,21 +354,35 @@ def test_retraining_is_made_only_where_it_is_configured(
         for name, resource in resources.items()
         if name.startswith("Retrain")
     }
-    schedule = {"RetrainModelSchedule", "RetrainModelScheduleRole"}
-    assert schedule < conditions.keys()
+    assert {"RetrainModelSchedule", "RetrainAgainSchedule"} < conditions.keys()
     for name, condition in conditions.items():
-        expected = "HasRetrainingSchedule" if name in schedule else "HasRetraining"
+        asked = name == "RetrainModelSchedule"
+        expected = "HasRetrainingSchedule" if asked else "HasRetraining"
         assert condition == expected, name
     needed = stack["Conditions"]["HasRetraining"]["Fn::Not"][0]["Fn::Or"]
     names = ("TrainingRoleArn", "TrainingImage", "TrainingCode", "TrainingDataset")
     assert needed == [{"Fn::Equals": [{"Ref": name}, ""]} for name in names]
 
 
-def test_schedule_says_who_asks(resources: Resources) -> None:
-    schedule = resources["RetrainModelSchedule"]["Properties"]
-    assert schedule["ScheduleExpression"] == {"Ref": "RetrainingSchedule"}
+@pytest.mark.parametrize(
+    ("name", "expression", "by"),
+    [
+        ("RetrainModelSchedule", {"Ref": "RetrainingSchedule"}, "schedule"),
+        ("RetrainAgainSchedule", "rate(1 day)", "clock"),
+    ],
+)
+def test_schedules_say_who_asks(resources: Resources, name: str, expression: Any, by: str) -> None:
+    schedule = resources[name]["Properties"]
+    assert schedule["ScheduleExpression"] == expression
     assert schedule["Target"]["Arn"] == {"Ref": "RetrainModelStateMachine"}
-    assert json.loads(schedule["Target"]["Input"]) == {"by": "schedule"}
+    assert schedule["Target"]["RoleArn"] == attribute("RetrainModelScheduleRole")
+    assert json.loads(schedule["Target"]["Input"]) == {"by": by}
+
+
+def test_retraining_asks_for_the_alarms_that_start_it(resources: Resources) -> None:
+    substitutions = resources["RetrainModelStateMachine"]["Properties"]["DefinitionSubstitutions"]
+    for alarm in ("AccuracyAlarm", "AccuracyDropAlarm", "DriftAlarm"):
+        assert substitutions[f"{alarm}Name"] == {"Ref": alarm}
 
 
 # ── Alarms ──

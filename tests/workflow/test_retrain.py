@@ -57,6 +57,15 @@ class Retraining:
         """As if nobody had ever retrained."""
         self.stack.dynamodb.delete_item(TableName=self.table, Key={"name": {"S": "retraining"}})
 
+    def next_day(self) -> None:
+        """As if a day had passed since the last retraining began."""
+        self.stack.dynamodb.update_item(
+            TableName=self.table,
+            Key={"name": {"S": "retraining"}},
+            UpdateExpression="SET paused_until = paused_until - :day",
+            ExpressionAttributeValues={":day": {"N": str(24 * 3600)}},
+        )
+
     def messages(self) -> list[tuple[str, str]]:
         """Subject and text of what the topic was told since."""
         found = []
@@ -222,6 +231,25 @@ def test_alarms_start_one_a_day_and_people_as_many_as_they_like(
         assert retraining.run("Refused", event)[1][-1] == "AlreadyRunning"
     assert retraining.run("Refused", {"by": "anna"})[1][-1] == "ChallengerRefused"
     assert len(retraining.messages()) == 2
+
+
+def test_alarm_that_still_rings_the_next_day_retrains_again(
+    retraining: Retraining, metadata: bytes
+) -> None:
+    stack, clock = retraining.stack, {"by": "clock"}
+    alarm = stack.physical_name("DriftAlarm")
+    cloudwatch = stack.cloud.client("cloudwatch")
+    assert retraining.run("Refused", ALARM)[1][-1] == "ChallengerRefused"
+    assert retraining.run("Refused", clock)[1][-1] == "NothingRings"
+    assert len(retraining.messages()) == 1
+    cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="a test")
+    try:
+        assert retraining.run("Refused", clock)[1][-1] == "AlreadyRunning"
+        retraining.next_day()
+        assert retraining.run("Refused", clock)[1][-1] == "ChallengerRefused"
+    finally:
+        cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="OK", StateReason="a test")
+    assert retraining.turn["started_by"] == f"{alarm} still in ALARM"
 
 
 def test_storm_of_alarms_starts_one(retraining: Retraining) -> None:
