@@ -435,7 +435,7 @@ class Stack:
                 )
 
 
-UPLOAD = {"image_id", "driver_id", "s3_bucket", "s3_key", "execution"}
+UPLOAD = {"image_id", "driver_id", "s3_bucket", "s3_key", "uploaded_at", "execution"}
 DECISION = {"status", "reason", "recorded_at"}
 INFERENCES = {"inferences", "model"}
 PREDICTION = {"label", "confidence"}
@@ -476,6 +476,7 @@ def assert_recorded(outcome: Outcome, status: str, events: int = 1) -> dict[str,
     recorded_at = datetime.fromisoformat(record["recorded_at"])
     assert recorded_at.tzinfo == UTC
     assert abs(datetime.now(UTC) - recorded_at) < timedelta(hours=1)
+    assert datetime.fromisoformat(record["uploaded_at"]) <= recorded_at
     assert record["hour"] == recorded_at.strftime("%Y-%m-%dT%H")
     expires_at = datetime.fromtimestamp(int(record["expires_at"]), UTC)
     assert timedelta() <= recorded_at + timedelta(days=RETENTION_DAYS) - expires_at < SECOND
