@@ -59,6 +59,7 @@ def describe_traffic(tally: Tally) -> dict[str, Any]:
             "share": round(tally.statuses[name].predictions / count, 4),
             # What is accepted and what is rejected are audited alike, and told together.
             "accuracy": round(part.right / part.reviewed, 4) if part.reviewed else None,
+            "reviewed": tally.statuses[name].reviewed,
         }
         for name, part in parts.items()
     }

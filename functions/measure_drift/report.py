@@ -74,7 +74,9 @@ class Baseline:
         mean_confidence: of all.
         sure_accuracy: share that is right of those with a confidence over the threshold.
         unsure_accuracy: the same of those under it.
-        unsure: their share.
+        sure_count: photos that `sure_accuracy` was measured on.
+        unsure_count: the same of `unsure_accuracy`.
+        unsure: share of those under the threshold.
 
     """
 
@@ -85,6 +87,8 @@ class Baseline:
     mean_confidence: float
     sure_accuracy: float
     unsure_accuracy: float
+    sure_count: float
+    unsure_count: float
     unsure: float
 
     @property
@@ -110,14 +114,18 @@ class Baseline:
             found = metadata["baseline"]
             statuses = found["statuses"]
             sure = [statuses[name] for name in ("accepted", "rejected")]
+            unsure = [statuses["review"]]
+            count = int(found["count"])
             baseline = cls(
-                count=int(found["count"]),
+                count=count,
                 labels=dict(found["labels"]),
                 edges=[float(edge) for edge in found["confidence_edges"]],
                 confidence=[float(share) for share in found["confidence"]],
                 mean_confidence=float(found["mean_confidence"]),
                 sure_accuracy=mean_accuracy(sure),
-                unsure_accuracy=mean_accuracy([statuses["review"]]),
+                unsure_accuracy=mean_accuracy(unsure),
+                sure_count=measured_on(sure, count),
+                unsure_count=measured_on(unsure, count),
                 unsure=float(statuses["review"]["share"]),
             )
         except (KeyError, TypeError, AttributeError) as error:
@@ -136,6 +144,11 @@ def mean_accuracy(statuses: Sequence[Mapping[str, float | None]]) -> float:
     known = [(share, accuracy) for share, accuracy in shares if share and accuracy is not None]
     total = math.fsum(share for share, _ in known)
     return math.fsum(share * accuracy for share, accuracy in known) / total if total else 1.0
+
+
+def measured_on(statuses: Sequence[Mapping[str, float | None]], count: int) -> float:
+    """How many photos that accuracy is of: the reviewed ones, or all where all were labelled."""
+    return math.fsum(each.get("reviewed", (each["share"] or 0) * count) or 0 for each in statuses)
 
 
 def describe(
@@ -239,11 +252,11 @@ def accuracy_drop(model: str, windows: Sequence[Window], baseline: Baseline) -> 
         gap = tally.predictions * target - tally.confidence_sum
         addends["confidence"].append(scale * gap)
         sure, unsure = tally.stratum("accepted", "rejected"), tally.stratum("review")
-        for name, part, measured, share in (
-            ("sure", sure, baseline.sure_accuracy, 1 - baseline.unsure),
-            ("unsure", unsure, baseline.unsure_accuracy, baseline.unsure),
+        for name, part, measured, count, share in (
+            ("sure", sure, baseline.sure_accuracy, baseline.sure_count, 1 - baseline.unsure),
+            ("unsure", unsure, baseline.unsure_accuracy, baseline.unsure_count, baseline.unsure),
         ):
-            accuracy = wilson_interval(measured, share * baseline.count).low
+            accuracy = wilson_interval(measured, count).low
             drop = min(DROP / max(share, DROP), accuracy / 2)
             addends[name].append(outcome_evidence(part.reviewed, part.right, accuracy, drop))
     sums = {

@@ -81,6 +81,8 @@ def test_traffic_becomes_the_baseline_that_the_function_reads(
     baseline = load("measure_drift", "report").Baseline.from_metadata(found)
     assert baseline.unsure_accuracy == pytest.approx(0.75)
     assert baseline.mean_confidence == 0.94
+    # The accuracy is known of those that were reviewed, and of no others.
+    assert (baseline.count, baseline.sure_count, baseline.unsure_count) == (1000, 80, 80)
 
 
 def test_the_model_that_answered_last_counts_alone(tool: SimpleNamespace, cloud: None) -> None:

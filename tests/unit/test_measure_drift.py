@@ -330,6 +330,21 @@ def test_mistakes_that_the_model_is_sure_of_are_seen_in_the_audit(report):
     assert verdict["measured_accuracy"] < 0.9
 
 
+def test_an_accuracy_that_few_reviews_found_is_not_taken_for_the_truth(report, formulas):
+    """After 20 reviews without a mistake, 5 mistakes in 80 may come without any drop."""
+    tally = report.Tally(confidence_sum=1840.0)
+    tally.statuses["accepted"] = formulas.Stratum(2000, 80, 75)
+    windows = [report.Window("2026-11-20T12", {MODEL: tally})]
+    flawless = {"share": 1.0, "accuracy": 1.0}
+    none = {"share": 0.0, "accuracy": None}
+    for reviewed, rings in ((None, True), (20, False)):
+        status = flawless if reviewed is None else flawless | {"reviewed": reviewed}
+        statuses = {"accepted": status, "review": none, "rejected": none}
+        whole = METADATA["baseline"] | {"count": 2000, "statuses": statuses}
+        drop = described(report, windows, METADATA | {"baseline": whole})["accuracy_drop"]
+        assert (drop >= 1) is rings
+
+
 def test_another_mix_of_labels_is_drift(report):
     labels = {"bicycle": 0.1, "motorcycle": 0.1, "scooter": 0.8}
     verdict = described(report, traffic(report, labels=labels))
