@@ -228,11 +228,17 @@ def drift(
 
 
 def measured_accuracy(model: str, windows: Sequence[Window]) -> Interval | None:
-    """What people found, for all predictions; None while its interval is wider than WIDEST."""
+    """What people found, for all predictions.
+
+    None while its interval is wider than WIDEST, or one part of the photos has no reviews.
+    """
     _, reviewed = latest(model, windows, reviews=REVIEWS)
-    strata = [reviewed.stratum("accepted", "rejected"), reviewed.stratum("review")]
-    accuracy = stratified_interval([stratum for stratum in strata if stratum.predictions])
-    return accuracy if accuracy.high - accuracy.low <= WIDEST else None
+    parts = reviewed.stratum("accepted", "rejected"), reviewed.stratum("review")
+    strata = [stratum for stratum in parts if stratum.predictions]
+    accuracy = stratified_interval(strata)
+    if not all(stratum.reviewed for stratum in strata) or accuracy.high - accuracy.low > WIDEST:
+        return None
+    return accuracy
 
 
 def accuracy_drop(model: str, windows: Sequence[Window], baseline: Baseline) -> tuple[float, str]:

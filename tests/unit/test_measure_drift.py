@@ -367,6 +367,18 @@ def test_accuracy_is_not_measured_without_an_audit(report):
     assert described(report, traffic(report, audited=0))["measured_accuracy"] is None
 
 
+def test_accuracy_is_not_measured_while_one_part_has_no_reviews(report, formulas):
+    """A small part would hardly widen the interval, and anything may be true of it."""
+    tally = report.Tally()
+    tally.statuses["accepted"] = formulas.Stratum(450, 200, 198)
+    windows = [report.Window("2026-11-20T12", {MODEL: tally})]
+    assert described(report, windows)["measured_accuracy"] == pytest.approx(0.99)
+    tally.statuses["review"] = formulas.Stratum(50, 0, 0)
+    assert described(report, windows)["measured_accuracy"] is None
+    tally.statuses["review"] = formulas.Stratum(50, 20, 15)
+    assert described(report, windows)["measured_accuracy"] == pytest.approx(0.966)
+
+
 def test_other_models_do_not_count(report):
     windows = traffic(report, hours=2, photos=300)
     before = described(report, windows)
