@@ -1,12 +1,13 @@
 """Make the traffic of the last days the baseline that drift is measured against.
 
-    python training/baseline.py --days 7     of a week in which reviews found nothing wrong
-    python training/baseline.py --reset      back to the model's own validation photos
+    .venv/bin/python training/baseline.py --days 7   of a week in which reviews found nothing wrong
+    .venv/bin/python training/baseline.py --reset    back to the model's own validation photos
 
 The photos that a model was validated on have another mix than those of your couriers. This reads
-the counts of MeasureDrift in DriftTable, and puts `baselines/<name>/<version>.json` into the
-bucket, for the model that answered last. It says what it found, and refuses where too little was
-reviewed. Credentials and region are those of the AWS CLI.
+the counts of MeasureDrift in DriftTable, and puts `baselines/<name>/<version>/traffic.json` into
+the bucket, for the model that answered last; the model's own, `baselines/<name>/<version>.json`,
+stays. It says what it found, and refuses where too little was reviewed. Credentials and region are
+those of the AWS CLI.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "functions" / "measure_drift"))
 
-from report import Baseline
+from report import Baseline, own_key, traffic_key
 from windows import BINS, Tally, Window
 
 DEFAULT_STACK = "scones-unlimited"
@@ -131,6 +132,19 @@ def read_outputs(stack: str) -> dict[str, str]:
     return {each["OutputKey"]: each["OutputValue"] for each in found["Outputs"]}
 
 
+def has_own(model: str, bucket: str) -> bool:
+    """Whether a model's own baseline is in the bucket, or in the function's package."""
+    if model == f"{SHIPPED['name']}/{SHIPPED['version']}":
+        return True
+    try:
+        boto3.client("s3").head_object(Bucket=bucket, Key=own_key(model))
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "404":
+            raise
+        return False
+    return True
+
+
 def set_baseline(outputs: dict[str, str], days: float, *, reset: bool) -> str:
     """Set or reset the baseline in the bucket of a stack; what was done, in a line.
 
@@ -140,16 +154,26 @@ def set_baseline(outputs: dict[str, str], days: float, *, reset: bool) -> str:
     """
     since = datetime.now(UTC) - timedelta(days=days)
     model, tally = read_traffic(outputs["DriftTableName"], since)
-    where: Any = {"Bucket": outputs["PhotosBucketName"], "Key": f"baselines/{model}.json"}
+    bucket = outputs["PhotosBucketName"]
     s3 = boto3.client("s3")
     if reset:
-        s3.delete_object(**where)
-        return f"{model} is measured against its own validation photos again"
+        s3.delete_object(Bucket=bucket, Key=traffic_key(model))
+        if has_own(model, bucket):
+            return f"{model} is measured against its own validation photos again"
+        return (
+            f"{model} is measured against nothing from now on: it has no baseline of its own; put "
+            f"its metadata.json at s3://{bucket}/{own_key(model)}"
+        )
     name, _, version = model.partition("/")
     baseline = describe_traffic(tally)
     metadata = {"name": name, "version": version, "baseline": baseline}
     Baseline.from_metadata(metadata)  # what the function will make of it
-    s3.put_object(**where, Body=json.dumps(metadata, indent=2), ContentType="application/json")
+    s3.put_object(
+        Bucket=bucket,
+        Key=traffic_key(model),
+        Body=json.dumps(metadata, indent=2),
+        ContentType="application/json",
+    )
     return (
         f"{model} is measured against {baseline['count']} predictions from now on: accuracy "
         f"{baseline['accuracy']:.3f}, mean confidence {baseline['mean_confidence']:.3f}, labels "

@@ -13,7 +13,7 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
-from report import METRICS, Baseline, Report, describe
+from report import METRICS, Baseline, Report, describe, own_key, traffic_key
 from windows import Record, Window
 
 HOUR = "%Y-%m-%dT%H"
@@ -48,7 +48,7 @@ def handler(event: Request, context: LambdaContext) -> Report | None:
     model = max(windows[0].models, key=lambda name: windows[0].models[name].last_at)
     baseline = read_baseline(model)
     if baseline is None:
-        logger.warning("no baseline", extra={"model": model, "put_it_at": baseline_key(model)})
+        logger.warning("no baseline", extra={"model": model, "put_it_at": own_key(model)})
     report = describe(model, windows, baseline, float(os.environ["MAXIMUM_DRIFT"]))
     keep(report["hour"], report=json.dumps(report))
     publish(report)
@@ -128,22 +128,18 @@ def read_windows(newest: datetime) -> Iterator[Window]:
             yield Window.from_json(json.loads(item["counts"]["S"]))
 
 
-def baseline_key(model: str) -> str:
-    """Where in the bucket the metadata of a model is put when it goes into service."""
-    return f"baselines/{model}.json"
-
-
 def read_baseline(model: str) -> Baseline | None:
-    """The baseline of a model, `<name>/<version>`; None where nobody has put one.
+    """The baseline of a model, `<name>/<version>`: its traffic's, or its own, or None.
 
     Raises ValueError where there is one that lacks something.
     """
-    try:
-        answer = s3.get_object(Bucket=os.environ["PHOTOS_BUCKET"], Key=baseline_key(model))
-        return Baseline.from_metadata(json.load(answer["Body"]))
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "NoSuchKey":
-            raise
+    for key in (traffic_key(model), own_key(model)):
+        try:
+            answer = s3.get_object(Bucket=os.environ["PHOTOS_BUCKET"], Key=key)
+            return Baseline.from_metadata(json.load(answer["Body"]))
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "NoSuchKey":
+                raise
     shipped = json.loads(SHIPPED.read_bytes())
     if f"{shipped['name']}/{shipped['version']}" == model:
         return Baseline.from_metadata(shipped)

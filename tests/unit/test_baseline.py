@@ -61,8 +61,8 @@ def keep(at: datetime, model: str = MODEL, scale: int = 1, reviewed: int = 40) -
 
 
 def stored(model: str = MODEL) -> dict[str, Any]:
-    body = boto3.client("s3").get_object(Bucket="photos", Key=f"baselines/{model}.json")["Body"]
-    found: dict[str, Any] = json.load(body)
+    body = boto3.client("s3").get_object(Bucket="photos", Key=f"baselines/{model}/traffic.json")
+    found: dict[str, Any] = json.load(body["Body"])
     return found
 
 
@@ -92,11 +92,33 @@ def test_the_model_that_answered_last_counts_alone(tool: SimpleNamespace, cloud:
     assert stored("next/2")["baseline"]["count"] == 500
 
 
+def in_bucket() -> dict[str, bytes]:
+    s3 = boto3.client("s3")
+    keys = [each["Key"] for each in s3.list_objects_v2(Bucket="photos").get("Contents", [])]
+    return {key: s3.get_object(Bucket="photos", Key=key)["Body"].read() for key in keys}
+
+
 def test_reset_goes_back_to_the_models_own(tool: SimpleNamespace, cloud: None) -> None:
-    keep(NOW)
+    """That of a retrained model is nowhere else: it survives."""
+    own = {"baselines/next/2.json": b"its own"}
+    boto3.client("s3").put_object(Bucket="photos", Key="baselines/next/2.json", Body=b"its own")
+    keep(NOW, model="next/2")
     tool.set_baseline(OUTPUTS, 7, reset=False)
+    assert own.items() < in_bucket().items()
     assert "validation photos again" in tool.set_baseline(OUTPUTS, 7, reset=True)
-    assert "Contents" not in boto3.client("s3").list_objects_v2(Bucket="photos")
+    assert in_bucket() == own
+
+
+def test_reset_says_that_there_is_nothing_to_go_back_to(tool: SimpleNamespace, cloud: None) -> None:
+    keep(NOW, model="next/2")
+    said = tool.set_baseline(OUTPUTS, 7, reset=True)
+    assert "against nothing" in said
+    assert "s3://photos/baselines/next/2.json" in said
+
+
+def test_the_shipped_model_brings_its_own(tool: SimpleNamespace, cloud: None) -> None:
+    keep(NOW, model=f"{tool.SHIPPED['name']}/{tool.SHIPPED['version']}")
+    assert "validation photos again" in tool.set_baseline(OUTPUTS, 7, reset=True)
 
 
 @pytest.mark.parametrize(

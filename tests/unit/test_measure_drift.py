@@ -564,6 +564,16 @@ def test_the_shipped_baseline_is_the_default(cloud, monkeypatch):
     assert cloud.app.read_baseline(f"{shipped['name']}/{shipped['version']}").count == 7
 
 
+def test_what_was_made_of_traffic_comes_before_the_models_own(cloud):
+    traffic = METADATA | {"baseline": METADATA["baseline"] | {"count": 7}}
+    cloud.s3.put_object(
+        Bucket="photos", Key=f"baselines/{MODEL}/traffic.json", Body=json.dumps(traffic)
+    )
+    assert cloud.app.read_baseline(MODEL).count == 7
+    cloud.s3.delete_object(Bucket="photos", Key=f"baselines/{MODEL}/traffic.json")
+    assert cloud.app.read_baseline(MODEL).count == 600
+
+
 def test_a_broken_baseline_is_an_error_after_counting(cloud):
     fill(cloud)
     cloud.s3.put_object(Bucket="photos", Key=f"baselines/{MODEL}.json", Body='{"baseline": {}}')

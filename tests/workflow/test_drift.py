@@ -105,7 +105,7 @@ def test_an_hour_is_measured_and_again_after_a_review(stack: Stack, hour: str) -
 
 def test_a_baseline_in_the_bucket_comes_first(stack: Stack, hour: str) -> None:
     before = measure(stack, hour)
-    key = f"baselines/{MODEL}.json"
+    key = f"baselines/{MODEL}/traffic.json"
     labels = {"bicycle": 0.98, "motorcycle": 0.01, "other": 0.01}
     other = METADATA | {"baseline": METADATA["baseline"] | {"labels": labels}}
     stack.s3.put_object(Bucket=stack.bucket, Key=key, Body=json.dumps(other))
@@ -134,6 +134,7 @@ def test_baselines_alone_can_be_read(stack: Stack) -> None:
     bucket = f"arn:aws:s3:::{stack.bucket}"
     read = "MeasureDriftRole", "s3:GetObject"
     assert allowed(stack, *read, f"{bucket}/baselines/{MODEL}.json")
+    assert allowed(stack, *read, f"{bucket}/baselines/{MODEL}/traffic.json")
     assert not allowed(stack, *read, f"{bucket}/uploads/42/bike.jpg")
     see = "MeasureDriftRole", "s3:ListBucket"
     assert allowed(stack, *see, bucket)
