@@ -1,6 +1,6 @@
 """Compare the dispatch of whole days with the rules that one would try first.
 
-    python benchmarks/dispatch.py                         all of it: half an hour
+    python benchmarks/dispatch.py                         all of it: an hour or two
     python benchmarks/dispatch.py --days 5 --sizes 120    minutes
     python benchmarks/dispatch.py --search                the search alone, against 30 times as long
 
@@ -51,7 +51,7 @@ SHIFT = timedelta(hours=10)
 STEP = timedelta(minutes=3)
 NEAR_KM = 3  # as the crow flies
 COURIERS = {120: (5, 3), 300: (10, 6), 600: (18, 11)}  # orders a day: bicycles, motorcycles
-DAYS = {120: 30, 300: 20, 600: 5}  # orders a day: how many days, in half an hour
+DAYS = {120: 30, 300: 20, 600: 5}  # orders a day: how many days
 
 type Search = Callable[[Sequence[Task], Sequence[Courier]], dict[str, list[Task]]]
 
