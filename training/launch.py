@@ -25,6 +25,7 @@ Everything that is made has one of the names of cleanup.Names, and training/clea
 
 import argparse
 import contextlib
+import gzip
 import hashlib
 import io
 import json
@@ -34,6 +35,7 @@ import re
 import subprocess
 import sys
 import tarfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,9 +44,9 @@ import endpoint
 import preflight
 import stage_data
 import training_job
-from boto3.exceptions import S3UploadFailedError
+from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
-from cleanup import DEFAULT_ENDPOINT, DEFAULT_STACK, ECR_GIB, HOURS, INSTANCE_HOUR, S3_GIB
+from cleanup import ALARM, DEFAULT_ENDPOINT, DEFAULT_STACK, ECR_GIB, HOURS, INSTANCE_HOUR, S3_GIB
 from preflight import Cloud, LaunchError
 
 TRAINING = Path(__file__).resolve().parent
@@ -53,6 +55,7 @@ NEEDS_ROLE = {"train", "deploy", "retraining"}
 
 # US dollars, list prices of us-east-1 in 2026: https://aws.amazon.com/sagemaker/ai/pricing/
 SERVERLESS_GIB_SECOND = 0.00002
+ENDPOINT_ALARMS = 4  # on instances: two of endpoint.put_alarms, two that autoscaling makes
 
 
 # ---------------------------------------------------------------- stage
@@ -190,10 +193,12 @@ def train(cloud: Cloud, options: argparse.Namespace) -> None:
             options.job = training_job.start(cloud, options)
     try:
         training_job.follow(cloud, options.job)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, ClientError, BotoCoreError) as error:
+        why = "" if isinstance(error, KeyboardInterrupt) else f"{preflight.explain(error)}; "
         raise LaunchError(
-            f"the job goes on: follow it with --job {options.job}, or stop it with "
-            f"`aws sagemaker stop-training-job --training-job-name {options.job}`"
+            f"{why}the job goes on: run this again, or with --job {options.job}, to follow it; "
+            f"stop it with `aws sagemaker stop-training-job --training-job-name {options.job} "
+            f"--region {cloud.names.region}`"
         ) from None
 
 
@@ -218,13 +223,16 @@ def model_directory(cloud: Cloud, options: argparse.Namespace) -> Path:
         uri = job.get("ModelArtifacts", {}).get("S3ModelArtifacts")
         if not uri:
             raise LaunchError(f"training job {options.job} has left no model")
-        if not (directory / "model.onnx").is_file():
+        if not all((directory / name).is_file() for name in preflight.MODEL_FILES):
             directory.mkdir(parents=True, exist_ok=True)
             bucket, _, key = uri.removeprefix("s3://").partition("/")
             archive = directory / "model.tar.gz"
             cloud.client("s3").download_file(bucket, key, str(archive))
-            with tarfile.open(archive) as packed:
-                packed.extractall(directory, filter="data")
+            try:
+                with tarfile.open(archive, "r:gz") as packed:
+                    packed.extractall(directory, filter="data")
+            except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
+                raise LaunchError(f"{uri} is no whole archive: train it again ({error})") from error
     preflight.model(directory)
     return Path(directory)
 
@@ -238,7 +246,10 @@ def evaluation_of(model: Path) -> dict[str, Any]:
     """
     report = report_directory(model) / "evaluation.json"
     if report.is_file():
-        return dict(json.loads(report.read_text()))
+        try:
+            return dict(json.loads(report.read_text()))
+        except (ValueError, TypeError) as error:
+            raise LaunchError(f"{report} is broken: run the step evaluate again") from error
     metadata = json.loads((model / "metadata.json").read_text())
     if not (evaluation := metadata["metrics"].get("test")):
         raise LaunchError(f"{report} is missing: run the step evaluate first")
@@ -371,7 +382,8 @@ def costs(options: argparse.Namespace, steps: tuple[str, ...]) -> list[tuple[str
     else:
         runs_on = f"1 to {options.max_instances} x {options.instance_type}"
         price = f"${HOURS * serving:.0f} a month each" if serving else "a price not known here"
-        price += ", from now until it is removed"
+        price += f" and ${ENDPOINT_ALARMS * ALARM:.2f} for its alarms, from now until it is removed"
+        price += "; an update runs as many again for some 10 minutes"
     table = {
         "stage": ("the dataset in S3", f"${S3_GIB} per GiB and month"),
         "train": (
@@ -387,6 +399,8 @@ def costs(options: argparse.Namespace, steps: tuple[str, ...]) -> list[tuple[str
             f"at most ${hour:.2f} each, and $0.46 to stage and judge" if hour else most,
         ),
     }
+    if options.job:
+        table["train"] = (f"follows {options.job}", "nothing that it would not cost anyway")
     return [(step, *table[step]) for step in steps]
 
 
@@ -631,8 +645,10 @@ def main(arguments: list[str] | None = None) -> None:
         launch(options)
     except LaunchError as error:
         sys.exit(f"launch: {error}")
-    except (ClientError, BotoCoreError, S3UploadFailedError) as error:
+    except (ClientError, BotoCoreError, Boto3Error) as error:
         sys.exit(f"launch: {preflight.explain(error)}")
+    except OSError as error:
+        sys.exit(f"launch: {error}: mend that, and run it again")
     except KeyboardInterrupt:
         sys.exit("launch: interrupted; run it again to go on")
 

@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError, NoCredentialsError
 from cleanup import Names
 
 TORCH_VERSION = "2.13"  # of the training container; requirements/training.in has the same
+MODEL_FILES = ("model.onnx", "metadata.json")
 DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
 EXPIRED = (
     "ExpiredToken",
@@ -167,10 +168,19 @@ def dataset(directory: Path) -> str:
 
 
 def model(directory: Path) -> Path:
-    """A directory that holds a model."""
-    for name in ("model.onnx", "metadata.json"):
+    """A directory that holds a model, with the metadata that train.py writes."""
+    for name in MODEL_FILES:
         if not (directory / name).is_file():
             raise LaunchError(f"{directory} holds no {name}: give a model directory")
+    try:
+        metadata = json.loads((directory / "metadata.json").read_text())
+        for name in ("name", "version", "threshold", "metrics"):
+            metadata[name]
+        metadata["code"]["commit"], metadata["data"]["dataset"]
+    except (ValueError, LookupError, TypeError) as error:
+        raise LaunchError(
+            f"{directory / 'metadata.json'} is broken ({error}): train the model again"
+        ) from error
     return directory
 
 

@@ -26,6 +26,8 @@ import launch
 import preflight
 import pytest
 import training_job
+from boto3.exceptions import RetriesExceededError
+from botocore.exceptions import EndpointConnectionError
 from botocore.validate import ParamValidator
 from drawn import write_photos
 from moto import mock_aws
@@ -631,6 +633,28 @@ def test_a_job_that_does_not_complete_says_why_and_how_to_go_on(
     assert "Installing requirements" in capsys.readouterr().out  # the end of the log
 
 
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (KeyboardInterrupt(), "launch: the job goes on: run this again"),
+        (EndpointConnectionError(endpoint_url="https://aws"), "https://aws"),
+    ],
+)
+def test_a_job_that_cannot_be_followed_any_more_goes_on(
+    aws: Aws, staged: Path, error: BaseException, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = job()
+
+    def fail(_: dict[str, Any]) -> None:
+        raise error
+
+    aws.answers["DescribeTrainingJob"] = fail
+    said = refused(["train", "--role", ROLE, "--yes", "--dataset", str(staged)], capsys)
+    assert says in said
+    assert f"the job goes on: run this again, or with --job {name}, to follow it" in said
+    assert f"stop-training-job --training-job-name {name} --region {REGION}" in said
+
+
 def test_a_job_says_what_it_cost() -> None:
     description = {
         "TrainingTimeInSeconds": 1000,
@@ -638,6 +662,19 @@ def test_a_job_says_what_it_cost() -> None:
         "ResourceConfig": {"InstanceType": "ml.g5.xlarge"},
     }
     assert training_job.bill(description) == ": 1000 s, 300 s billed (70% saved by spot), $0.12"
+
+
+def test_prices_are_of_what_will_be_done() -> None:
+    following = launch.parse_arguments(["--job", "scones-launch-1"])
+    assert launch.costs(following, ("train",)) == [
+        ("train", "follows scones-launch-1", "nothing that it would not cost anyway")
+    ]
+    [(_, what, price)] = launch.costs(
+        launch.parse_arguments(["--instance-type", "ml.c5.large"]), ("deploy",)
+    )
+    assert what == "1 to 2 x ml.c5.large"
+    assert price.startswith("$74 a month each and $0.40 for its alarms")  # 730 hours of $0.102
+    assert "an update runs as many again" in price
 
 
 # ---------------------------------------------------------------- what is looked at first
@@ -778,7 +815,7 @@ def test_a_check_that_is_not_permitted_does_not_stop(
     aws.deny("ListServiceQuotas")
     checks = {
         "role": lambda: preflight.role(cloud, ROLE),
-        "quota": lambda: preflight.gpu_quota(cloud, "ml.g5.xlarge", spot=True),
+        "quota": lambda: preflight.training_quota(cloud, "ml.g5.xlarge", spot=True),
     }
     preflight.run_checks(checks)
     assert capsys.readouterr().out.count("not checked") == 2
@@ -798,6 +835,50 @@ def test_an_aws_error_is_one_line(
     launch.main(["stage", "--role", ROLE, "--yes", "--dataset", str(staged)])
     aws.deny(call, code)
     assert says in refused(["train", "--role", ROLE, "--yes", "--dataset", str(staged)], capsys)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PermissionError(13, "Permission denied", "build"),
+        RetriesExceededError(ConnectionError("the line was cut")),
+    ],
+)
+def test_a_file_or_a_line_that_fails_is_one_line(
+    aws: Aws, error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: dict[str, Any]) -> None:
+        raise error
+
+    aws.answers["GetCallerIdentity"] = fail
+    assert str(error) in refused(["deploy", "--role", ROLE, "--yes"], capsys)
+
+
+def test_broken_files_are_one_line(
+    aws: Aws,
+    cloud: preflight.Cloud,
+    tiny_model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    launch.make_bucket(cloud, ROLE)
+    name = job("Completed", "Completed")
+    archive = f"jobs/{name}/output/model.tar.gz"
+    for body in (b"no archive", endpoint.pack(tiny_model)[:2000]):
+        boto3.client("s3").put_object(Bucket=BUCKET, Key=archive, Body=body)
+        assert "no whole archive" in refused(["register", "--job", name, "--yes"], capsys)
+    report = launch.report_directory(tiny_model) / "evaluation.json"
+    report.parent.mkdir(parents=True)
+    report.write_text('{"photos_three_way": {"val')
+    with pytest.raises(preflight.LaunchError, match="run the step evaluate again"):
+        launch.evaluation_of(tiny_model)
+    model = tmp_path / "model"
+    shutil.copytree(tiny_model, model)
+    for metadata in ("{", "[]", '{"name": "scones"}'):
+        (model / "metadata.json").write_text(metadata)
+        with pytest.raises(preflight.LaunchError, match=r"metadata.json is broken"):
+            preflight.model(model)
+    assert not aws.requests("CreateModelPackage")
 
 
 @pytest.mark.usefixtures("aws")
