@@ -32,7 +32,8 @@ ROLE = f"arn:aws:iam::{ACCOUNT}:role/scones-sagemaker"
 PACKAGE = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package/{NAMES.endpoint}/"
 SUBSTITUTIONS = {
     "EndpointName": NAMES.endpoint,
-    "EndpointAlarmPrefix": "scones-unlimited-Endpoint",
+    "EndpointServerErrorsAlarmName": "scones-unlimited-EndpointServerErrorsAlarm-1X",
+    "EndpointLatencyAlarmName": "scones-unlimited-EndpointLatencyAlarm-1X",
     "AccuracyAlarmName": "scones-unlimited-AccuracyAlarm-1X",
     "AccuracyDropAlarmName": "scones-unlimited-AccuracyDropAlarm-1X",
     "DriftAlarmName": "scones-unlimited-DriftAlarm-1X",
@@ -67,11 +68,15 @@ REFUSED = GATE | {"accepted": False, "reason": "no better than chance explains"}
 ALARM = {"source": "aws.cloudwatch", "detail": {"alarmName": "scones-unlimited-DriftAlarm-1X"}}
 CLOCK = {"by": "clock"}
 RINGING = {"MetricAlarms": [{"AlarmName": "scones-unlimited-DriftAlarm-1X"}]}
+QUIET: dict[str, Any] = {"MetricAlarms": []}
+ERRORS = {"MetricAlarms": [{"AlarmName": SUBSTITUTIONS["EndpointServerErrorsAlarmName"]}]}
+CHAMPION = f"{NAMES.endpoint}-20261001000000"  # its endpoint configuration
+WATCHED = 20  # looks at the alarms, one a minute
 
 
 def answers(variant: dict[str, Any], gate: dict[str, Any], **others: Any) -> dict[str, Any]:
     """What AWS answers, by state; a tuple is an error and its cause, a list one answer a visit."""
-    old = f"{NAMES.endpoint}-20261001000000"
+    old = CHAMPION
     serving = {"EndpointStatus": "InService", "EndpointConfigName": old}
     running = {"CurrentInstanceCount": 1} if variant == INSTANCES else {}
     container = {"Image": f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/scones:1"}
@@ -95,7 +100,12 @@ def answers(variant: dict[str, Any], gate: dict[str, Any], **others: Any) -> dic
             {"EndpointStatus": "InService", "EndpointConfigName": JOB},
         ],
         "SeeModelAlarms": RINGING,
-        "SeeAlarms": {"MetricAlarms": []},
+        "SeeAlarmsBefore": QUIET,
+        "SeeAlarms": QUIET,
+        "SeeChampion": [
+            {"EndpointStatus": "Updating", "EndpointConfigName": JOB},
+            {"EndpointStatus": "InService", "EndpointConfigName": old},
+        ],
     } | others
 
 
@@ -210,21 +220,28 @@ WALKS = {
             GATE,
             SeeEndpoint={
                 "EndpointStatus": "InService",
-                "EndpointConfigName": f"{NAMES.endpoint}-20261001000000",
+                "EndpointConfigName": CHAMPION,
                 "FailureReason": "alarm scones-vehicle-classifier-errors",
             },
         ),
         "ChallengerTakenBack",
     ),
     "taken back on alarms": (
+        answers(SERVERLESS, GATE, SeeAlarms=ERRORS),
+        "ChallengerTakenBack",
+    ),
+    "way back fails": (
         answers(
             SERVERLESS,
             GATE,
-            SeeAlarms={
-                "MetricAlarms": [{"AlarmName": "scones-unlimited-EndpointServerErrorsAlarm-1"}]
+            SeeAlarms=ERRORS,
+            SeeChampion={
+                "EndpointStatus": "InService",
+                "EndpointConfigName": JOB,
+                "FailureReason": "no capacity",
             },
         ),
-        "ChallengerTakenBack",
+        "RetrainingFailed",
     ),
     "endpoint fails": (
         answers(
@@ -246,12 +263,12 @@ WALKS = {
     ),
     "an alarm still rings": (answers(SERVERLESS, REFUSED), "ChallengerRefused"),
     "nothing rings": (
-        answers(SERVERLESS, REFUSED, SeeModelAlarms={"MetricAlarms": []}),
+        answers(SERVERLESS, REFUSED, SeeModelAlarms=QUIET),
         "NothingRings",
     ),
 }
 BY_CLOCK = ("an alarm still rings", "nothing rings")
-QUIET = ("another runs", "nothing rings")  # nothing happens, nobody is told
+UNTOLD = ("another runs", "nothing rings")  # nothing happens
 
 
 def walk(way: str) -> Walk:
@@ -263,10 +280,11 @@ def test_every_way_ends_as_it_should(way: str) -> None:
     end, taken = WALKS[way][1], walk(way)
     assert taken.visited[-1] == end
     notified = [name for name in taken.visited if name.startswith("Notify")]
-    assert len(notified) == (way not in QUIET)
+    assert len(notified) == (way not in UNTOLD)
     updates = [name for name in taken.visited if name.startswith(("UpdateEndpoint", "GoBack"))]
-    assert bool(updates) == (end in {"ChallengerServes", "ChallengerTakenBack"}) or (
-        way == "endpoint fails"
+    assert bool(updates) == (
+        end in {"ChallengerServes", "ChallengerTakenBack"}
+        or way in {"endpoint fails", "way back fails"}
     )
     # A turn that was taken is given back, whatever happened.
     assert ("TakeTurn" in taken.calls and end != "AlreadyRunning") == any(
@@ -288,9 +306,9 @@ def test_every_state_is_on_one_of_the_ways() -> None:
     ],
 )
 def test_whatever_fails_is_told_and_gives_the_turn_back(failing: str) -> None:
-    alarmed = {"MetricAlarms": [{"AlarmName": "x"}]}
     variant = INSTANCES if failing == "UpdateEndpointOnInstances" else SERVERLESS
-    others = {"SeeAlarms": alarmed} if failing in ("GoBack", "RejectChallenger") else {}
+    alarmed = failing in ("GoBack", "SeeChampion", "RejectChallenger")
+    others = {"SeeAlarms": ERRORS} if alarmed else {}
     given = answers(variant, GATE, **others | {failing: ("Some.Error", "the cause\n" * 500)})
     walk = Walk(given, CLOCK)
     assert walk.visited[-3:] == ["NotifyFailed", "EndFailed", "RetrainingFailed"]
@@ -318,9 +336,84 @@ def test_refused_model_is_kept_as_rejected_with_the_reason() -> None:
 
 
 def test_model_that_is_taken_back_is_rejected_and_the_old_configuration_serves() -> None:
-    calls = Walk(WALKS["taken back on alarms"][0]).calls
-    assert calls["GoBack"]["EndpointConfigName"] == f"{NAMES.endpoint}-20261001000000"
-    assert "EndpointServerErrorsAlarm" in calls["RejectChallenger"]["ApprovalDescription"]
+    walk = Walk(WALKS["taken back on alarms"][0])
+    assert walk.calls["GoBack"]["EndpointConfigName"] == CHAMPION
+    assert "EndpointServerErrorsAlarm" in walk.calls["RejectChallenger"]["ApprovalDescription"]
+    # Nobody is told that the old one serves before it does.
+    back = walk.visited.index("GoBack")
+    assert walk.visited[back:].count("SeeChampion") == 2
+    assert walk.visited.index("NotifyRolledBack") > walk.visited.index("SeeChampion")
+
+
+def test_way_back_that_fails_is_told() -> None:
+    message = Walk(WALKS["way back fails"][0]).calls["NotifyFailed"]["Message"]
+    for words in ("EndpointServerErrorsAlarm", CHAMPION, f"InService with {JOB}", "no capacity"):
+        assert words in message
+    given = answers(SERVERLESS, GATE, SeeAlarms=ERRORS, GoBack=("Some.Error", "denied"))
+    message = Walk(given).calls["NotifyFailed"]["Message"]
+    assert "EndpointServerErrorsAlarm" in message
+    assert "it still serves, and could not be taken back: denied" in message
+
+
+@pytest.mark.parametrize("state", ["SeeEndpoint", "SeeChampion"])
+def test_endpoint_that_is_never_done_is_told_long_before_the_workflow_times_out(state: str) -> None:
+    updating = {"EndpointStatus": "Updating", "EndpointConfigName": JOB}
+    alarms = ERRORS if state == "SeeChampion" else QUIET
+    walk = Walk(answers(SERVERLESS, GATE, SeeAlarms=alarms, **{state: updating}))
+    assert walk.visited[-1] == "RetrainingFailed"
+    assert walk.visited.count(state) == 120
+    assert "Updating" in walk.calls["NotifyFailed"]["Message"]
+
+
+def test_what_a_retraining_waits_for_takes_less_than_it_may_itself() -> None:
+    machine = json.loads(TEXT)
+    tasks = [state for state in machine["States"].values() if state["Type"] == "Task"]
+    jobs = [state for state in tasks if state["Resource"].endswith(".sync")]
+    attempts = {
+        id(job): 1 + sum(each["MaxAttempts"] for each in job.get("Retry", [])) for job in jobs
+    }
+    seconds = sum(job["TimeoutSeconds"] * attempts[id(job)] for job in jobs)
+    calls = 30 * 5 * len(tasks)
+    minutes = 120 + WATCHED + 120
+    assert seconds + calls + minutes * (60 + 30) < machine["TimeoutSeconds"]
+
+
+# ── The watch over a new model ──
+
+
+def test_alarm_that_rings_for_a_moment_takes_the_model_back() -> None:
+    for quiet in (0, WATCHED - 1):
+        looks = [QUIET] * quiet + [ERRORS] + [QUIET] * WATCHED
+        walk = Walk(answers(SERVERLESS, GATE, SeeAlarms=looks))
+        assert walk.visited[-1] == "ChallengerTakenBack"
+        assert walk.visited.count("SeeAlarms") == quiet + 1
+
+
+def test_new_model_is_watched_for_a_while() -> None:
+    walk = Walk(answers(SERVERLESS, GATE))
+    assert walk.visited.count("SeeAlarms") == WATCHED
+    minutes = walk.visited.count("WatchEndpoint") * walk.states["WatchEndpoint"]["Seconds"] / 60
+    assert minutes == WATCHED
+
+
+def test_alarm_that_rang_before_the_update_is_not_the_new_models() -> None:
+    walk = Walk(answers(SERVERLESS, GATE, SeeAlarmsBefore=ERRORS, SeeAlarms=ERRORS))
+    assert walk.visited[-1] == "ChallengerServes"
+    assert walk.visited.index("SeeAlarmsBefore") < walk.visited.index("UpdateEndpoint")
+
+
+def test_alarm_that_is_over_and_rings_again_is_the_new_models() -> None:
+    looks = [ERRORS, QUIET, ERRORS]
+    walk = Walk(answers(SERVERLESS, GATE, SeeAlarmsBefore=ERRORS, SeeAlarms=looks))
+    assert walk.visited[-1] == "ChallengerTakenBack"
+
+
+def test_watch_hears_what_a_model_can_be_blamed_for() -> None:
+    """Not what callers do wrong, nor that they are too many."""
+    calls = Walk(answers(SERVERLESS, GATE)).calls
+    watched = ("EndpointServerErrorsAlarmName", "EndpointLatencyAlarmName")
+    for state in ("SeeAlarmsBefore", "SeeAlarms"):
+        assert calls[state]["AlarmNames"] == [SUBSTITUTIONS[name] for name in watched]
 
 
 def test_baseline_is_where_drift_reads_it_before_the_model_serves() -> None:
@@ -434,6 +527,22 @@ def test_endpoints_on_instances_are_updated_as_by_launch(cloud: Any, running: in
     expected = endpoint.deployment_config(cloud, canary=running > 1)
     assert update["DeploymentConfig"] == expected
     assert update["RetainAllVariantProperties"] is True
+
+
+@pytest.mark.parametrize("variant", [SERVERLESS, INSTANCES])
+def test_models_are_taken_back_as_by_launch(
+    cloud: Any, variant: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scaled endpoint keeps its number of instances."""
+    monkeypatch.setattr(endpoint, "wait", lambda *_: None)
+    before = {"Config": {"ProductionVariants": [variant]}, "EndpointConfigName": CHAMPION}
+    endpoint.take_back(cloud, before, variant)
+    calls = Walk(answers(variant, GATE, SeeAlarms=ERRORS)).calls
+    given = {"EndpointName", "EndpointConfigName", "RetainAllVariantProperties"}
+    assert calls["GoBack"].keys() == given
+    launched = cloud.recorder.calls["update_endpoint"]
+    assert calls["GoBack"] == {name: launched[name] for name in given}
+    assert calls["GoBack"]["RetainAllVariantProperties"] == ("InstanceType" in variant)
 
 
 @pytest.mark.parametrize("variant", [SERVERLESS, INSTANCES])

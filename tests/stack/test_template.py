@@ -379,9 +379,14 @@ def test_schedules_say_who_asks(resources: Resources, name: str, expression: Any
     assert json.loads(schedule["Target"]["Input"]) == {"by": by}
 
 
-def test_retraining_asks_for_the_alarms_that_start_it(resources: Resources) -> None:
+def test_retraining_asks_for_the_alarms_that_it_is_about(resources: Resources) -> None:
     substitutions = resources["RetrainModelStateMachine"]["Properties"]["DefinitionSubstitutions"]
-    for alarm in ("AccuracyAlarm", "AccuracyDropAlarm", "DriftAlarm"):
+    alarms = ("AccuracyAlarm", "AccuracyDropAlarm", "DriftAlarm")
+    watched = (
+        "EndpointServerErrorsAlarm",
+        "EndpointLatencyAlarm",
+    )  # client errors are the caller's
+    for alarm in (*alarms, *watched):
         assert substitutions[f"{alarm}Name"] == {"Ref": alarm}
 
 

@@ -346,10 +346,10 @@ class Stack:
 
     def history(self, execution: str) -> list[dict[str, Any]]:
         """What has happened in an execution so far."""
-        events: list[dict[str, Any]] = self.stepfunctions.get_execution_history(
-            executionArn=execution
-        )["events"]
-        return events
+        pages = self.stepfunctions.get_paginator("get_execution_history")
+        return [
+            event for page in pages.paginate(executionArn=execution) for event in page["events"]
+        ]
 
     def outcome(self, execution: str) -> Outcome:
         """What became of an execution, once it has ended."""

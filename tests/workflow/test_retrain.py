@@ -6,6 +6,7 @@ its calls against AWS's service models.
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -175,31 +176,45 @@ def test_model_that_aws_rolls_back_is_rejected(retraining: Retraining, metadata:
     assert "AWS rolled the update back: alarm scones-vehicle-classifier-errors" in text
 
 
+@contextmanager
+def ringing(stack: Stack, resource: str) -> Iterator[str]:
+    """An alarm of the stack, by its name, in ALARM."""
+    cloudwatch, name = stack.cloud.client("cloudwatch"), stack.physical_name(resource)
+    cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="a test")
+    try:
+        yield name
+    finally:
+        cloudwatch.set_alarm_state(AlarmName=name, StateValue="OK", StateReason="a test")
+
+
 def test_model_under_which_alarms_ring_is_taken_back(
     retraining: Retraining, metadata: bytes
 ) -> None:
-    cloudwatch = retraining.stack.cloud.client("cloudwatch")
-    name = "scones-unlimited-EndpointTestAlarm"
-    cloudwatch.put_metric_alarm(
-        AlarmName=name,
-        Namespace="AWS/SageMaker",
-        MetricName="Invocation5XXErrors",
-        Statistic="Sum",
-        Period=60,
-        EvaluationPeriods=1,
-        Threshold=0,
-        ComparisonOperator="GreaterThanThreshold",
-    )
-    cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="a test")
-    try:
-        described, names = retraining.run("Serves", {})
-    finally:
-        cloudwatch.delete_alarms(AlarmNames=[name])
+    with ringing(retraining.stack, "EndpointServerErrorsAlarm") as name:
+        described, names = retraining.run("TakenBack", {})
     assert described["status"] == "SUCCEEDED", (described.get("error"), described.get("cause"))
-    assert {"GoBack", "RejectChallenger"} < set(names)
-    [(subject, text)] = retraining.messages()
-    assert subject == "Scones Unlimited: the new model was taken back"
-    assert name in text
+    assert names[-1] == "ChallengerTakenBack"
+    assert names.index("GoBack") < names.index("SeeChampion") < names.index("NotifyRolledBack")
+    told = dict(retraining.messages())
+    assert name in told["Scones Unlimited: the new model was taken back"]
+
+
+def test_way_back_that_fails_is_told(retraining: Retraining, metadata: bytes) -> None:
+    with ringing(retraining.stack, "EndpointLatencyAlarm"):
+        described, names = retraining.run("RollbackFails", {})
+    assert (described["error"], names[-1]) == ("WayBackFailed", "RetrainingFailed")
+    told = dict(retraining.messages())
+    assert "no capacity" in told["Scones Unlimited: retraining failed"]
+
+
+@pytest.mark.parametrize("alarm", ["EndpointServerErrorsAlarm", "EndpointClientErrorsAlarm"])
+def test_alarms_that_the_model_is_not_to_blame_for_take_nothing_back(
+    retraining: Retraining, metadata: bytes, alarm: str
+) -> None:
+    """It rang before; or callers do wrong."""
+    case = "Serves" if alarm == "EndpointServerErrorsAlarm" else "TakenBack"
+    with ringing(retraining.stack, alarm):
+        assert retraining.run(case, {})[1][-1] == "ChallengerServes"
 
 
 @pytest.mark.parametrize(
@@ -236,19 +251,14 @@ def test_alarms_start_one_a_day_and_people_as_many_as_they_like(
 def test_alarm_that_still_rings_the_next_day_retrains_again(
     retraining: Retraining, metadata: bytes
 ) -> None:
-    stack, clock = retraining.stack, {"by": "clock"}
-    alarm = stack.physical_name("DriftAlarm")
-    cloudwatch = stack.cloud.client("cloudwatch")
+    clock = {"by": "clock"}
     assert retraining.run("Refused", ALARM)[1][-1] == "ChallengerRefused"
     assert retraining.run("Refused", clock)[1][-1] == "NothingRings"
     assert len(retraining.messages()) == 1
-    cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="a test")
-    try:
+    with ringing(retraining.stack, "DriftAlarm") as alarm:
         assert retraining.run("Refused", clock)[1][-1] == "AlreadyRunning"
         retraining.next_day()
         assert retraining.run("Refused", clock)[1][-1] == "ChallengerRefused"
-    finally:
-        cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="OK", StateReason="a test")
     assert retraining.turn["started_by"] == f"{alarm} still in ALARM"
 
 
