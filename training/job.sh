@@ -4,24 +4,37 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 work=/opt/ml/processing
+output=/opt/ml/output
 export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1
 step=$1
 shift
-python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
-case $step in
-  stage)
-    exec python stage_data.py --base $work/base --dataset $work/dataset "$@"
-    ;;
-  train)
-    exec python source/train.py "$@"
-    ;;
-  evaluate)
-    mkdir -p $work/report
-    for model in challenger champion; do
-      tar --extract --gzip --file $work/$model/model.tar.gz --directory $work/$model
-    done
-    cp $work/challenger/metadata.json $work/report/
-    exec python evaluate.py --model $work/challenger --against $work/champion --gate \
-      --dataset $work/dataset --report $work/report "$@"
-    ;;
-esac
+
+# SageMaker reads why a processing job failed in message, and why a training job did in failure.
+errors=$(mktemp)
+explain() {
+  mkdir -p $output
+  tail -n 1 "$errors" | tee $output/message > $output/failure
+}
+trap '(($? == 0)) || explain' EXIT
+
+exec 3>&1
+{
+  python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+  case $step in
+    stage)
+      python stage_data.py --base $work/base --dataset $work/dataset "$@"
+      ;;
+    train)
+      python source/train.py "$@"
+      ;;
+    evaluate)
+      mkdir -p $work/report
+      for model in challenger champion; do
+        tar --extract --gzip --file $work/$model/model.tar.gz --directory $work/$model
+      done
+      cp $work/challenger/metadata.json $work/report/
+      python evaluate.py --model $work/challenger --against $work/champion --gate \
+        --dataset $work/dataset --report $work/report "$@"
+      ;;
+  esac
+} 2>&1 >&3 | tee "$errors" >&2

@@ -329,6 +329,31 @@ def test_messages_say_what_happened_and_why() -> None:
         assert words in refused
 
 
+def failed(cause: str) -> str:
+    """What is told of a stage that failed so."""
+    given = answers(SERVERLESS, GATE, StageDataset=("States.TaskFailed", cause))
+    return str(Walk(given).calls["NotifyFailed"]["Message"])
+
+
+def test_failed_job_is_told_by_its_reason() -> None:
+    """What AWS gives as the cause is the whole job, its reason behind all of its inputs."""
+    job = {"ProcessingInputs": ["x" * 2000], "ProcessingJobStatus": "Failed"}
+    job |= {"FailureReason": "AlgorithmError: See job logs for more information"}
+    said = {"ExitMessage": 'stage_data: no photo is labelled in "labelled/"\n'}
+    assert "AlgorithmError: See job logs for more information. Exec" in failed(json.dumps(job))
+    message = failed(json.dumps(job | said))
+    assert 'more information: stage_data: no photo is labelled in "labelled/"' in message
+    assert "xx" not in message
+
+
+@pytest.mark.parametrize(
+    "cause",
+    ["Rate exceeded", "", '{"Status": "Stopped"}', '{"FailureReason": "cut off at 32 kB', "{"],
+)
+def test_cause_that_is_no_failed_job_is_told_as_it_is(cause: str) -> None:
+    assert f"States.TaskFailed, {cause}. Execution" in failed(cause)
+
+
 def test_refused_model_is_kept_as_rejected_with_the_reason() -> None:
     judged = Walk(answers(SERVERLESS, REFUSED)).calls["JudgeChallenger"]
     assert judged["ModelApprovalStatus"] == "Rejected"

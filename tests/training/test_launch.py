@@ -464,38 +464,65 @@ def test_retraining_is_switched_on_by_what_is_printed(
     assert parameters["TrainingCode"] in capsys.readouterr().out  # the same code, the same version
 
 
-def test_what_goes_into_the_containers_of_a_retraining_stages_and_judges_there(
-    staged: Path, tiny_model: Path, tmp_path: Path
-) -> None:
-    """job.sh itself, with its containers' folders below tmp_path and nothing to install."""
-    code = training_job.retraining_directory(tmp_path / "code")
-    script = code / "job.sh"
-    work = tmp_path / "processing"
-    text = script.read_text().replace("/opt/ml/processing", str(work))
-    script.write_text(re.sub(r"python -m pip install.*", "true", text))
-    shutil.copytree(staged, work / "base")
-    for model in ("champion", "challenger"):
-        (work / model).mkdir()
-        (work / model / "model.tar.gz").write_bytes(endpoint.pack(tiny_model))
+Job = Callable[..., subprocess.CompletedProcess[str]]
 
-    def job(*arguments: str) -> None:
+
+@pytest.fixture
+def job_sh(tmp_path: Path) -> Job:
+    """job.sh itself, with its containers' folders below tmp_path and nothing to install."""
+    script = training_job.retraining_directory(tmp_path / "code") / "job.sh"
+    text = script.read_text().replace("/opt/ml/", f"{tmp_path}/")
+    script.write_text(re.sub(r"python -m pip install.*", "true", text))
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-        done = subprocess.run(
+        return subprocess.run(
             ["/bin/bash", str(script), *arguments],
             env=environment,
             capture_output=True,
             text=True,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
 
+    return run
+
+
+def test_what_goes_into_the_containers_of_a_retraining_stages_and_judges_there(
+    staged: Path, tiny_model: Path, tmp_path: Path, job_sh: Job
+) -> None:
+    work = tmp_path / "processing"
+    shutil.copytree(staged, work / "base")
+    for model in ("champion", "challenger"):
+        (work / model).mkdir()
+        (work / model / "model.tar.gz").write_bytes(endpoint.pack(tiny_model))
     photos = write_photos(tmp_path / "photos", 2, first_seed=50_000)
-    job("stage", "--photos", str(photos))
+    for arguments in (("stage", "--photos", str(photos)), ("evaluate",)):
+        done = job_sh(*arguments)
+        assert done.returncode == 0, done.stderr
     assert json.loads((work / "dataset" / "dataset.json").read_text())["version"]
-    job("evaluate")
     gate = json.loads((work / "report" / "gate.json").read_text())
     assert gate["accepted"] is False
     assert json.loads((work / "report" / "metadata.json").read_text())["version"] == gate["version"]
+    assert not (tmp_path / "output").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("stage", "--photos", "nowhere"), "stage_data: "),
+        (("train", "--no-such-option"), "train.py: error: "),
+        (("evaluate",), "tar: "),
+    ],
+)
+def test_why_a_job_of_a_retraining_failed_is_where_sagemaker_reads_it(
+    tmp_path: Path, job_sh: Job, arguments: tuple[str, ...], says: str
+) -> None:
+    done = job_sh(*arguments)
+    assert done.returncode != 0
+    [line] = (tmp_path / "output" / "message").read_text().splitlines()
+    assert line == done.stderr.splitlines()[-1]
+    assert line.startswith(says)
+    assert (tmp_path / "output" / "failure").read_text().splitlines() == [line]
 
 
 def test_what_goes_into_the_container_trains_there_and_prints_the_metrics(tmp_path: Path) -> None:

@@ -234,6 +234,7 @@ def test_what_fails_is_told_and_another_may_try(
     [(subject, text)] = retraining.messages()
     assert subject == "Scones Unlimited: retraining failed"
     assert words in text
+    assert "TrainingJobStatus" not in text
     assert described["executionArn"] in text
     assert retraining.run("Refused", {"by": "anna"})[1][-1] == "ChallengerRefused"
 
