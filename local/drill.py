@@ -51,6 +51,7 @@ DATA = Path(os.environ.get("SCONES_DATA", PROJECT.parent / "shared" / "data")) /
 PHOTOS_AN_HOUR = 60
 PHOTOS_OF_A_KIND = 80  # different ones
 HOURS_OF_A_PHASE = 6
+FEWEST_QUIET_HOURS = 9  # of which baseline.py makes a baseline
 SECONDS = 10  # of an hour of the alarms: the shortest period that CloudWatch knows
 AUDIT = 0.1
 NEW_VEHICLES = ("kick_scooter", "vehicle_other", "wheelchair")
@@ -347,7 +348,7 @@ class Drill:
             {
                 "MetricName": name,
                 "Value": report[key],
-                "Dimensions": [{"Name": "service", "Value": "scones-unlimited"}],
+                "Dimensions": [{"Name": "service", "Value": STACK_NAME}],
             }
             for key, name in METRICS.items()
             if report[key] is not None
@@ -506,11 +507,25 @@ def run(cloud: LocalCloud, quiet: int, console: Console) -> None:
     console.print(f"\nThe timeline is in {picture}", soft_wrap=True)
 
 
+def quiet_hours(text: str) -> int:
+    if not text.isdecimal() or int(text) < FEWEST_QUIET_HOURS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a whole number from {FEWEST_QUIET_HOURS} on: a baseline takes 500 "
+            f"predictions, and an hour has {PHOTOS_AN_HOUR}"
+        )
+    return int(text)
+
+
 def main() -> int:
     """Parse the command line, and run."""
     register_heif_opener()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quiet-hours", type=int, default=12, help="at first (default 12)")
+    parser.add_argument(
+        "--quiet-hours",
+        type=quiet_hours,
+        default=12,
+        help=f"at first, {FEWEST_QUIET_HOURS} or more (default %(default)s)",
+    )
     arguments = parser.parse_args()
     console = Console(width=160)
     os.environ["SFN_MOCK_CONFIG"] = str(PLAYED)

@@ -39,6 +39,24 @@ def test_every_trouble_is_followed_by_quiet_hours(kinds: dict[str, list[drill.Ph
     assert drill.RETRAININGS.keys() <= following
 
 
+@pytest.mark.parametrize("hours", ["8", "0", "-1", "few"])
+def test_too_few_quiet_hours_for_a_baseline_are_refused_at_once(
+    hours: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["drill.py", "--quiet-hours", hours])
+    monkeypatch.setattr(drill, "LocalCloud", None)  # nothing is started
+    with pytest.raises(SystemExit, match="2"):
+        drill.main()
+    assert "is not a whole number from 9 on: a baseline takes 500" in capsys.readouterr().err
+
+
+def test_the_fewest_quiet_hours_are_those_that_a_baseline_takes() -> None:
+    baseline = (drill.PROJECT / "training" / "baseline.py").read_text()
+    assert "FEWEST_PREDICTIONS = 500" in baseline
+    photos = [hours * drill.PHOTOS_AN_HOUR for hours in (8, drill.FEWEST_QUIET_HOURS)]
+    assert photos[0] < 500 <= photos[1]
+
+
 def test_the_timeline_shows_when_an_alarm_rang() -> None:
     report = dict.fromkeys(drill.METRICS, 0.9)
     quiet = drill.Hour("quiet", 0.95, report, set())
