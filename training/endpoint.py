@@ -13,7 +13,7 @@ import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 from cleanup import VARIANT, scalable_target
@@ -211,6 +211,33 @@ def approve(cloud: Cloud, package: dict[str, Any]) -> None:
         ModelApprovalStatus="Approved",
         ApprovalDescription="approved with launch.py",
     )
+
+
+def put_baseline(cloud: Cloud, package: dict[str, Any]) -> str:
+    """Put the model's metadata where MeasureDrift reads its baseline; what was done, in a line."""
+    stack = cloud.names.stack
+    try:
+        [found] = cloud.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+    except ClientError as error:
+        if "does not exist" not in str(error):
+            raise
+        return (
+            f"there is no stack {stack} yet: once there is, run the step deploy again, or drift "
+            "of a model of your own is not measured"
+        )
+    outputs = {each["OutputKey"]: each["OutputValue"] for each in found["Outputs"]}
+    s3, archive = cloud.client("s3"), io.BytesIO()
+    uri = package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    s3.download_fileobj(bucket, key, archive)
+    archive.seek(0)
+    with tarfile.open(fileobj=archive) as packed:
+        [member] = [each for each in packed if Path(each.name).name == "metadata.json"]
+        metadata = cast(IO[bytes], packed.extractfile(member)).read()
+    model = json.loads(metadata)
+    key = f"baselines/{model['name']}/{model['version']}.json"
+    s3.put_object(Bucket=outputs["PhotosBucketName"], Key=key, Body=metadata)
+    return f"its baseline is s3://{outputs['PhotosBucketName']}/{key}"
 
 
 # ---------------------------------------------------------------- endpoint

@@ -309,6 +309,7 @@ def deploy(cloud: Cloud, options: argparse.Namespace) -> None:
     ask("Approve it, and serve it?", options)
     make_bucket(cloud, options.role)  # which the endpoint reads the model from
     endpoint.approve(cloud, package)
+    print(endpoint.put_baseline(cloud, package))
     endpoint.deploy(cloud, package, options.role, variant(options), scaling(options))
 
 

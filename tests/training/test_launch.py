@@ -55,6 +55,7 @@ class Aws:
     rolls_back: bool = False  # AWS finds an alarm, and serves the configuration before
     defaults: dict[str, float] = dataclasses.field(default_factory=dict)  # quotas never changed
     policy: str | None = None  # of the training bucket
+    outputs: dict[str, str] = dataclasses.field(default_factory=dict)  # of the stack, where it is
 
     def __post_init__(self) -> None:
         self.quotas = {f"ml.g5.xlarge {SPOT}": 1, f"ml.g5.xlarge {ON_DEMAND}": 0}
@@ -66,6 +67,7 @@ class Aws:
             "SimulatePrincipalPolicy": lambda _: {"EvaluationResults": []},  # the SDK asks
             "PutBucketPolicy": self.put_policy,  # moto overlooks the condition of the denial
             "GetBucketPolicy": self.get_policy,
+            "DescribeStacks": self.describe_stacks,  # moto's needs a package more
         }
 
     def intercept(self, model: Any, params: dict[str, Any], **_: Any) -> Any:
@@ -117,6 +119,14 @@ class Aws:
         """The roles that the training bucket is open to."""
         _, roles = json.loads(self.policy or "")["Statement"]
         return list(roles["Principal"]["AWS"])
+
+    def describe_stacks(self, request: dict[str, Any]) -> dict[str, Any]:
+        if not self.outputs:
+            name = request["StackName"]
+            raise RefusalError("ValidationError", f"Stack with id {name} does not exist")
+        outputs = [{"OutputKey": key, "OutputValue": self.outputs[key]} for key in self.outputs]
+        stack = {"StackName": request["StackName"], "StackStatus": "CREATE_COMPLETE"}
+        return {"Stacks": [stack | {"CreationTime": 0, "Outputs": outputs}]}
 
     def update_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
         found = sagemaker_backends[ACCOUNT][REGION].endpoints[request["EndpointName"]]
@@ -984,6 +994,28 @@ def test_the_shipped_model_is_served_without_training(
 
 
 # ---------------------------------------------------------------- deploy
+
+
+@pytest.mark.usefixtures("invocations")
+def test_drift_is_measured_against_what_the_deployed_model_brings(
+    aws: Aws,
+    cloud: preflight.Cloud,
+    package: dict,
+    tiny_model: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert "no stack scones-unlimited yet" in endpoint.put_baseline(cloud, package)
+    s3 = boto3.client("s3")
+    s3.put_object(Bucket=BUCKET, Key="models/1/output/model.tar.gz", Body=endpoint.pack(tiny_model))
+    region = {"LocationConstraint": REGION}
+    s3.create_bucket(Bucket="photos", CreateBucketConfiguration=region)
+    aws.outputs = {"PhotosBucketName": "photos"}
+    launch.main(["deploy", "--role", ROLE, "--yes"])
+    metadata = (tiny_model / "metadata.json").read_bytes()
+    model = json.loads(metadata)
+    uri = f"s3://photos/baselines/{model['name']}/{model['version']}.json"
+    assert f"its baseline is {uri}" in capsys.readouterr().out
+    assert read(uri) == metadata
 
 
 @pytest.mark.usefixtures("invocations")
