@@ -1,7 +1,7 @@
 """Train on SageMaker, register the model, serve it on an endpoint.
 
-    python training/launch.py --role arn:aws:iam::111122223333:role/scones-sagemaker
-    python training/launch.py --local                       # all of it on this machine
+    python training/launch.py --role arn:aws:iam::111122223333:role/scones-sagemaker --photos photos
+    python training/launch.py --local --photos photos       # all of it on this machine
 
 The road, each step alone by its name (`python training/launch.py deploy --role ...`):
 
