@@ -24,12 +24,13 @@ def container(start: Callable[..., Server]) -> Server:
     """What SageMaker's `docker run <image> serve` starts, on a free port, with this model."""
     python, program, *options = command("ENTRYPOINT")
     assert (python, program) == ("python", "/opt/serving/app.py")
+    assert options[:2] == ["--host", "0.0.0.0"]
     assert options[-2:] == ["--model-dir", "/opt/ml/model"]
+    options[1] = "127.0.0.1"  # in a container it is reached from outside, here it is not to be
     return start(command=[sys.executable, str(APP), *options, "serve"])
 
 
-def test_it_answers_from_outside(container: Server) -> None:
-    assert container.host == "0.0.0.0"
+def test_it_answers(container: Server) -> None:
     assert container.infer(picture("red")).status == 200
 
 
