@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
+from baseline import own_key
 from botocore.exceptions import BotoCoreError, ClientError
 from cleanup import VARIANT, scalable_target
 from gate import properties
@@ -235,7 +236,7 @@ def put_baseline(cloud: Cloud, package: dict[str, Any]) -> str:
         [member] = [each for each in packed if Path(each.name).name == "metadata.json"]
         metadata = cast(IO[bytes], packed.extractfile(member)).read()
     model = json.loads(metadata)
-    key = f"baselines/{model['name']}/{model['version']}.json"
+    key = own_key(f"{model['name']}/{model['version']}")
     s3.put_object(Bucket=outputs["PhotosBucketName"], Key=key, Body=metadata)
     return f"its baseline is s3://{outputs['PhotosBucketName']}/{key}"
 
