@@ -9,10 +9,11 @@ night, then in a new kind of vehicle, then with a broken camera. A model that is
 night is refused, one after the broken camera goes into service.
 
 What is real: the stack of template.yaml, the model, FilterInferences and MeasureDrift as they are
-deployed, and the alarms. One photo of every hour goes all the way, uploaded to S3; the others are
-asked of the model and written into PredictionsTable as the workflows write them, reviews included,
-since the local cloud takes a second for each. It makes no metrics of what functions print: this
-script puts what MeasureDrift answers with put_metric_data, and lets the alarms count its own hours.
+deployed, and the alarms. One photo of every hour goes all the way, uploaded to S3, and so does a
+person's answer to the newest of them before each retraining, which needs one. The others are asked
+of the model and written into PredictionsTable as the workflows write them, reviews included, since
+the local cloud takes a second for each. It makes no metrics of what functions print: this script
+puts what MeasureDrift answers with put_metric_data, and lets the alarms count its own hours.
 RetrainModel is the stack's, with seconds for its waits; what SageMaker answers is played back, and
 the same model goes on serving.
 
@@ -31,7 +32,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from html import escape
@@ -62,7 +63,7 @@ RETRAINING = {  # that there is a workflow that retrains; no SageMaker sees thes
     "TrainingCode": "0123456789abcdef",
     "TrainingDataset": "3bb5f2a2c1aa",
 }
-RETRAINING_SECONDS = 120
+PATIENCE = 120  # seconds for a workflow to end
 TRAINING_BUCKET = f"{STACK_NAME}-training-000000000000-us-east-1"
 ALARMS = ("AccuracyAlarm", "AccuracyDropAlarm", "DriftAlarm", "ReviewRateAlarm")
 
@@ -168,6 +169,21 @@ def make_kinds() -> dict[str, list[Photo]]:
 # ── The drill ──
 
 
+def wait_until[T](condition: Callable[[], T], what: str) -> T:
+    """The first true value of a condition.
+
+    Raises:
+        LocalCloudError: there is none in PATIENCE seconds.
+
+    """
+    deadline = time.monotonic() + PATIENCE
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise LocalCloudError(f"{what} did not end in {PATIENCE} s")
+        time.sleep(0.2)
+    return value
+
+
 class Drill:
     """The deployed stack, and a clock of its own."""
 
@@ -178,6 +194,7 @@ class Drill:
         self.cloudwatch = cloud.client("cloudwatch")
         self.dice = random.Random(1)  # noqa: S311 - the same hours every time
         self.number = 0
+        self.newest: tuple[str, str] | None = None  # of the photos sent: image_id, and the truth
         self.filter = self.physical_name("FilterInferencesFunction")
         self.alarms = {name: self.quicken(name) for name in ALARMS}
 
@@ -219,11 +236,11 @@ class Drill:
 
     def send(self, photo: Photo) -> None:
         """Let a courier upload a photo: it goes all the way."""
-        self.cloud.client("s3").put_object(
-            Bucket=self.outputs["PhotosBucketName"],
-            Key=f"uploads/drill/{self.number}.jpg",
-            Body=photo.jpeg,
+        key = f"uploads/drill/{self.number}.jpg"
+        put = self.cloud.client("s3").put_object(
+            Bucket=self.outputs["PhotosBucketName"], Key=key, Body=photo.jpeg
         )
+        self.newest = f"{key}#{put['ETag'].strip('"')}", photo.truth
 
     def hour(self, at: datetime, phase: str, kinds: list[tuple[list[Photo], float]]) -> Hour:
         """Let an hour pass: each kind of photos comes as often as its share says."""
@@ -314,20 +331,53 @@ class Drill:
             s3.put_object(
                 Bucket=TRAINING_BUCKET, Key=f"retraining/{stamp}/metadata.json", Body=metadata
             )
-        deadline = time.monotonic() + RETRAINING_SECONDS
-        while (ended := stepfunctions.describe_execution(executionArn=execution))[
-            "status"
-        ] == "RUNNING":
-            if time.monotonic() > deadline:
-                raise LocalCloudError(f"retraining did not end in {RETRAINING_SECONDS} s")
-            time.sleep(0.2)
+
+        def described() -> dict[str, Any] | None:
+            found: dict[str, Any] = stepfunctions.describe_execution(executionArn=execution)
+            return None if found["status"] == "RUNNING" else found
+
+        ended = wait_until(described, "the retraining")
         stepfunctions.delete_state_machine(stateMachineArn=copy)
         if ended["status"] != "SUCCEEDED":
             raise LocalCloudError(f"retraining failed ({ended.get('cause')})")
         turn = self.dynamodb.get_item(
-            TableName=self.physical_name("RetrainingTable"), Key={"name": {"S": "retraining"}}
+            TableName=self.outputs["RetrainingTableName"], Key={"name": {"S": "retraining"}}
         )["Item"]
         return f"retrained, {turn['started_by']['S']}: {turn['outcome']['S']}"
+
+    def label(self) -> None:
+        """Answer for a person what the newest photo that was sent shows.
+
+        Raises:
+            LocalCloudError: it was not classified, or the answer not recorded, in time.
+
+        """
+        assert self.newest is not None  # noqa: S101 - an hour has passed
+        image_id, truth = self.newest
+        key = {"image_id": {"S": image_id}}
+
+        def record() -> dict[str, Any]:
+            found: dict[str, Any] = self.dynamodb.get_item(
+                TableName=self.outputs["PredictionsTableName"], Key=key, ConsistentRead=True
+            ).get("Item", {})
+            return found
+
+        wait_until(record, "the classification of a photo")
+        answer = {"image_id": image_id, "label": truth, "reviewed_by": "drill"}
+        self.cloud.client("events").put_events(
+            Entries=[
+                {
+                    "EventBusName": self.outputs["EventBusName"],
+                    "Source": "scones-unlimited",
+                    "DetailType": "Vehicle Reviewed",
+                    "Detail": json.dumps(answer | {"reviewed_at": datetime.now(UTC).isoformat()}),
+                }
+            ]
+        )
+        wait_until(
+            lambda: "reviewed_label" in (found := record()) and "review_state" not in found,
+            "the recording of an answer",
+        )
 
     def adopt_baseline(self) -> str:
         """Make the traffic so far the baseline, as an operator would."""
@@ -490,6 +540,7 @@ def run(cloud: LocalCloud, quiet: int, console: Console) -> None:
             if number + 1 == quiet:
                 console.print(drill.adopt_baseline(), highlight=False, soft_wrap=True)
             if (phase, following) in RETRAININGS:
+                drill.label()
                 case, event = RETRAININGS[phase, following]
                 console.print(drill.retrain(case, event), highlight=False, soft_wrap=True)
             report = hour.report

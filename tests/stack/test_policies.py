@@ -106,6 +106,7 @@ ROLES = {
         {
             ("dynamodb:UpdateItem", "${PredictionsTable.Arn}"),
             ("dynamodb:GetItem", "${PredictionsTable.Arn}"),
+            ("dynamodb:UpdateItem", "${RetrainingTable.Arn}"),
             ("s3:GetObject", "${PhotosBucket.Arn}/uploads/*"),
             ("s3:GetObjectVersion", "${PhotosBucket.Arn}/uploads/*"),
             ("s3:PutObject", "${PhotosBucket.Arn}/labelled/*"),
@@ -160,7 +161,6 @@ ROLES = {
             ("cloudwatch:DescribeAlarms", "*"),
             ("s3:GetObject", TRAINING_BUCKET + "/retraining/*"),
             ("s3:PutObject", "${PhotosBucket.Arn}/baselines/*"),
-            ("dynamodb:PutItem", "${RetrainingTable.Arn}"),
             ("dynamodb:UpdateItem", "${RetrainingTable.Arn}"),
             ("sns:Publish", "${AlarmsTopic}"),
             *LOGS_AND_TRACES,

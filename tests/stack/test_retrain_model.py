@@ -72,6 +72,9 @@ QUIET: dict[str, Any] = {"MetricAlarms": []}
 ERRORS = {"MetricAlarms": [{"AlarmName": SUBSTITUTIONS["EndpointServerErrorsAlarmName"]}]}
 CHAMPION = f"{NAMES.endpoint}-20261001000000"  # its endpoint configuration
 WATCHED = 20  # looks at the alarms, one a minute
+NOON, LATER = {"N": "1795262400"}, {"N": "1795262401"}  # 2026-11-21T12:00:00Z, a second later
+UNLEARNED = {"labelled_at": NOON}  # the turn's item: labelled, and never retrained
+LEARNED = {"labelled_at": NOON, "learned_until": LATER}
 
 
 def answers(variant: dict[str, Any], gate: dict[str, Any], **others: Any) -> dict[str, Any]:
@@ -83,6 +86,7 @@ def answers(variant: dict[str, Any], gate: dict[str, Any], **others: Any) -> dic
     container |= {"ModelDataUrl": f"s3://{BUCKET}/jobs/old/output/model.tar.gz"}
     described = {"VariantName": "AllTraffic", "ModelName": old, "InitialVariantWeight": 1.0}
     return {
+        "TakeTurn": {"Attributes": UNLEARNED},
         "DescribeEndpoint": serving | {"ProductionVariants": [running]},
         "DescribeConfiguration": {"ProductionVariants": [described | variant]},
         "DescribeChampion": {"PrimaryContainer": {"ModelPackageName": f"{PACKAGE}7"}},
@@ -260,6 +264,10 @@ WALKS = {
     "another runs": (
         answers(SERVERLESS, GATE, TakeTurn=("DynamoDB.ConditionalCheckFailedException", "")),
         "AlreadyRunning",
+    ),
+    "nothing is labelled": (
+        answers(SERVERLESS, GATE, TakeTurn={"Attributes": LEARNED}),
+        "NothingLabelled",
     ),
     "an alarm still rings": (answers(SERVERLESS, REFUSED), "ChallengerRefused"),
     "nothing rings": (
@@ -485,11 +493,79 @@ def test_clock_asks_for_the_alarms_that_start_a_retraining_and_says_which_rings(
     assert f"({names[-1]} still in ALARM)" in walk.calls["NotifyRefused"]["Message"]
 
 
+# ── Only what is new is learned from ──
+
+
+@pytest.mark.parametrize(
+    ("turn", "trains"),
+    [
+        ({}, False),
+        (UNLEARNED, True),
+        (LEARNED, False),
+        ({"learned_until": LATER}, False),
+        ({"labelled_at": LATER, "learned_until": NOON}, True),
+        ({"labelled_at": NOON, "learned_until": NOON}, True),  # in doubt
+    ],
+)
+def test_only_people_train_on_what_was_learned_already(turn: dict[str, Any], trains: bool) -> None:
+    given = answers(SERVERLESS, REFUSED, TakeTurn={"Attributes": turn})
+    for event in (ALARM, CLOCK, {"by": "schedule"}):
+        walk = Walk(given, event)
+        assert walk.visited[-1] == ("ChallengerRefused" if trains else "NothingLabelled")
+        if not trains:  # nothing that costs, and the next who asks need not wait
+            assert walk.visited[-4:-2] == ["IsAnythingLabelled", "NotifyNothingLabelled"]
+            end = walk.calls["EndNothingLabelled"]["UpdateExpression"]
+            assert "paused_until = :now" in end
+            assert "learned_until" not in end
+    for event in ({"by": "anna"}, {}):
+        assert Walk(given, event).visited[-1] == "ChallengerRefused"
+
+
+@pytest.mark.parametrize(
+    ("turn", "words"),
+    [
+        (LEARNED, "no photo was labelled since the last one began, 2026-11-21T12:00:01Z."),
+        ({}, "no photo was labelled yet."),
+    ],
+)
+def test_who_waits_for_a_retraining_is_told_what_is_missing(
+    turn: dict[str, Any], words: str
+) -> None:
+    walk = Walk(answers(SERVERLESS, GATE, TakeTurn={"Attributes": turn}), ALARM)
+    message = walk.calls["NotifyNothingLabelled"]["Message"]
+    assert message.startswith(f"Not retrained (alarm scones-unlimited-DriftAlarm-1X): {words}")
+    outcome = walk.calls["EndNothingLabelled"]["ExpressionAttributeValues"][":outcome"]["S"]
+    assert f"{outcome}." == f"not retrained: {words}"
+
+
+def test_what_a_model_learned_from_counts_from_the_beginning_of_its_retraining() -> None:
+    """What is labelled while it trains is new to the next; what failed has learned nothing."""
+    now = Walk(answers(SERVERLESS, GATE)).calls["TakeTurn"]["ExpressionAttributeValues"][":now"]
+    for way, end in (
+        ("serves", "EndServed"),
+        ("refused", "EndRefused"),
+        ("taken back on alarms", "EndRolledBack"),
+    ):
+        ended = walk(way).calls[end]
+        assert "learned_until = :began" in ended["UpdateExpression"]
+        assert ended["ExpressionAttributeValues"][":began"] == now
+    assert "learned_until" not in walk("endpoint fails").calls["EndFailed"]["UpdateExpression"]
+
+
+def test_turn_is_taken_without_forgetting_what_was_labelled() -> None:
+    turn = Walk(answers(SERVERLESS, GATE)).calls["TakeTurn"]
+    assert turn["ReturnValues"] == "ALL_NEW"
+    for name in ("labelled_at", "learned_until"):
+        assert name not in turn["UpdateExpression"]
+
+
 def test_what_a_schedule_starts_is_not_held_up_by_what_it_started_the_day_before() -> None:
     """The next day's may come some seconds early, or this one seconds late."""
     turn = Walk(answers(SERVERLESS, GATE), CLOCK).calls["TakeTurn"]
-    now = int(turn["ExpressionAttributeValues"][":now"]["N"])
-    assert int(turn["Item"]["paused_until"]["N"]) <= now + 24 * 3600 - 60
+    values = {
+        name: int(value.get("N", 0)) for name, value in turn["ExpressionAttributeValues"].items()
+    }
+    assert values[":paused_until"] <= values[":now"] + 24 * 3600 - 60
 
 
 def test_stage_that_is_tried_again_has_a_name_of_its_own() -> None:

@@ -255,7 +255,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
             }
         },
         {"Ref": "RetrainModelStateMachine"},
-        None,  # a person hears of the alarm too
+        None,  # the clock asks the same alarms again, in the day in which the rule tries
     ),
 }
 
@@ -353,6 +353,7 @@ def test_retraining_is_made_only_where_it_is_configured(
         name: resource["Condition"]
         for name, resource in resources.items()
         if name.startswith("Retrain")
+        and name != "RetrainingTable"  # what is labelled counts before
     }
     assert {"RetrainModelSchedule", "RetrainAgainSchedule"} < conditions.keys()
     for name, condition in conditions.items():
@@ -377,6 +378,15 @@ def test_schedules_say_who_asks(resources: Resources, name: str, expression: Any
     assert schedule["Target"]["Arn"] == {"Ref": "RetrainModelStateMachine"}
     assert schedule["Target"]["RoleArn"] == attribute("RetrainModelScheduleRole")
     assert json.loads(schedule["Target"]["Input"]) == {"by": by}
+
+
+def test_clock_asks_for_the_alarms_that_the_rule_hears(resources: Resources) -> None:
+    """An event that cannot be delivered is no loss: the rule has no dead letters."""
+    listens = RULES["RetrainModelStateMachineModelAlarm"][0]["EventPattern"]["detail"]["alarmName"]
+    heard = {prefix["prefix"]["Fn::Sub"].removeprefix("${AWS::StackName}-") for prefix in listens}
+    clock = json.loads((REPOSITORY / "statemachine" / "retrain_model.asl.json").read_text())
+    asked = clock["States"]["SeeModelAlarms"]["Arguments"]["AlarmNames"]
+    assert {f"${{{alarm}Name}}" for alarm in heard} == set(asked)
 
 
 def test_retraining_asks_for_the_alarms_that_it_is_about(resources: Resources) -> None:

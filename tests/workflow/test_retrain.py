@@ -5,6 +5,7 @@ its calls against AWS's service models.
 """
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import pytest
 
 from tests.workflow.conftest import Stack, plain, standard_only, wait_until
 from tests.workflow.test_permissions import allowed, refused, without
+from tests.workflow.test_review import answer, at, review, unsure
 
 pytestmark = standard_only
 
@@ -55,15 +57,25 @@ class Retraining:
         return {name: plain(value) for name, value in item.items()}
 
     def forget(self) -> None:
-        """As if nobody had ever retrained."""
+        """As if nobody had ever retrained, or labelled a photo."""
         self.stack.dynamodb.delete_item(TableName=self.table, Key={"name": {"S": "retraining"}})
 
-    def next_day(self) -> None:
-        """As if a day had passed since the last retraining began."""
+    def label(self) -> None:
+        """As if a photo had been labelled a second ago, as RecordReview notes it."""
         self.stack.dynamodb.update_item(
             TableName=self.table,
             Key={"name": {"S": "retraining"}},
-            UpdateExpression="SET paused_until = paused_until - :day",
+            UpdateExpression="SET labelled_at = :now",
+            ExpressionAttributeValues={":now": {"N": str(int(time.time()) - 1)}},
+        )
+
+    def next_day(self) -> None:
+        """As if a day had passed since the last retraining began."""
+        earlier = {"paused_until", "labelled_at", "learned_until"} & self.turn.keys()
+        self.stack.dynamodb.update_item(
+            TableName=self.table,
+            Key={"name": {"S": "retraining"}},
+            UpdateExpression=f"SET {', '.join(f'{name} = {name} - :day' for name in earlier)}",
             ExpressionAttributeValues={":day": {"N": str(24 * 3600)}},
         )
 
@@ -104,8 +116,9 @@ def retraining(stack: Stack) -> Iterator[Retraining]:
         ReturnSubscriptionArn=True,
     )["SubscriptionArn"]
     stack.s3.create_bucket(Bucket=BUCKET)
-    found = Retraining(stack, copy, queue, stack.physical_name("RetrainingTable"))
+    found = Retraining(stack, copy, queue, stack.outputs["RetrainingTableName"])
     found.forget()
+    found.label()
     yield found
     found.forget()
     stack.cloud.client("sns").unsubscribe(SubscriptionArn=topic)
@@ -249,7 +262,7 @@ def test_alarms_start_one_a_day_and_people_as_many_as_they_like(
     assert len(retraining.messages()) == 2
 
 
-def test_alarm_that_still_rings_the_next_day_retrains_again(
+def test_alarm_that_still_rings_the_next_day_retrains_again_if_a_photo_was_labelled(
     retraining: Retraining, metadata: bytes
 ) -> None:
     clock = {"by": "clock"}
@@ -259,8 +272,60 @@ def test_alarm_that_still_rings_the_next_day_retrains_again(
     with ringing(retraining.stack, "DriftAlarm") as alarm:
         assert retraining.run("Refused", clock)[1][-1] == "AlreadyRunning"
         retraining.next_day()
+        assert retraining.run("Refused", clock)[1][-1] == "NothingLabelled"
+        retraining.label()
         assert retraining.run("Refused", clock)[1][-1] == "ChallengerRefused"
     assert retraining.turn["started_by"] == f"{alarm} still in ALARM"
+
+
+@pytest.mark.parametrize("event", [ALARM, {"by": "schedule"}])
+def test_nothing_is_trained_on_what_was_learned_already(
+    retraining: Retraining, metadata: bytes, event: dict[str, Any]
+) -> None:
+    """What nobody asked for ends before the first job, and says why; a person's start trains."""
+    assert retraining.run("Refused", ALARM)[1][-1] == "ChallengerRefused"
+    retraining.messages()
+    retraining.next_day()
+    described, names = retraining.run("Refused", event)
+    assert (described["status"], names[-1]) == ("SUCCEEDED", "NothingLabelled")
+    assert "DescribeEndpoint" not in names
+    [(subject, text)] = retraining.messages()
+    assert subject == "Scones Unlimited: nothing new to learn from"
+    assert "no photo was labelled since the last one began, 20" in text
+    assert retraining.turn["outcome"].startswith("not retrained: no photo was labelled since")
+    assert retraining.run("Refused", {"by": "anna"})[1][-1] == "ChallengerRefused"
+
+
+def test_nothing_is_trained_before_the_first_label(retraining: Retraining) -> None:
+    retraining.forget()
+    assert retraining.run("Refused", ALARM)[1][-1] == "NothingLabelled"
+    [(_, text)] = retraining.messages()
+    assert "no photo was labelled yet" in text
+
+
+def test_answer_of_a_reviewer_starts_the_next_retraining_the_same_day(
+    retraining: Retraining, metadata: bytes
+) -> None:
+    """Given after the alarm, which rings on; the correction of it starts another, a day later."""
+    retraining.forget()
+    assert retraining.run("Refused", ALARM)[1][-1] == "NothingLabelled"
+    photo = unsure(retraining.stack)
+    with ringing(retraining.stack, "DriftAlarm"):
+        for seconds, label in enumerate(("bicycle", "motorcycle")):
+            review(retraining.stack, answer(photo.image_id, label, at(seconds)))
+            labelled_at = retraining.turn["labelled_at"]
+            wait_until(lambda noted=labelled_at: time.time() >= noted + 1, "the next second")
+            assert retraining.run("Refused", {"by": "clock"})[1][-1] == "ChallengerRefused"
+            retraining.next_day()
+            assert retraining.run("Refused", {"by": "clock"})[1][-1] == "NothingLabelled"
+
+
+def test_what_failed_is_tried_again_without_a_new_label(
+    retraining: Retraining, metadata: bytes
+) -> None:
+    assert retraining.run("TrainingFails", ALARM)[1][-1] == "RetrainingFailed"
+    retraining.next_day()
+    assert retraining.run("Refused", ALARM)[1][-1] == "ChallengerRefused"
 
 
 def test_storm_of_alarms_starts_one(retraining: Retraining) -> None:
@@ -304,11 +369,10 @@ def test_storm_of_alarms_starts_one(retraining: Retraining) -> None:
 
 def calls(stack: Stack) -> set[tuple[str, str]]:
     """Action and resource of every call that the workflow makes."""
-    table = stack.physical_name("RetrainingTable")
+    table = stack.outputs["RetrainingTableName"]
     job, config = f"{SAGEMAKER}{{}}/{MODEL}-20261121033015", f"{SAGEMAKER}endpoint-config/{MODEL}-1"
     rule = "arn:aws:events:us-east-1:000000000000:rule/StepFunctionsGetEventsForSageMaker{}JobsRule"
     found = {
-        ("dynamodb:PutItem", f"arn:aws:dynamodb:us-east-1:000000000000:table/{table}"),
         ("dynamodb:UpdateItem", f"arn:aws:dynamodb:us-east-1:000000000000:table/{table}"),
         ("sns:Publish", stack.outputs["AlarmsTopicArn"]),
         ("s3:GetObject", f"arn:aws:s3:::{BUCKET}/retraining/20261121033015/gate.json"),
@@ -344,6 +408,10 @@ def test_workflow_may_do_what_it_does_and_no_more(stack: Stack) -> None:
         ("s3:PutObject", f"arn:aws:s3:::{stack.bucket}/uploads/42/bike.jpg"),
         ("s3:GetObject", f"arn:aws:s3:::{stack.bucket}/uploads/42/bike.jpg"),
         ("iam:PassRole", "arn:aws:iam::000000000000:role/another"),
+        (
+            "dynamodb:UpdateItem",
+            f"arn:aws:dynamodb:us-east-1:000000000000:table/{stack.outputs['PredictionsTableName']}",
+        ),
     ):
         assert not allowed(stack, "RetrainModelRole", action, resource), (action, resource)
 
@@ -351,7 +419,6 @@ def test_workflow_may_do_what_it_does_and_no_more(stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("policy", "action"),
     [
-        ("TakeTurns", "dynamodb:PutItem"),
         ("TakeTurns", "dynamodb:UpdateItem"),
         ("Notify", "sns:Publish"),
         ("ReadReports", "s3:GetObject"),

@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -118,6 +119,14 @@ def dead_letters(stack: Stack) -> list[dict[str, Any]]:
     return found
 
 
+def take_note(stack: Stack) -> float | None:
+    """When a photo was labelled last, if one was since this was asked."""
+    table, key = stack.outputs["RetrainingTableName"], {"name": {"S": "retraining"}}
+    deleted = stack.dynamodb.delete_item(TableName=table, Key=key, ReturnValues="ALL_OLD")
+    found = deleted.get("Attributes", {}).get("labelled_at")
+    return None if found is None else float(plain(found))
+
+
 # ── An answer ──
 
 
@@ -218,9 +227,11 @@ def test_photo_that_has_expired_is_decided_all_the_same(stack: Stack) -> None:
     with stack.endpoint.answering(then=UNSURE):
         outcome = stack.run(event)
     stack.s3.delete_object(Bucket=stack.bucket, Key=photo["key"], VersionId=photo["version-id"])
+    take_note(stack)
     assert review(stack, answer(outcome.image_id, "bicycle", at()))[-1] == "ReviewRecorded"
     assert stack.hear()[outcome.image_id][-1]["reviewed_label"] == "bicycle"
     assert copies(stack, outcome.image_id) == []
+    assert take_note(stack) is None  # nothing to learn from
 
 
 @standard_only
@@ -287,6 +298,23 @@ def test_times_compare_however_they_are_written(stack: Stack) -> None:
     assert review(stack, answer(photo.image_id, "bicycle", written[2]))[-1] == "AlreadyAnswered"
 
 
+# ── What a retraining asks for ──
+
+
+def test_labels_and_corrections_are_noted_and_nothing_else_is(stack: Stack) -> None:
+    photo = unsure(stack)
+    take_note(stack)
+    began = time.time() // 1
+    for seconds, label in enumerate(("bicycle", "motorcycle")):
+        detail = answer(photo.image_id, label, at(seconds))
+        visited = review(stack, detail)
+        assert visited.index("CopyPhoto") < visited.index("NoteLabel")
+        assert began <= (take_note(stack) or 0) <= time.time()
+    for wrong in (detail, detail | {"label": "unicycle"}):
+        review(stack, wrong)
+        assert take_note(stack) is None
+
+
 # ── Answers that do not count ──
 
 
@@ -351,6 +379,7 @@ def faults(stack: Stack) -> Iterator[str]:
     [
         ("TakingFails", False),
         ("CopyingFails", True),
+        ("NotingFails", True),
         ("RemovingFails", True),
         ("PublishingFails", True),
         ("FinishingFails", True),
@@ -404,12 +433,14 @@ def calls(stack: Stack) -> set[tuple[str, str]]:
         stateMachineArn=stack.outputs["RecordReviewStateMachineArn"]
     )
     table, bus = stack.outputs["PredictionsTableName"], stack.outputs["EventBusName"]
+    notes = stack.outputs["RetrainingTableName"]
     queue = stack.sqs.get_queue_attributes(
         QueueUrl=stack.outputs["ReviewsDeadLetterQueueUrl"], AttributeNames=["QueueArn"]
     )["Attributes"]["QueueArn"]
     permissions = {
         "dynamodb:updateItem": {
-            ("dynamodb:UpdateItem", f"arn:aws:dynamodb:us-east-1:000000000000:table/{table}")
+            ("dynamodb:UpdateItem", f"arn:aws:dynamodb:us-east-1:000000000000:table/{table}"),
+            ("dynamodb:UpdateItem", f"arn:aws:dynamodb:us-east-1:000000000000:table/{notes}"),
         },
         "dynamodb:getItem": {
             ("dynamodb:GetItem", f"arn:aws:dynamodb:us-east-1:000000000000:table/{table}")
@@ -454,6 +485,7 @@ def test_workflow_may_do_what_it_does_and_no_more(stack: Stack) -> None:
     [
         ("RecordReviews", "dynamodb:UpdateItem"),
         ("RecordReviews", "dynamodb:GetItem"),
+        ("NoteLabels", "dynamodb:UpdateItem"),
         ("CopyUploads", "s3:GetObject"),
         ("CopyUploads", "s3:GetObjectVersion"),
         ("CopyUploads", "s3:PutObject"),
