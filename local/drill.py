@@ -332,9 +332,9 @@ class Drill:
                 Bucket=TRAINING_BUCKET, Key=f"retraining/{stamp}/metadata.json", Body=metadata
             )
 
-        def described() -> dict[str, Any] | None:
+        def described() -> dict[str, Any]:
             found: dict[str, Any] = stepfunctions.describe_execution(executionArn=execution)
-            return None if found["status"] == "RUNNING" else found
+            return {} if found["status"] == "RUNNING" else found
 
         ended = wait_until(described, "the retraining")
         stepfunctions.delete_state_machine(stateMachineArn=copy)
