@@ -13,7 +13,8 @@ deployed, and the alarms. One photo of every hour goes all the way, uploaded to 
 person's answer to the newest of them before each retraining, which needs one. The others are asked
 of the model and written into PredictionsTable as the workflows write them, reviews included, since
 the local cloud takes a second for each. It makes no metrics of what functions print: this script
-puts what MeasureDrift answers with put_metric_data, and lets the alarms count its own hours.
+puts what MeasureDrift answers with put_metric_data, and lets the alarms count its own hours. An
+alarm of three hours rings here at the first that it knows of; on AWS it waits for the third.
 RetrainModel is the stack's, with seconds for its waits; what SageMaker answers is played back, and
 the same model goes on serving.
 
@@ -54,6 +55,7 @@ PHOTOS_OF_A_KIND = 80  # different ones
 HOURS_OF_A_PHASE = 6
 FEWEST_QUIET_HOURS = 9  # of which baseline.py makes a baseline
 SECONDS = 10  # of an hour of the alarms: the shortest period that CloudWatch knows
+HOUR_SECONDS = 12  # longer, so that three periods hold three hours, and never a fourth
 AUDIT = 0.1
 NEW_VEHICLES = ("kick_scooter", "vehicle_other", "wheelchair")
 PLAYED = PROJECT / "tests" / "workflow" / "faults.json"  # what SageMaker answers
@@ -65,7 +67,8 @@ RETRAINING = {  # that there is a workflow that retrains; no SageMaker sees thes
 }
 PATIENCE = 120  # seconds for a workflow to end
 TRAINING_BUCKET = f"{STACK_NAME}-training-000000000000-us-east-1"
-ALARMS = ("AccuracyAlarm", "AccuracyDropAlarm", "DriftAlarm", "ReviewRateAlarm")
+MODEL_ALARMS = ("AccuracyAlarm", "AccuracyDropAlarm", "DriftAlarm")  # these start a retraining
+ALARMS = (*MODEL_ALARMS, "ReviewRateAlarm")
 
 
 @dataclass
@@ -86,6 +89,7 @@ class Hour:
     accuracy: float
     report: dict[str, Any]
     ringing: set[str]
+    then: str = ""  # what was done about it, in a few words
 
 
 # ── Photos ──
@@ -301,8 +305,8 @@ class Drill:
             raise LocalCloudError(f"MeasureDrift failed ({report['errorMessage']})")
         return report
 
-    def retrain(self, case: str, event: dict[str, Any]) -> str:
-        """Retrain, as PLAYED lets SageMaker answer in this case; the outcome.
+    def retrain(self, case: str, event: dict[str, Any]) -> tuple[str, str]:
+        """Retrain, as PLAYED lets SageMaker answer in this case; who asked, and the outcome.
 
         Raises:
             LocalCloudError: it failed, or did not end in time.
@@ -343,7 +347,7 @@ class Drill:
         turn = self.dynamodb.get_item(
             TableName=self.outputs["RetrainingTableName"], Key={"name": {"S": "retraining"}}
         )["Item"]
-        return f"retrained, {turn['started_by']['S']}: {turn['outcome']['S']}"
+        return turn["started_by"]["S"], turn["outcome"]["S"]
 
     def label(self) -> None:
         """Answer for a person what the newest photo that was sent shows.
@@ -421,16 +425,17 @@ def phases(kinds: dict[str, list[Photo]], quiet: int) -> Iterator[tuple[str, lis
             yield "quiet again", [(kinds["quiet"], 1.0)]
 
 
-# Between which hours a model is retrained, how SageMaker answers, and who asked.
-RETRAININGS: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
-    ("at night", "quiet again"): ("Refused", {"detail": {"alarmName": "AccuracyAlarm"}}),
-    ("a broken camera", "quiet again"): ("Serves", {"by": "drill"}),
+# Between which hours a model is retrained, and how SageMaker answers. First an alarm asks, if one
+# rings; then a person, since alarms start one a day at most.
+RETRAININGS = {
+    ("at night", "quiet again"): "Refused",
+    ("a broken camera", "quiet again"): "Serves",
 }
 
 
 # ── The picture ──
 
-WIDTH, LEFT, PANEL = 1000, 90, 130
+WIDTH, LEFT, PANEL = 1000, 100, 130
 COLOURS = {
     "at night": "#dbe4ff",
     "a new kind of vehicle": "#ffe8cc",
@@ -441,6 +446,7 @@ COLOURS = {
 def draw(hours: list[Hour]) -> str:
     """The timeline as SVG: what was wrong, what was measured, what rang."""
     step = (WIDTH - LEFT - 20) / len(hours)
+    middle = 'text-anchor="middle"'
     parts = []
     for number, hour in enumerate(hours):
         if hour.phase in COLOURS:
@@ -478,15 +484,16 @@ def draw(hours: list[Hour]) -> str:
                 f'<line x1="{LEFT}" x2="{WIDTH - 20}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ced4da"/>'
             )
         for nth, (name, colour, values) in enumerate(lines):
-            points = [
-                f"{LEFT + (number + 0.5) * step:.1f},"
-                f"{top + (PANEL - 20) * (high - min(high, max(low, value))) / (high - low):.1f}"
-                for number, value in enumerate(values)
-                if value is not None
-            ]
+            line, last = "", None  # broken where nothing is known
+            for number, value in enumerate(values):
+                if value is not None:
+                    share = (high - min(high, max(low, value))) / (high - low)
+                    x, y = LEFT + (number + 0.5) * step, top + (PANEL - 20) * share
+                    line += f"M{x:.1f},{y:.1f}h0" if last is None else f"L{x:.1f},{y:.1f}"
+                last = value
             parts.append(
-                f'<polyline points="{" ".join(points)}" fill="none" stroke="{colour}" '
-                'stroke-width="2"/>'
+                f'<path d="{line}" fill="none" stroke="{colour}" stroke-width="2" '
+                'stroke-linecap="round"/>'
             )
             parts.append(f'<text x="8" y="{top + 34 + 16 * nth}" fill="{colour}">{name}</text>')
     for nth, alarm in enumerate(ALARMS):
@@ -498,7 +505,20 @@ def draw(hours: list[Hour]) -> str:
             for number, hour in enumerate(hours)
             if alarm in hour.ringing
         ]
-    height = 60 + 3 * PANEL + 22 * len(ALARMS)
+    bottom = 50 + 3 * PANEL + 22 * len(ALARMS)
+    parts.append(f'<text x="8" y="{bottom + 12}">hour</text>')
+    for number, hour in enumerate(hours):
+        x = LEFT + number * step
+        if number % 6 == 0:
+            parts.append(f'<text x="{x + step / 2:.1f}" y="{bottom + 12}" {middle}>{number}</text>')
+        if hour.then:
+            x += step
+            parts.append(
+                f'<line x1="{x:.1f}" x2="{x:.1f}" y1="30" y2="{bottom + 18}" stroke="#495057" '
+                'stroke-dasharray="4 3"/>'
+                f'<text x="{x:.1f}" y="{bottom + 32}" {middle}>{escape(hour.then)}</text>'
+            )
+    height = bottom + 40
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
         'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="white"/>'
@@ -536,13 +556,6 @@ def run(cloud: LocalCloud, quiet: int, console: Console) -> None:
             began = time.monotonic()
             hour = drill.hour(start + timedelta(hours=number), phase, shares)
             hours.append(hour)
-            following = plan[number + 1][0] if number + 1 < len(plan) else ""
-            if number + 1 == quiet:
-                console.print(drill.adopt_baseline(), highlight=False, soft_wrap=True)
-            if (phase, following) in RETRAININGS:
-                drill.label()
-                case, event = RETRAININGS[phase, following]
-                console.print(drill.retrain(case, event), highlight=False, soft_wrap=True)
             report = hour.report
             console.print(
                 f"{number:4}  {hour.accuracy:.2f} {told(report['estimated_accuracy'])} "
@@ -550,7 +563,22 @@ def run(cloud: LocalCloud, quiet: int, console: Console) -> None:
                 f"{told(report['review_rate'])}  {phase:22} {' '.join(sorted(hour.ringing))}",
                 highlight=False,
             )
-            time.sleep(max(0.0, SECONDS - (time.monotonic() - began)))
+            following = plan[number + 1][0] if number + 1 < len(plan) else ""
+            if number + 1 == quiet:
+                hour.then = "own baseline"
+                console.print(drill.adopt_baseline(), highlight=False, soft_wrap=True)
+            if (phase, following) in RETRAININGS:
+                drill.label()
+                case = RETRAININGS[phase, following]
+                rings = [drill.alarms[name] for name in MODEL_ALARMS if name in hour.ringing]
+                by_alarm = case == "Refused" and rings
+                event = {"detail": {"alarmName": rings[0]}} if by_alarm else {"by": "drill"}
+                started_by, outcome = drill.retrain(case, event)
+                hour.then = f"retrained: {outcome.partition(':')[0]}"
+                console.print(
+                    f"retrained, {started_by}: {outcome}", highlight=False, soft_wrap=True
+                )
+            time.sleep(max(0.0, HOUR_SECONDS - (time.monotonic() - began)))
     finally:
         cloud.stop()
     picture = cloud.directory / "timeline.svg"

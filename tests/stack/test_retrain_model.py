@@ -524,7 +524,7 @@ def test_only_people_train_on_what_was_learned_already(turn: dict[str, Any], tra
 @pytest.mark.parametrize(
     ("turn", "words"),
     [
-        (LEARNED, "no photo was labelled since the last one began, 2026-11-21T12:00:01Z."),
+        (LEARNED, "no photo was labelled since the last retraining began, 2026-11-21T12:00:01Z."),
         ({}, "no photo was labelled yet."),
     ],
 )

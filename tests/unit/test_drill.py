@@ -60,9 +60,20 @@ def test_the_fewest_quiet_hours_are_those_that_a_baseline_takes() -> None:
 def test_the_timeline_shows_when_an_alarm_rang() -> None:
     report = dict.fromkeys(drill.METRICS, 0.9)
     quiet = drill.Hour("quiet", 0.95, report, set())
-    night = drill.Hour("at night", 0.6, report, {"DriftAlarm"})
+    night = drill.Hour("at night", 0.6, report, {"DriftAlarm"}, then="retrained: refused")
     unknown = drill.Hour("quiet", 0.95, dict.fromkeys(drill.METRICS), set())
     picture = ET.fromstring(drill.draw([unknown, quiet, night]))
     ringing = [rect for rect in picture.iter(f"{SVG}rect") if rect.get("fill") == "#e03131"]
     assert len(ringing) == 1
-    assert "Drift" in [text.text for text in picture.iter(f"{SVG}text")]
+    assert {"Drift", "at night", "retrained: refused"} <= {
+        text.text for text in picture.iter(f"{SVG}text")
+    }
+
+
+def test_lines_of_the_timeline_end_where_nothing_is_known() -> None:
+    reports = [dict.fromkeys(drill.METRICS, value) for value in (0.9, 0.8, None, 0.9)]
+    hours = [drill.Hour("quiet", 0.95, report, set()) for report in reports]
+    lines = [path.get("d") or "" for path in ET.fromstring(drill.draw(hours)).iter(f"{SVG}path")]
+    true, *measured = [(line.count("M"), line.count("L")) for line in lines]
+    assert true == (1, 3)
+    assert set(measured) == {(2, 1)}

@@ -291,7 +291,7 @@ def test_nothing_is_trained_on_what_was_learned_already(
     assert "DescribeEndpoint" not in names
     [(subject, text)] = retraining.messages()
     assert subject == "Scones Unlimited: nothing new to learn from"
-    assert "no photo was labelled since the last one began, 20" in text
+    assert "no photo was labelled since the last retraining began, 20" in text
     assert retraining.turn["outcome"].startswith("not retrained: no photo was labelled since")
     assert retraining.run("Refused", {"by": "anna"})[1][-1] == "ChallengerRefused"
 
