@@ -38,7 +38,7 @@ from formulas import Stratum, wilson_interval  # noqa: E402
 from PIL import Image, ImageEnhance, ImageFilter  # noqa: E402
 from preprocess import preprocess  # noqa: E402
 from report import DROP, Baseline, Report, accuracy_drop, describe  # noqa: E402
-from windows import BINS, ROUNDING, Tally, Window  # noqa: E402
+from windows import BINS, ROUNDING, Moments, Tally, Window  # noqa: E402
 
 METADATA = json.loads((MODEL / "metadata.json").read_text())
 NAME = f"{METADATA['name']}/{METADATA['version']}"
@@ -49,7 +49,7 @@ MAXIMUM_DRIFT = 0.25
 # ── Speed ──
 
 PAGE_BYTES = 1_000_000  # what DynamoDB reads for a page
-RECORD_BYTES = 320  # of a record in the index, as DynamoDB counts
+RECORD_BYTES = 335  # of a record in the index, as DynamoDB counts
 MEASURE = """
 import json, sys, time, pathlib
 sys.path.insert(0, sys.argv[1])
@@ -121,6 +121,7 @@ def make_pages(count: int) -> list[bytes]:
             "status": {"S": status},
             "label": {"S": label},
             "confidence": {"N": str(round(float(confidence), 6))},
+            "novelty": {"N": str(round(dice.uniform(), 4))},
             "model": {"S": NAME},
             "recorded_at": {"S": f"2026-11-20T12:{number % 60:02}:{number // 60 % 60:02}.123Z"},
         }
@@ -194,10 +195,11 @@ def sample(dice: np.random.Generator, count: int) -> Iterator[tuple[str, float]]
 
 @dataclasses.dataclass
 class Photos:
-    """What photos are drawn from: label, confidence, and the chance that the label is right."""
+    """What photos are drawn from; `right` is the chance that the label is right."""
 
     labels: np.ndarray
     confidence: np.ndarray
+    novelty: np.ndarray
     right: np.ndarray
 
     def __post_init__(self) -> None:
@@ -209,8 +211,12 @@ class Photos:
     def accuracy(self) -> float:
         return float(self.right.mean())
 
+    @property
+    def columns(self) -> tuple[np.ndarray, ...]:
+        return self.labels, self.confidence, self.novelty, self.right
+
     def take(self, chosen: np.ndarray) -> "Photos":
-        return Photos(self.labels[chosen], self.confidence[chosen], self.right[chosen])
+        return Photos(*(column[chosen] for column in self.columns))
 
 
 Reviewing = tuple[float, float]  # shares of the sure and of the unsure photos that are reviewed
@@ -225,8 +231,9 @@ def baseline_photos(count: int = 20_000) -> Photos:
     labels = np.array([label for label, _ in pairs])
     confidence = np.array([confidence for _, confidence in pairs])
     unsure = confidence < THRESHOLD
+    novelty = dice.normal(BASELINE.mean_novelty, BASELINE.novelty_deviation, count).clip(0, 1)
     right = np.where(unsure, BASELINE.unsure_accuracy, BASELINE.sure_accuracy)
-    return Photos(labels, confidence, right)
+    return Photos(labels, confidence, novelty, right)
 
 
 def harder(photos: Photos) -> Photos:
@@ -241,15 +248,15 @@ def harder(photos: Photos) -> Photos:
 
 
 def silent(photos: Photos) -> Photos:
-    """Wrong on DROP more of all photos, sure or not, with the same confidence."""
-    return Photos(photos.labels, photos.confidence, photos.right * (1 - DROP / photos.accuracy))
+    """Wrong on DROP more of all photos, sure or not, with the same confidence and novelty."""
+    return dataclasses.replace(photos, right=photos.right * (1 - DROP / photos.accuracy))
 
 
 def silent_where_sure(photos: Photos) -> Photos:
     """Wrong on as many more, all of them photos that the model is sure of."""
     share = 1 - photos.unsure.mean()
     lower = photos.right - np.where(photos.unsure, 0, DROP / share)
-    return Photos(photos.labels, photos.confidence, lower)
+    return dataclasses.replace(photos, right=lower)
 
 
 def make_hour(
@@ -265,6 +272,8 @@ def make_hour(
     tally.labels = dict(zip(names.tolist(), counts.tolist(), strict=True))
     tally.confidence = np.bincount(photos.hundredth[chosen], minlength=BINS).tolist()
     tally.confidence_sum = float(photos.confidence[chosen].sum())
+    novelty = photos.novelty[chosen]
+    tally.novelty = Moments(count, float(novelty.sum()), float((novelty**2).sum()))
     parts = {"accepted": ~unsure & ~rejected, "review": unsure, "rejected": rejected}
     for name, part in parts.items():
         reviewed = part & looked_at
@@ -493,17 +502,20 @@ def predict(dataset: Path, rows: list[dict[str, str]], spoil: Spoil) -> Photos:
     """What the model says of photos that are spoiled, as it is served."""
     session = onnxruntime.InferenceSession(MODEL / "model.onnx", providers=["CPUExecutionProvider"])
     dice = np.random.default_rng(2)
-    answers = []
+    answers, novelty = [], []
     for row in rows:
         with Image.open(dataset / row["file"]) as image:
             file = io.BytesIO()
             spoil(image.convert("RGB"), dice).save(file, "JPEG", quality=90)
         pixels = preprocess(file.getvalue(), METADATA["input_size"])
-        answers.append(session.run(["probabilities"], {"image": pixels})[0][0])
+        answer = session.run(["probabilities", "novelty"], {"image": pixels})
+        answers.append(answer[0][0])
+        novelty.append(answer[1][0])
     probabilities = np.array(answers)
     labels = np.array(METADATA["labels"])[probabilities.argmax(axis=1)]
     truth = np.array([row["label"] for row in rows])
-    return Photos(labels, probabilities.max(axis=1), (labels == truth).astype(float))
+    right = (labels == truth).astype(float)
+    return Photos(labels, probabilities.max(axis=1), np.array(novelty), right)
 
 
 def accuracy(dataset: Path, runs: int, quarters: int) -> None:
@@ -515,14 +527,14 @@ def accuracy(dataset: Path, runs: int, quarters: int) -> None:
             if row["split"] == "test" and row["file"].startswith("photos/")
         ]
     print(f"{len(rows)} photos of the test split, model {NAME}")
-    print(f"{'':16}{'true accuracy':>24}{'estimated':>11}{'gap':>7}{'unsure':>8}")
+    print(f"{'':16}{'true accuracy':>24}{'estimated':>11}{'gap':>7}{'unsure':>8}{'novelty':>9}")
     found = {name: predict(dataset, rows, spoil) for name, spoil in SPOILS.items()}
     for name, photos in found.items():
         right, estimate = int(photos.right.sum()), float(photos.confidence.mean())
         gap = 100 * (estimate - photos.accuracy)
         print(
             f"{name:16}{rate(right, len(rows)):>24}{100 * estimate:>10.1f}%{gap:>+7.1f}"
-            f"{100 * photos.unsure.mean():>7.1f}%"
+            f"{100 * photos.unsure.mean():>7.1f}%{photos.novelty.mean():>9.3f}"
         )
     print("By source, 20 photos or more, as they are:")
     clean = found["as they are"]
@@ -549,12 +561,9 @@ def accuracy(dataset: Path, runs: int, quarters: int) -> None:
         dice = np.random.default_rng(3)
         copies = 20
         spoiled = dice.random(copies * len(rows)) < DROP / lost
+        pairs = zip(photos.columns, clean.columns, strict=True)
         mixed = Photos(
-            np.where(spoiled, np.tile(photos.labels, copies), np.tile(clean.labels, copies)),
-            np.where(
-                spoiled, np.tile(photos.confidence, copies), np.tile(clean.confidence, copies)
-            ),
-            np.where(spoiled, np.tile(photos.right, copies), np.tile(clean.right, copies)),
+            *(np.where(spoiled, np.tile(bad, copies), np.tile(good, copies)) for bad, good in pairs)
         )
         for policy, reviewing in (("all unsure + 5%", OURS), ("a random 10%", TENTH)):
             title = f"{name} ({100 * DROP / lost:.0f}%); reviewed: {policy}"

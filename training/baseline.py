@@ -73,11 +73,17 @@ def describe_traffic(tally: Tally) -> dict[str, Any]:
         "confidence_edges": edges,
         "confidence": [round(each / count, 4) for each in bins],
         "mean_confidence": round(tally.confidence_sum / count, 4),
+        "mean_novelty": rounded(tally.novelty.mean),
+        "novelty_deviation": rounded(tally.novelty.deviation),
         "accuracy": round(
             sum(part.right / part.reviewed * part.predictions / count for part in known), 4
         ),
         "statuses": statuses,
     }
+
+
+def rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
 
 
 def read_traffic(table: str, since: datetime) -> tuple[str, Tally]:

@@ -4,7 +4,7 @@ import base64
 import os
 import re
 from contextlib import closing
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import boto3
 from aws_lambda_powertools import Logger, Tracer
@@ -31,10 +31,14 @@ class SerializedPhoto(TypedDict):
 
 
 class Inferences(TypedDict):
-    """The probability, 0 to 1, of each label, and the `<name>/<version>` of the model."""
+    """The probability, 0 to 1, of each label, and the `<name>/<version>` of the model.
+
+    `novelty`, where the model tells it: from 0, like the photos that it was trained on, to 1.
+    """
 
     inferences: dict[str, float]
     model: str
+    novelty: NotRequired[float]
 
 
 class EndpointError(Exception):
@@ -49,14 +53,17 @@ def handler(event: SerializedPhoto, context: LambdaContext) -> Inferences:
     labels = os.environ["LABELS"].split(",")
     endpoint = os.environ["ENDPOINT_NAME"]
     try:
-        answer, model = invoke_endpoint(endpoint, image)
-        return {"inferences": read_inferences(answer, labels), "model": model}
+        answer, model, novelty = invoke_endpoint(endpoint, image)
+        inferences: Inferences = {"inferences": read_inferences(answer, labels), "model": model}
     except (BotoCoreError, ClientError, InvalidInferencesError) as error:
         raise EndpointError(f"endpoint {endpoint}: {error}") from error
+    if novelty is not None:
+        inferences["novelty"] = novelty
+    return inferences
 
 
-def invoke_endpoint(endpoint: str, image: bytes) -> tuple[bytes, str]:
-    """The endpoint's answer to a JPEG, and the model that gave it.
+def invoke_endpoint(endpoint: str, image: bytes) -> tuple[bytes, str, float | None]:
+    """The endpoint's answer to a JPEG, the model that gave it, and the novelty that it told.
 
     Raises ClientError, BotoCoreError, or InvalidInferencesError for an answer that is too long.
     """
@@ -67,6 +74,8 @@ def invoke_endpoint(endpoint: str, image: bytes) -> tuple[bytes, str]:
         answer = body.read(MAX_ANSWER_BYTES + 1)
     if len(answer) > MAX_ANSWER_BYTES:
         raise InvalidInferencesError(f"the answer is longer than {MAX_ANSWER_BYTES} bytes")
-    model = re.search(r"\bmodel=([^,;\s]+)", response.get("CustomAttributes", ""))
+    attributes = response.get("CustomAttributes", "")
+    model = re.search(r"\bmodel=([^,;\s]+)", attributes)
     variant = response.get("InvokedProductionVariant", endpoint)
-    return answer, model[1] if model else variant
+    novelty = re.search(r"\bnovelty=(0\.\d+|1\.0+)(?![^,;\s])", attributes)
+    return answer, model[1] if model else variant, float(novelty[1]) if novelty else None

@@ -81,7 +81,7 @@ def count_hour(hour: str) -> None:
 
 def read_predictions(hour: str) -> Iterator[Iterable[Record]]:
     """The records of an hour, page by page."""
-    names = "status", "label", "confidence", "model", "recorded_at", "reviewed_label"
+    names = "status", "label", "confidence", "novelty", "model", "recorded_at", "reviewed_label"
     pages = dynamodb.get_paginator("query").paginate(
         TableName=os.environ["PREDICTIONS_TABLE"],
         IndexName="by_hour",

@@ -110,6 +110,15 @@ def outcome_evidence(reviewed: int, right: int, accuracy: float, drop: float) ->
     return right * math.log(bad / good) + wrong * math.log((1 - bad) / (1 - good))
 
 
+def normal_scale(mean: float, deviation: float, target: float) -> float:
+    """The scale that makes of (value - target) an addend of Page's sum.
+
+    Values without a drop are normal with this mean and standard deviation, and `target` is more
+    than their mean: the positive root of E[exp(scale * (value - target))] = 1.
+    """
+    return 2 * (target - mean) / deviation**2
+
+
 def confidence_scale(shares: Sequence[float], values: Sequence[float], target: float) -> float:
     """The scale that makes of (target - confidence) an addend of Page's sum.
 

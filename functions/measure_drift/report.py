@@ -12,12 +12,13 @@ from formulas import (
     confidence_scale,
     cumulative_sum,
     index_by_chance,
+    normal_scale,
     outcome_evidence,
     population_stability_index,
     stratified_interval,
     wilson_interval,
 )
-from windows import BINS, ROUNDING, Tally, Window
+from windows import BINS, ROUNDING, Moments, Tally, Window
 
 PREDICTIONS = 500  # that drift is measured over, where the last hours have as many
 FEWEST_PREDICTIONS = 100  # that a rate or a mean is told of
@@ -25,6 +26,7 @@ REVIEWS = 200  # that accuracy is measured over, where the last hours have as ma
 WIDEST = 0.2  # the interval of a measured accuracy that is still told
 DROP = 0.05  # of accuracy, that the sequential tests look for
 CONFIDENCE_FALLS = 0.3  # of what accuracy falls: of the unknown a model is too sure
+NOVELTY_RISES = 0.2  # standard deviations that the sequential test of the novelty looks for
 EVIDENCE = 10.0  # that rings: formulas.py says how often without a drop
 MOST_EVIDENCE = 1.2 * EVIDENCE  # that is remembered, so that the alarm ends soon after its cause
 METRICS = {  # of CloudWatch, by their names in a report
@@ -42,6 +44,7 @@ class Report(TypedDict):
 
     All but `drift` are shares from 0 to 1. Drift is the larger of two population stability indices.
     `accuracy_drop` is the evidence that accuracy fell by DROP: 1 rings, and 1.2 is the most.
+    `novelty` is the mean.
     """
 
     model: str
@@ -50,6 +53,7 @@ class Report(TypedDict):
     predictions: int
     reviewed: int
     estimated_accuracy: float | None
+    novelty: float | None
     measured_accuracy: float | None
     measured_accuracy_low: float | None
     measured_accuracy_high: float | None
@@ -72,6 +76,8 @@ class Baseline:
         edges: of the bins of the confidence, from 0 to 1, whole hundredths.
         confidence: share of each bin.
         mean_confidence: of all.
+        mean_novelty: of all; None where the model does not tell it.
+        novelty_deviation: its standard deviation, or None.
         sure_accuracy: share that is right of those with a confidence over the threshold.
         unsure_accuracy: the same of those under it.
         sure_count: photos that `sure_accuracy` was measured on.
@@ -85,6 +91,8 @@ class Baseline:
     edges: Sequence[float]
     confidence: Sequence[float]
     mean_confidence: float
+    mean_novelty: float | None
+    novelty_deviation: float | None
     sure_accuracy: float
     unsure_accuracy: float
     sure_count: float
@@ -107,6 +115,15 @@ class Baseline:
         variance = math.fsum(s * (m - self.mean_confidence) ** 2 for s, m in pairs) / total
         return Z_95 * math.sqrt(variance / self.count)
 
+    def novelty_evidence(self, novelty: Moments) -> float:
+        """The addend of Page's sum for a rise by NOVELTY_RISES: 0 where novelty is not told."""
+        if self.mean_novelty is None or not self.novelty_deviation:
+            return 0.0
+        margin = Z_95 / math.sqrt(self.count) + NOVELTY_RISES / 2
+        target = self.mean_novelty + margin * self.novelty_deviation
+        scale = normal_scale(self.mean_novelty, self.novelty_deviation, target)
+        return scale * (novelty.total - novelty.count * target)
+
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Any]) -> Self:
         """What metadata.json of a model says. Raises ValueError where it lacks something."""
@@ -122,6 +139,8 @@ class Baseline:
                 edges=[float(edge) for edge in found["confidence_edges"]],
                 confidence=[float(share) for share in found["confidence"]],
                 mean_confidence=float(found["mean_confidence"]),
+                mean_novelty=found.get("mean_novelty"),
+                novelty_deviation=found.get("novelty_deviation"),
                 sure_accuracy=mean_accuracy(sure),
                 unsure_accuracy=mean_accuracy(unsure),
                 sure_count=measured_on(sure, count),
@@ -184,6 +203,7 @@ def describe(
         "predictions": count,
         "reviewed": recent.stratum(*recent.statuses).reviewed,
         "estimated_accuracy": recent.confidence_sum / count if enough else None,
+        "novelty": recent.novelty.mean if enough else None,
         "measured_accuracy": accuracy.value if accuracy else None,
         "measured_accuracy_low": accuracy.low if accuracy else None,
         "measured_accuracy_high": accuracy.high if accuracy else None,
@@ -254,19 +274,21 @@ def measured_accuracy(model: str, windows: Sequence[Window]) -> Interval | None:
 def accuracy_drop(model: str, windows: Sequence[Window], baseline: Baseline) -> tuple[float, str]:
     """The strongest evidence of a drop by DROP, of which 1 rings, and what it was seen in.
 
-    Three sums: of the confidence of all predictions, and of the outcomes of reviews among those
-    that the model was sure of and among the others. Each of the latter looks for a drop that
-    happens there alone. The baseline is of few photos: what could be its chance is no drop.
+    Four sums: of the confidence and of the novelty of all predictions, and of the outcomes of
+    reviews among those that the model was sure of and among the others. Each of the latter looks
+    for a drop that happens there alone. The baseline is of few photos: what could be its chance is
+    no drop.
     """
     target = baseline.mean_confidence - baseline.confidence_margin - DROP * CONFIDENCE_FALLS / 2
     # What the baseline's few photos did not show may come all the same: half a photo in each bin.
     often = [share * baseline.count + 0.5 for share in baseline.confidence]
     scale = confidence_scale(often, baseline.middles, target)
-    addends: dict[str, list[float]] = {"confidence": [], "sure": [], "unsure": []}
+    addends: dict[str, list[float]] = {"confidence": [], "novelty": [], "sure": [], "unsure": []}
     for window in reversed(windows):
         tally = window.models.get(model, Tally())
         gap = tally.predictions * target - tally.confidence_sum
         addends["confidence"].append(scale * gap)
+        addends["novelty"].append(baseline.novelty_evidence(tally.novelty))
         sure, unsure = tally.stratum("accepted", "rejected"), tally.stratum("review")
         for name, part, measured, count, share in (
             ("sure", sure, baseline.sure_accuracy, baseline.sure_count, 1 - baseline.unsure),

@@ -1,5 +1,6 @@
 """Count the predictions of an hour, by model: what is kept of them, however many they are."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -14,6 +15,32 @@ type Record = Mapping[str, Mapping[str, Any]]  # as DynamoDB types it
 
 
 @dataclass
+class Moments:
+    """How many values there are, their sum, and the sum of their squares."""
+
+    count: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+
+    @property
+    def mean(self) -> float | None:
+        return self.total / self.count if self.count else None
+
+    @property
+    def deviation(self) -> float | None:
+        """The standard deviation."""
+        if not self.count:
+            return None
+        return math.sqrt(max(0.0, self.squares / self.count - (self.total / self.count) ** 2))
+
+    def add(self, other: "Moments") -> None:
+        """Count another's values too."""
+        self.count += other.count
+        self.total += other.total
+        self.squares += other.squares
+
+
+@dataclass
 class Tally:
     """Predictions of one model.
 
@@ -21,6 +48,7 @@ class Tally:
         labels: predictions by label.
         confidence: predictions by confidence, in hundredths from 0.
         confidence_sum: the sum of all confidences.
+        novelty: of all values of the novelty; not every model tells it.
         statuses: predictions by status, and how many of them people reviewed and found right.
         last_at: when the newest was recorded.
 
@@ -29,6 +57,7 @@ class Tally:
     labels: dict[str, int] = field(default_factory=dict)
     confidence: list[int] = field(default_factory=lambda: [0] * BINS)
     confidence_sum: float = 0.0
+    novelty: Moments = field(default_factory=Moments)
     statuses: dict[str, Stratum] = field(
         default_factory=lambda: dict.fromkeys(STATUSES, Stratum(0, 0, 0))
     )
@@ -48,6 +77,7 @@ class Tally:
             self.labels[label] = self.labels.get(label, 0) + count
         self.confidence = [a + b for a, b in zip(self.confidence, other.confidence, strict=True)]
         self.confidence_sum += other.confidence_sum
+        self.novelty.add(other.novelty)
         for name, status in other.statuses.items():
             both = zip(self.statuses[name], status, strict=True)
             self.statuses[name] = Stratum(*map(sum, both))
@@ -89,6 +119,9 @@ class Window:
         tally.labels[label] = tally.labels.get(label, 0) + 1
         tally.confidence[min(BINS - 1, int(confidence * BINS + ROUNDING))] += 1
         tally.confidence_sum += confidence
+        if "novelty" in record:
+            novelty = float(record["novelty"]["N"])
+            tally.novelty.add(Moments(1, novelty, novelty**2))
         predictions, reviewed, right = tally.statuses[status]
         if "reviewed_label" in record:
             reviewed += 1
@@ -102,5 +135,6 @@ class Window:
         models = {}
         for model, tally in kept["models"].items():
             statuses = {name: Stratum(*counts) for name, counts in tally["statuses"].items()}
-            models[model] = Tally(**tally | {"statuses": statuses})
+            novelty = Moments(**tally.get("novelty", {}))  # hours counted before it was told
+            models[model] = Tally(**tally | {"statuses": statuses, "novelty": novelty})
         return cls(kept["hour"], models, kept["unreadable"], kept["failed"])

@@ -1,6 +1,8 @@
 """The sample photos are what local/draw_photos.py draws."""
 
 import io
+import re
+from collections.abc import Callable
 
 import draw_photos
 import pytest
@@ -38,6 +40,13 @@ def test_the_phone_photo_has_12_megapixels_and_lies_on_its_side() -> None:
     assert photo.size == (3000, 4000)
     assert photo.getexif()[0x0112] == 6
     assert ImageOps.exif_transpose(photo).size == (4000, 3000)
+
+
+def test_the_shipped_model_tells_how_novel_a_photo_is(start: Callable[..., Server]) -> None:
+    server = start(model_dir=REPOSITORY / "training" / "model")
+    answer = server.infer((SHIPPED / "bicycle-courier.jpg").read_bytes())
+    told = answer.headers["x-amzn-sagemaker-custom-attributes"]
+    assert re.fullmatch(r"model=scones-vehicle-classifier/[\d.]+,novelty=0\.\d{4}", told), told
 
 
 def test_the_broken_photos_are_broken(server: Server) -> None:

@@ -83,7 +83,7 @@ def test_predictions_and_orders_can_be_found(resources: Resources) -> None:
         "PredictionsTable": {
             "by_hour": (
                 [("hour", "HASH"), ("recorded_at", "RANGE")],
-                ["status", "label", "confidence", "model", "reviewed_label"],
+                ["status", "label", "confidence", "novelty", "model", "reviewed_label"],
             ),
             "to_review": ([("review_state", "HASH"), ("recorded_at", "RANGE")], "ALL"),
         },

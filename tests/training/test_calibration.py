@@ -75,7 +75,8 @@ def test_without_a_good_threshold_the_strictest_is_taken():
 
 def test_the_baseline_counts_every_prediction():
     logits, labels = sampled(1000)
-    baseline = calibration.baseline(calibration.softmax(logits * 50), labels, 0.9)
+    novelty = np.linspace(0, 1, 1000)
+    baseline = calibration.baseline(calibration.softmax(logits * 50), novelty, labels, 0.9)
     assert baseline["count"] == 1000
     assert sum(baseline["labels"].values()) == pytest.approx(1, abs=1e-3)
     assert sum(baseline["confidence"]) == pytest.approx(1, abs=1e-3)
@@ -96,7 +97,9 @@ def test_the_baseline_by_hand():
             [0.02, 0.03, 0.95],  # turned away, rightly
         ]
     )
-    baseline = calibration.baseline(probabilities, np.array([0, 0, 1, 2]), 0.9)
+    novelty = np.array([0.2, 0.2, 0.4, 0.4])
+    baseline = calibration.baseline(probabilities, novelty, np.array([0, 0, 1, 2]), 0.9)
+    assert (baseline["mean_novelty"], baseline["novelty_deviation"]) == (0.3, 0.1)
     assert baseline["labels"] == {"bicycle": 0.25, "motorcycle": 0.5, "other": 0.25}
     assert baseline["mean_confidence"] == pytest.approx((0.95 + 0.9 + 0.55 + 0.95) / 4, abs=1e-4)
     assert baseline["accuracy"] == 0.75
@@ -108,5 +111,5 @@ def test_the_baseline_by_hand():
 
 
 def test_a_status_that_nothing_has_got_has_no_accuracy():
-    certain = calibration.baseline(np.array([[1.0, 0.0, 0.0]]), np.array([0]), 0.9)
+    certain = calibration.baseline(np.array([[1.0, 0.0, 0.0]]), np.zeros(1), np.array([0]), 0.9)
     assert certain["statuses"]["rejected"] == {"share": 0.0, "accuracy": None}

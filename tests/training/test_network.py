@@ -11,13 +11,23 @@ from source.network import (
     LABELS,
     MOTORCYCLE,
     EfficientNetLite,
+    Novelty,
     ResidualNetwork,
     ServedModel,
+    mirrored,
     three_way,
 )
 
 # ImageNet's classes of two-wheelers.
 IMAGENET = {"bicycle": {444, 671, 870, 880}, "motorcycle": {665, 670}}
+
+
+def served(network: torch.nn.Module, temperature: float) -> ServedModel:
+    """The model as it is exported, noise being what it was trained on."""
+    noise = torch.rand(9, 3, 32, 32, generator=torch.Generator().manual_seed(1)) * 255
+    with torch.no_grad():
+        _, embeddings = mirrored(network.eval(), noise)
+    return ServedModel(network, temperature, Novelty(embeddings, components=4)).eval()
 
 
 def test_other_is_the_sum_of_all_the_rest():
@@ -36,15 +46,16 @@ def test_other_is_the_sum_of_all_the_rest():
 
 @pytest.mark.parametrize("network", [ResidualNetwork, EfficientNetLite])
 def test_the_served_model_gives_probabilities_for_any_size_and_batch(network):
-    model = ServedModel(network(), temperature=2.0).eval()
+    model = served(network(), temperature=2.0)
     for count, side in ((1, 32), (3, 80)):
-        probabilities = model(torch.rand(count, 3, side, side) * 255)
+        probabilities, novelty = model(torch.rand(count, 3, side, side) * 255)
         assert probabilities.shape == (count, len(LABELS))
         torch.testing.assert_close(probabilities.sum(1), torch.ones(count))
+        assert novelty.shape == (count,)
 
 
 def test_a_mirrored_photo_gets_the_same_answer():
-    model = ServedModel(ResidualNetwork(), temperature=1.0).eval()
+    model = served(ResidualNetwork(), temperature=1.0)
     images = torch.rand(3, 3, 48, 48) * 255
     torch.testing.assert_close(model(images), model(images.flip(3)))
 
@@ -52,9 +63,35 @@ def test_a_mirrored_photo_gets_the_same_answer():
 def test_a_higher_temperature_is_less_sure():
     network = ResidualNetwork().eval()
     images = torch.rand(4, 3, 40, 40) * 255
-    cool = ServedModel(network, 0.5)(images).max(1).values
-    warm = ServedModel(network, 2.0)(images).max(1).values
-    assert (cool > warm).all()
+    cool, _ = served(network, 0.5)(images)
+    warm, _ = served(network, 2.0)(images)
+    assert (cool.max(1).values > warm.max(1).values).all()
+
+
+def test_novelty_is_the_share_outside_the_principal_components():
+    """Against a reconstruction: projected and back, what is missing."""
+    familiar = torch.randn(200, 12, generator=torch.Generator().manual_seed(0)) * torch.arange(
+        1, 13
+    )
+    novelty = Novelty(familiar, components=4)
+    centred = familiar - familiar.mean(0)
+    values, vectors = torch.linalg.eigh(centred.T @ centred)
+    largest = vectors[:, values.argsort()[-4:]]
+    missing = centred - centred @ largest @ largest.T
+    expected = missing.square().sum(1) / centred.square().sum(1)
+    torch.testing.assert_close(novelty(familiar), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_what_lies_in_a_direction_that_was_never_seen_is_wholly_novel():
+    familiar = torch.zeros(50, 6)
+    familiar[:, :3] = torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
+    novelty = Novelty(familiar, components=3)
+    centre = familiar.mean(0)
+    known, unknown = centre.clone(), centre.clone()
+    known[1] += 5
+    unknown[4] += 5
+    told = novelty(torch.stack([known, unknown, centre]))
+    torch.testing.assert_close(told, torch.tensor([0.0, 1.0, 1.0]), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("label", IMAGENET)

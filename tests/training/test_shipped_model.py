@@ -10,6 +10,7 @@ import pytest
 from drawn import draw_photo, encoded
 from PIL import Image
 from serving.preprocess import preprocess
+from source import train
 from source.network import BICYCLE, MOTORCYCLE
 
 MODEL = Path(__file__).resolve().parents[2] / "training" / "model"
@@ -36,6 +37,14 @@ def test_it_answers_a_photo_with_probabilities(model):
     probabilities = model.predict(image)
     assert probabilities.shape == (1, 3)
     np.testing.assert_allclose(probabilities.sum(), 1, atol=1e-5)
+
+
+def test_it_finds_noise_more_novel_than_the_photos_it_was_validated_on(model):
+    size = model.metadata["input_size"]
+    noise = np.random.default_rng(0).integers(0, 256, (20, 3, size, size), dtype=np.uint8)
+    _, novelty = train.predict_exported(model.path, noise)
+    baseline = model.metadata["baseline"]
+    assert novelty.mean() > baseline["mean_novelty"] + baseline["novelty_deviation"] / 2
 
 
 def test_pictures_of_noise_are_no_vehicles(model):

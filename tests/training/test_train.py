@@ -34,15 +34,17 @@ def dry_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_exported_model_keeps_its_contract(tiny_model):
     session = onnxruntime.InferenceSession(tiny_model / "model.onnx")
     (image,) = session.get_inputs()
-    (probabilities,) = session.get_outputs()
+    probabilities, novelty = session.get_outputs()
     assert (image.name, image.type) == ("image", "tensor(float)")
-    assert probabilities.name == "probabilities"
+    assert (probabilities.name, novelty.name) == ("probabilities", "novelty")
     assert {path.name for path in tiny_model.iterdir()} == {"model.onnx", "metadata.json"}
     for count in (1, 5):
         batch = np.random.default_rng(0).uniform(0, 255, (count, 3, 32, 32)).astype(np.float32)
-        (answer,) = session.run(None, {"image": batch})
+        answer, told = session.run(None, {"image": batch})
         assert answer.shape == (count, len(LABELS))
         np.testing.assert_allclose(answer.sum(1), 1, atol=1e-5)
+        assert told.shape == (count,)
+        assert ((told >= 0) & (told <= 1)).all()
 
 
 def test_metadata_says_what_serving_and_drift_need(tiny_model, staged):
@@ -229,7 +231,7 @@ def test_eight_bits_are_smaller_and_nearly_as_exact(staged, tiny_model, tmp_path
     whole, small = tiny_model / "model.onnx", tmp_path / "model" / "model.onnx"
     assert b"QuantizeLinear" in small.read_bytes()
     pictures = np.random.default_rng(0).integers(0, 256, (8, 3, 32, 32), dtype=np.uint8)
-    exact, rough = (train.predict_exported(path, pictures) for path in (whole, small))
+    exact, rough = (train.predict_exported(path, pictures)[0] for path in (whole, small))
     np.testing.assert_allclose(rough, exact, atol=0.05)
     assert (rough != exact).any()
 

@@ -47,6 +47,7 @@ def keep(at: datetime, model: str = MODEL, scale: int = 1, reviewed: int = 40) -
         "labels": {"bicycle": 400 * scale, "motorcycle": 100 * scale},
         "confidence": confidence,
         "confidence_sum": 470.0 * scale,
+        "novelty": {"count": 500 * scale, "total": 200.0 * scale, "squares": 100.0 * scale},
         "statuses": {
             "accepted": [400 * scale, reviewed, reviewed * 39 // 40],
             "review": [100 * scale, reviewed, reviewed * 3 // 4],
@@ -81,6 +82,7 @@ def test_traffic_becomes_the_baseline_that_the_function_reads(
     baseline = load("measure_drift", "report").Baseline.from_metadata(found)
     assert baseline.unsure_accuracy == pytest.approx(0.75)
     assert baseline.mean_confidence == 0.94
+    assert (baseline.mean_novelty, baseline.novelty_deviation) == (0.4, 0.2)
     # The accuracy is known of those that were reviewed, and of no others.
     assert (baseline.count, baseline.sure_count, baseline.unsure_count) == (1000, 80, 80)
 

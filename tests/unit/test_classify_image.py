@@ -155,6 +155,18 @@ def test_handler(
     assert app.handler(event(), context) == {"inferences": ANSWER, "model": model}
 
 
+@pytest.mark.parametrize(
+    ("told", "novelty"),
+    [("0.3456", 0.3456), ("1.0000", 1), ("1.2", None), ("nan", None), ("0.5e9", None), ("", None)],
+)
+def test_the_novelty_that_the_endpoint_tells_is_passed_on(
+    app: ModuleType, endpoint: Stubber, context: Any, told: str, novelty: float | None
+) -> None:
+    attributes = f"model=vehicles/3,novelty={told},trace=1"
+    answer(endpoint, json.dumps(ANSWER).encode(), CustomAttributes=attributes)
+    assert app.handler(event(), context).get("novelty") == novelty
+
+
 def test_an_invalid_answer_raises_with_the_name_of_the_endpoint(
     app: ModuleType, endpoint: Stubber, context: Any
 ) -> None:

@@ -30,6 +30,8 @@ METADATA = {
         "confidence_edges": [0.0, 0.5, 0.7, 0.9, 0.95, 0.99, 1.0],
         "confidence": [0.02, 0.08, 0.1, 0.1, 0.2, 0.5],
         "mean_confidence": 0.92,
+        "mean_novelty": 0.35,
+        "novelty_deviation": 0.15,
         "accuracy": 0.92,
         "statuses": {
             "accepted": {"share": 0.6, "accuracy": 0.99},
@@ -144,6 +146,17 @@ def test_stratified_interval_covers_the_truth_as_often_as_it_says(
     assert 0.93 <= covered / rounds <= 0.995
 
 
+@pytest.mark.parametrize(("mean", "deviation", "target"), [(0.35, 0.15, 0.38), (0.1, 0.3, 0.11)])
+def test_without_a_drop_the_exponential_of_a_normal_addend_is_1_on_average(
+    formulas, mean, deviation, target
+):
+    scale = formulas.normal_scale(mean, deviation, target)
+    values = np.linspace(mean - 9 * deviation, mean + 9 * deviation, 10_001)
+    density = stats.norm(mean, deviation).pdf(values)
+    expected = np.trapezoid(density * np.exp(scale * (values - target)), values)
+    assert expected == pytest.approx(1, abs=1e-6)
+
+
 def test_cumulative_sum_is_pages(formulas):
     """Page's other form: how far the plain sum is over its lowest point so far."""
     dice = random.Random(1)
@@ -190,18 +203,21 @@ def record(
     label: str = "bicycle",
     confidence: float = 0.97,
     status: str = "accepted",
+    novelty: float | None = None,
     model: str = MODEL,
     reviewed: str | None = None,
     at: datetime = NOON,
 ) -> dict[str, dict[str, str]]:
     """A record as the index holds it."""
     person = {"reviewed_label": {"S": reviewed}} if reviewed else {}
+    told = {"novelty": {"N": str(novelty)}} if novelty is not None else {}
     return {
         "label": {"S": label},
         "confidence": {"N": str(confidence)},
         "status": {"S": status},
         "model": {"S": model},
         "recorded_at": {"S": at.isoformat()},
+        **told,
         **person,
     }
 
@@ -226,9 +242,23 @@ def test_photos_without_a_prediction_belong_to_no_model(report):
     assert window.models[MODEL].predictions == 1
 
 
+def test_novelty_has_the_mean_and_deviation_of_numpy(report):
+    told = np.random.default_rng(0).random(500).round(4).tolist()
+    halves = report.Tally(), report.Tally()
+    for tally, part in zip(halves, (told[:200], told[200:]), strict=True):
+        window = report.Window("2026-11-20T12", {MODEL: tally})
+        window.count([record(novelty=each) for each in part] + [record()])
+    halves[0].add(halves[1])
+    novelty = halves[0].novelty
+    assert novelty.count == 500
+    assert (novelty.mean, novelty.deviation) == pytest.approx((np.mean(told), np.std(told)))
+    assert report.Tally().novelty.mean is report.Tally().novelty.deviation is None
+
+
 def test_a_window_survives_being_kept_as_json(report):
     window = report.Window("2026-11-20T12", unreadable=3)
-    window.count([record(), record("other", 0.6, "review", reviewed="bicycle", model="b/2")])
+    window.count([record("other", 0.6, "review", reviewed="bicycle", model="b/2")])
+    window.count([record(novelty=0.25)])
     kept = json.loads(json.dumps(asdict(window)))
     assert report.Window.from_json(kept) == window
 
@@ -242,6 +272,7 @@ def traffic(
     photos: int = 40,
     *,
     mean: float | None = None,
+    novelty: float | None = 0.35,
     labels: dict[str, float] | None = None,
     audited: float = 0.1,
     sure: float = 0.99,
@@ -268,7 +299,8 @@ def traffic(
             right = dice.random() < (sure if status == "accepted" else unsure)
             looked_at = status == "review" or dice.random() < audited
             person = (label if right else "somebody else") if looked_at else None
-            window.count([record(label, confidence, status, reviewed=person, at=at)])
+            told = None if novelty is None else min(1.0, max(0.0, dice.normal(novelty, 0.15)))
+            window.count([record(label, confidence, status, told, reviewed=person, at=at)])
         windows.append(window)
     return windows
 
@@ -300,6 +332,26 @@ def test_less_sure_photos_are_an_accuracy_drop_before_anybody_reviews_them(repor
     assert verdict["accuracy_drop"] >= 1
     assert verdict["accuracy_drop_seen_in"] == "confidence"
     assert verdict["confidence_drift"] > 0.1
+
+
+def test_photos_unlike_those_that_were_trained_on_ring_though_the_model_is_sure(report):
+    windows = traffic(report, hours=13, novelty=0.45, audited=0) + traffic(report)
+    verdict = described(report, windows)
+    assert verdict["accuracy_drop"] >= 1
+    assert verdict["accuracy_drop_seen_in"] == "novelty"
+    assert verdict["novelty"] == pytest.approx(0.45, abs=0.02)
+    assert verdict["confidence_drift"] < 0.1
+
+
+@pytest.mark.parametrize("lacking", ["model", "baseline", "spread"])
+def test_a_novelty_that_is_not_told_is_no_evidence(report, lacking):
+    told = {"mean_novelty": None if lacking == "baseline" else 0.1}
+    told |= {"novelty_deviation": 0.0 if lacking == "spread" else 0.15}
+    windows = traffic(report, novelty=None if lacking == "model" else 0.35)
+    metadata = METADATA | {"baseline": METADATA["baseline"] | told}
+    verdict = described(report, windows, metadata)
+    assert verdict["accuracy_drop"] < 1
+    assert (verdict["novelty"] is None) is (lacking == "model")
 
 
 def test_a_baseline_that_was_always_sure_needs_more_than_one_unsure_photo_to_ring(report):

@@ -441,7 +441,8 @@ INFERENCES = {"inferences", "model"}
 PREDICTION = {"label", "confidence"}
 FAULT = {"error", "cause"}
 STORED = {"hour", "expires_at"}  # in the record alone, not in the event
-TYPES = {"confidence": "N", "expires_at": "N", "inferences": "M"}  # all others are strings
+# All others are strings.
+TYPES = {"novelty": "N", "confidence": "N", "expires_at": "N", "inferences": "M"}
 RETENTION_DAYS = 400
 
 
@@ -459,6 +460,8 @@ def assert_recorded(outcome: Outcome, status: str, events: int = 1) -> dict[str,
     fields = UPLOAD | DECISION | STORED
     if "inferences" in record:
         fields |= INFERENCES
+        if status != "failed" and not record["model"].startswith("chosen/"):
+            fields |= {"novelty"}  # which the shipped model tells
     if "label" in record:
         fields |= PREDICTION
     if status == "failed":

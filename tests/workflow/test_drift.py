@@ -42,6 +42,7 @@ def hour(stack: Stack) -> Iterator[str]:
                     "status": {"S": "accepted"},
                     "label": {"S": "bicycle"},
                     "confidence": {"N": "0.97"},
+                    "novelty": {"N": "0.25"},
                     "model": {"S": MODEL},
                     "hour": {"S": hour},
                     "recorded_at": {"S": f"{hour}:00:00.{number:03}Z"},
@@ -82,6 +83,7 @@ def test_an_hour_is_measured_and_again_after_a_review(stack: Stack, hour: str) -
     report = measure(stack, hour)
     assert (report["model"], report["predictions"], report["reviewed"]) == (MODEL, 120, 0)
     assert report["drift"] is not None  # with the baseline that is in the package
+    assert report["novelty"] == pytest.approx(0.25)
     assert kept(stack, hour)["report"] == report
     # A person looks at one of them.
     image_id = f"uploads/1/{hour}/7.jpg#1"

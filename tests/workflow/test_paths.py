@@ -68,6 +68,7 @@ def test_the_model_that_is_shipped(stack: Stack) -> None:
     assert record["model"] == f"{metadata['name']}/{metadata['version']}"
     assert list(record["inferences"]) == metadata["labels"]
     assert sum(record["inferences"].values()) == pytest.approx(1, abs=0.01)
+    assert 0 < record["novelty"] < 1
 
 
 def test_unreadable_file_is_rejected_without_asking_the_endpoint(stack: Stack) -> None:

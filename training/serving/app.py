@@ -59,24 +59,28 @@ class Model:
                 path, options, providers=["CPUExecutionProvider"]
             )
             blank = numpy.zeros((1, 3, self.input_size, self.input_size), numpy.float32)
-            answer = self.probabilities(blank)
+            answer = self.session.run(["probabilities"], {"image": blank})[0][0]
         except Exception as error:  # ONNX Runtime has an exception for each of its status codes
             raise ValueError(f"cannot run {path}: {first_line(error)}") from error
         if answer.shape != (len(self.labels),):
             raise ValueError(f"{path} does not answer with the {len(self.labels)} labels' numbers")
+        self.outputs = [output.name for output in self.session.get_outputs()]
 
-    def probabilities(self, pixels: numpy.ndarray) -> numpy.ndarray:
-        """The probability of each label; `pixels` is what `preprocess` returns."""
-        return self.session.run(["probabilities"], {"image": pixels})[0][0]
+    def infer(self, photo: bytes) -> tuple[dict[str, float], str]:
+        """Probabilities by label, and the answer's custom attributes.
 
-    def infer(self, photo: bytes) -> dict[str, float]:
-        """Probabilities by label. Raises HTTPException 400 with the reason if it is not a photo."""
+        Raises HTTPException 400 with the reason if it is not a photo.
+        """
         try:
             pixels = preprocess(photo, self.input_size)
         except ValueError as error:
             raise HTTPException(400, str(error)) from error
-        values = self.probabilities(pixels).tolist()
-        return {label: round(value, 6) for label, value in zip(self.labels, values, strict=True)}
+        answer = dict(zip(self.outputs, self.session.run(None, {"image": pixels}), strict=True))
+        values = zip(self.labels, answer["probabilities"][0].tolist(), strict=True)
+        attributes = f"model={self.name}"
+        if "novelty" in answer:  # models before 2.1 had none
+            attributes += f",novelty={answer['novelty'][0]:.4f}"
+        return {label: round(value, 6) for label, value in values}, attributes
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -117,7 +121,6 @@ def create_app(model: Model) -> Starlette:
     """The web application around a loaded model."""
     workers = ThreadPoolExecutor(os.process_cpu_count(), thread_name_prefix="inference")
     places = asyncio.Semaphore(MAX_REQUESTS)
-    attributes = {"X-Amzn-SageMaker-Custom-Attributes": f"model={model.name}"}
 
     async def ping(_request: Request) -> Response:
         return Response()
@@ -132,8 +135,10 @@ def create_app(model: Model) -> Starlette:
                 raise HTTPException(413, f"the file is larger than {MAX_BYTES // 1024**2} MB")
             loop = asyncio.get_running_loop()
             try:
-                inferences = await loop.run_in_executor(workers, model.infer, photo)
-                return JSONResponse(inferences, headers=attributes)
+                inferences, attributes = await loop.run_in_executor(workers, model.infer, photo)
+                return JSONResponse(
+                    inferences, headers={"X-Amzn-SageMaker-Custom-Attributes": attributes}
+                )
             except HTTPException:
                 raise
             except Exception as error:

