@@ -79,6 +79,7 @@ class Photo:
     truth: str
     prediction: dict[str, Any] | None = None
     model: str = ""
+    novelty: str = ""
 
 
 @dataclass
@@ -232,7 +233,8 @@ class Drill:
         with urllib.request.urlopen(request, timeout=30) as answer:
             inferences = json.load(answer)
             attributes = answer.headers["X-Amzn-SageMaker-Custom-Attributes"]
-        photo.model = attributes.removeprefix("model=")
+        told = dict(each.split("=", 1) for each in attributes.split(","))
+        photo.model, photo.novelty = told["model"], told["novelty"]
         decided = self.functions.invoke(
             FunctionName=self.filter, Payload=json.dumps({"inferences": inferences})
         )
@@ -285,6 +287,7 @@ class Drill:
             "status": {"S": prediction["status"]},
             "label": {"S": prediction["label"]},
             "confidence": {"N": str(prediction["confidence"])},
+            "novelty": {"N": photo.novelty},
             "model": {"S": photo.model},
         }
         audited = hashlib.sha256(image_id.encode()).digest()[0] < AUDIT * 256

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import subprocess
 import tarfile
 import time
@@ -488,9 +489,10 @@ def try_out(cloud: Cloud, version: str | None) -> float:
         raise LaunchError(f"the answer holds no probabilities: {body[:80]!r}") from error
     if abs(total - 1) > 0.01:  # noqa: PLR2004
         raise LaunchError(f"the probabilities add up to {total:.3f}")
-    model = answer.get("CustomAttributes", "")
+    told = re.search(r"\bmodel=([^,;\s]+)", answer.get("CustomAttributes", ""))
+    model = told[1] if told else "no version"
     if version and not model.endswith(f"/{version}"):
-        raise LaunchError(f"version {version} was asked, {model or 'no version'} answered")
+        raise LaunchError(f"version {version} was asked, {model} answered")
     return milliseconds
 
 
