@@ -131,7 +131,7 @@ class LocalCloud:
             raise LocalCloudError("openssl is missing: install it (the local cloud speaks TLS)")
         scratch = self.directory / "tmp"
         shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(parents=True)
+        scratch.mkdir(parents=True, exist_ok=True)
         environment = self.environment() | {
             "BIND_HOST": "127.0.0.1",
             "MINISTACK_HOST": "127.0.0.1",
