@@ -74,9 +74,11 @@ delete: $(VENV)/run ## Remove the stack, the endpoint and all data from AWS (ask
 
 # ── Test it ──
 
+# Two workers, each with a local cloud of its own: files stay whole, the longest come first.
 .PHONY: test
 test: lint ## Unit, stack, serving and workflow tests (no AWS account, no Docker)
-	$(BIN)/pytest tests --ignore tests/training --ignore tests/sam_local
+	$(BIN)/pytest tests/workflow tests/serving tests/stack tests/unit \
+		--numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: lint
 lint: $(VENV)/dev ## Ruff, mypy, sam validate, cfn-lint
