@@ -47,7 +47,8 @@ class Vehicle:
 
     Speed is the average in traffic; distances are the great circle times `detour_factor`;
     `range_km` bounds a whole tour, back at the depot; `minutes_per_stop` is from stopping at the
-    door to leaving it. Costs are in one currency, whichever.
+    door to leaving it. Costs are in one currency, whichever; an hour costs the wage and what is
+    not delivered meanwhile, because this courier is out.
     """
 
     label: str
