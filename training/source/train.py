@@ -132,10 +132,14 @@ def balanced_weights(rows: list[Row]) -> np.ndarray:
     )
 
 
-def photo_pool(dataset: Dataset, held_out: list[str], device: torch.device) -> Pool:
-    rows = dataset.select(
-        lambda row: row.is_photo and row.split == "train" and row.source not in held_out
+def select_photos(dataset: Dataset, split: str, held_out: list[str]) -> list[Row]:
+    return dataset.select(
+        lambda row: row.is_photo and row.split == split and row.source not in held_out
     )
+
+
+def photo_pool(dataset: Dataset, held_out: list[str], device: torch.device) -> Pool:
+    rows = select_photos(dataset, "train", held_out)
     photos, aspects = dataset.stretched_photos(rows, PHOTO_SIDE)
     return make_pool(photos, aspects, label_positions(rows), balanced_weights(rows), device)
 
@@ -336,15 +340,8 @@ class Validation:
 
 
 def load_validation(dataset: Dataset, held_out: list[str], input_size: int) -> Validation:
-    of_split = {
-        split: dataset.select(
-            lambda row, split=split: (
-                row.is_photo and row.split == split and row.source not in held_out
-            )
-        )
-        for split in ("train", "validation")
-    }
-    familiar, photos = of_split.values()
+    familiar = select_photos(dataset, "train", held_out)
+    photos = select_photos(dataset, "validation", held_out)
     cifar = dataset.select(lambda row: not row.is_photo and row.split == "validation")
     return Validation(
         dataset.served_inputs(familiar[:: math.ceil(len(familiar) / FAMILIAR_PHOTOS)], input_size),
