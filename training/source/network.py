@@ -200,14 +200,13 @@ def mirrored(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor, Tensor
 
     All are averaged over the images and their mirror images.
     """
-    views = [network.embed(view) for view in (images, images.flip(3))]
-    logits = [three_way(network.head(embeddings)).log_softmax(1) for _, embeddings in views]
-    (middle, embeddings), (middle_mirrored, embeddings_mirrored) = views
-    return (
-        (logits[0] + logits[1]) / 2,
-        (middle + middle_mirrored) / 2,
-        (embeddings + embeddings_mirrored) / 2,
-    )
+    features = [network.embed(view) for view in (images, images.flip(3))]
+    views = [
+        (three_way(network.head(embeddings)).log_softmax(1), middle, embeddings)
+        for middle, embeddings in features
+    ]
+    logits, middle, embeddings = ((one + other) / 2 for one, other in zip(*views, strict=True))
+    return logits, middle, embeddings
 
 
 class Novelty(nn.Module):
