@@ -1,8 +1,8 @@
 """Turn sources of pictures into one versioned dataset with honest splits.
 
-    python training/stage_data.py --cifar cifar-100-binary.tar.gz --photos my/photos
-    python training/stage_data.py --cifar cifar-100-binary.tar.gz --photos my/photos --dry-run
-    python training/stage_data.py --base build/dataset --photos s3://bucket/labelled --dataset new
+    python -m training.stage_data --cifar cifar-100-binary.tar.gz --photos my/photos
+    python -m training.stage_data --cifar cifar-100-binary.tar.gz --photos my/photos --dry-run
+    python -m training.stage_data --base build/dataset --photos s3://bucket/labelled --dataset new
 
 Sources
     CIFAR-100, official binary layout: an archive or its directory. Without --cifar the official
@@ -44,8 +44,6 @@ import tempfile
 import urllib.request
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-
-sys.path.append(str(Path(__file__).resolve().parents[1]))  # until training is a package
 
 import boto3
 import numpy as np
