@@ -141,6 +141,10 @@ lock: $(VENV)/bin/uv ## Pin and hash all requirements anew
 		--no-emit-package botocore --no-emit-package python-dateutil --no-emit-package six \
 		--no-emit-package urllib3 --output-file $$folder/requirements.txt || exit 1; done
 
+.PHONY: docs
+docs: $(VENV)/dev ## Generate docs/reference.md and docs/asyncapi.yaml
+	@$(BIN)/python docs/generate.py
+
 .PHONY: clean
 clean: ## Remove environments, builds and logs
 	rm -rf $(VENV) $(TRAINING) .aws-sam .local build
