@@ -56,6 +56,10 @@ build: $(VENV)/run ## Build the functions for AWS
 deploy: build ## Deploy the stack to AWS
 	PATH="$(CURDIR)/$(BIN):$$PATH" sam deploy
 
+.PHONY: sam-local-files
+sam-local-files: $(VENV)/run ## Write events and environment of the deployed stack for `sam local invoke`
+	@$(BIN)/python -m operations.sam_local
+
 .PHONY: review
 review: $(VENV)/run ## Say what the photos show that the model is unsure of
 	@$(BIN)/python training/review.py
