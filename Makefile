@@ -56,9 +56,9 @@ build: $(VENV)/run ## Build the functions for AWS
 deploy: build ## Deploy the stack to AWS
 	PATH="$(CURDIR)/$(BIN):$$PATH" sam deploy
 
-.PHONY: sam-local-files
-sam-local-files: $(VENV)/run ## Write events and environment of the deployed stack for `sam local invoke`
-	@$(BIN)/python -m operations.sam_local
+.PHONY: events
+events: $(VENV)/run ## Write the sample events for the deployed stack to build/events
+	@$(BIN)/python -m operations.sample_events
 
 .PHONY: review
 review: $(VENV)/run ## Say what the photos show that the model is unsure of
@@ -69,7 +69,9 @@ train: $(TRAINING)/training ## Train, evaluate and serve on this machine (hours 
 	@$(TRAINING)/bin/python training/launch.py --local $(ARGS)
 
 .PHONY: launch
-launch: $(TRAINING)/training ## Train on SageMaker and deploy the endpoint (ROLE=arn:aws:iam::...)
+launch: ## Train on SageMaker and deploy the endpoint (ROLE=arn:aws:iam::...)
+	@test -n "$(ROLE)" || { echo "launch: give the role of SageMaker, ROLE=arn:aws:iam::<account>:role/<name>" >&2; exit 1; }
+	@$(MAKE) --no-print-directory $(TRAINING)/training
 	@$(TRAINING)/bin/python training/launch.py --role "$(ROLE)" $(ARGS)
 
 .PHONY: delete

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from samcli.yamlhelper import yaml_parse
 
-from operations.sam_local import Photo, sample_event
+from operations.sample_events import Photo, sample_event
 
 REPOSITORY = Path(__file__).parents[2]
 PHOTOS = REPOSITORY / "local" / "photos"
@@ -36,7 +36,7 @@ PHOTO = Photo(
 
 
 def sample(name: str) -> Any:
-    """A sample event about PHOTO, as `make sam-local-files` writes it."""
+    """A sample event about PHOTO, as `make events` writes it."""
     return sample_event(name, PHOTO, datetime.now(UTC))
 
 

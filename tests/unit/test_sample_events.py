@@ -1,4 +1,4 @@
-"""`make sam-local-files` writes files that name what a deployed stack has."""
+"""`make events` writes files that name what a deployed stack has."""
 
 import json
 from collections.abc import Iterator
@@ -11,8 +11,9 @@ import pytest
 from botocore.stub import Stubber
 from moto import mock_aws
 
-from operations import sam_local
+from operations import sample_events
 from operations.errors import UserError
+from tests.support.schemas import assert_event
 
 PROJECT = Path(__file__).parents[2]
 STACK = "bakery"
@@ -23,7 +24,10 @@ DESCRIBED = {
     "StackName": STACK,
     "StackStatus": "CREATE_COMPLETE",
     "CreationTime": datetime(2026, 1, 1, tzinfo=UTC),
-    "Outputs": [{"OutputKey": "PhotosBucketName", "OutputValue": BUCKET}],
+    "Outputs": [
+        {"OutputKey": "PhotosBucketName", "OutputValue": BUCKET},
+        {"OutputKey": "EventBusName", "OutputValue": STACK},
+    ],
 }
 RESOURCES = [
     {
@@ -71,7 +75,7 @@ def upload(session: dict[str, Any], key: str) -> dict[str, Any]:
 
 def written(session: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The content of the files that the command writes, by name."""
-    paths = sam_local.write_files(session.__getitem__, STACK, folder)
+    paths = sample_events.write_files(session.__getitem__, STACK, folder)
     return {path.stem: json.loads(path.read_text()) for path in paths}
 
 
@@ -92,6 +96,17 @@ def test_the_files_name_the_stack_and_its_photo(
     photo = created["detail"]["object"]
     assert (photo["key"], photo["size"]) == (key, 5)
     assert (photo["version-id"], photo["etag"]) == (put["VersionId"], put["ETag"].strip('"'))
+
+
+def test_the_order_can_be_put_on_the_bus_of_the_stack(
+    session: dict[str, Any], tmp_path: Path
+) -> None:
+    upload(session, "uploads/42/bike.jpg")
+    [entry] = written(session, tmp_path)["order_placed"]
+    assert entry["EventBusName"] == STACK
+    order = json.loads(entry["Detail"])
+    assert_event(entry["DetailType"], order)
+    assert order["due_until"][:10] == f"{datetime.now(UTC):%Y-%m-%d}"
 
 
 def test_the_events_are_of_today(session: dict[str, Any], tmp_path: Path) -> None:

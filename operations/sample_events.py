@@ -1,8 +1,9 @@
-r"""Write the files that `sam local invoke` needs to run a function beside a deployed stack.
+r"""Write the sample events and the environment of the functions for a deployed stack.
 
-    make sam-local-files
-    sam local invoke SerializeImageFunction --event build/sam-local/serialize_image.json \
-        --env-vars build/sam-local/environment.json
+    make events
+    aws events put-events --entries file://build/events/order_placed.json
+    sam local invoke SerializeImageFunction --event build/events/serialize_image.json \
+        --env-vars build/events/environment.json
 
 `environment.json` has the environment of the deployed functions. The events are those of events/,
 with the newest photo of the stack, its account and region, and today's date.
@@ -24,7 +25,7 @@ from operations.stack import DEFAULT_STACK, Stack, require_stack
 
 PROJECT = Path(__file__).resolve().parents[1]
 EVENTS = PROJECT / "events"
-FILES = PROJECT / "build" / "sam-local"
+FILES = PROJECT / "build" / "events"
 
 
 @dataclass(frozen=True)
@@ -121,9 +122,10 @@ def write_files(client: Any, stack_name: str, folder: Path = FILES) -> list[Path
     cloudformation = client("cloudformation")
     stack = require_stack(cloudformation, stack_name)
     photo = newest_photo(client("s3"), stack)
-    contents = {"environment": environment(cloudformation, client("lambda"), stack)}
+    contents: dict[str, Any] = {"environment": environment(cloudformation, client("lambda"), stack)}
     for path in sorted(EVENTS.glob("*.json")):
         contents[path.stem] = sample_event(path.stem, photo, datetime.now(UTC))
+    contents["order_placed"][0]["EventBusName"] = stack.output("EventBusName")
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, content in contents.items():
