@@ -141,6 +141,7 @@ lock: $(VENV)/bin/uv ## Pin and hash all requirements anew
 		--output-file training/serving/requirements.txt
 	$(COMPILE) $(OVERRIDE) requirements/dev.in --constraints requirements/run.txt \
 		--output-file requirements/dev.txt
+	$(COMPILE) requirements/awscli.in --output-file requirements/awscli.txt
 	$(COMPILE) requirements/training.in --output-file requirements/training.txt
 	for folder in functions/*/; do $(COMPILE) $(OVERRIDE) $$folder/requirements.in \
 		--constraints requirements/run.txt \
