@@ -393,7 +393,7 @@ def costs(options: argparse.Namespace, steps: tuple[str, ...]) -> list[tuple[str
     table = {
         "stage": ("the dataset in S3", f"${S3_GIB} per GiB and month"),
         "train": (
-            f"{kind} {options.training_instance}, at most {options.max_minutes} minutes",
+            f"{kind} {options.training_instance}, up to {options.max_minutes} minutes",
             f"at most {most}{spot}",
         ),
         "evaluate": ("on this machine", "nothing"),
@@ -401,7 +401,7 @@ def costs(options: argparse.Namespace, steps: tuple[str, ...]) -> list[tuple[str
         "register": ("a model package version", "nothing"),
         "deploy": (runs_on, price),
         "retraining": (
-            f"dataset and code in S3; each time spot {options.training_instance}, an hour at most",
+            f"dataset and code in S3; each time spot {options.training_instance}, up to one hour",
             f"at most ${hour:.2f} each, and $0.46 to stage and judge" if hour else most,
         ),
     }
