@@ -88,10 +88,10 @@ test: lint ## Unit, stack, serving and workflow tests (no AWS account, no Docker
 lint: $(VENV)/dev ## Ruff, mypy, sam validate, cfn-lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	for folder in functions/*/; do (cd $$folder && $(CURDIR)/$(BIN)/mypy .) || exit 1; done
+	for folder in functions/*/; do (cd $$folder && $(CURDIR)/$(BIN)/mypy --strict .) || exit 1; done
 	MYPYPATH=functions/measure_drift $(BIN)/mypy local
 	MYPYPATH=training/serving $(BIN)/mypy --explicit-package-bases training/serving
-	$(BIN)/mypy --package operations
+	$(BIN)/mypy --strict --package operations
 	PATH="$(CURDIR)/$(BIN):$$PATH" SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 sam validate
 	$(BIN)/cfn-lint template.yaml
 
