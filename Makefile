@@ -61,7 +61,7 @@ deploy: build ## Deploy the stack to AWS (STACK=name for another one)
 	PATH="$(CURDIR)/$(BIN):$$PATH" sam deploy $(STACK_NAME) $(if $(STACK),--s3-prefix "$(STACK)")
 
 .PHONY: review
-review: $(VENV)/run ## Say what the photos show that the model is unsure of
+review: $(VENV)/run ## Label the photos that are below the confidence threshold
 	@$(BIN)/python -m operations.review $(STACK_NAME)
 
 .PHONY: train
