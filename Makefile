@@ -7,6 +7,10 @@ CLOUD_PORT ?= 4566
 SERVING_PORT ?= 8080
 PORT ?= 8080
 
+# Another stack than the default: make deploy STACK=scones-kitchen
+STACK ?=
+STACK_NAME = $(if $(STACK),--stack-name "$(STACK)")
+
 VENV := .venv
 BIN := $(VENV)/bin
 TRAINING := .venv-training
@@ -53,16 +57,16 @@ build: $(VENV)/run ## Build the functions for AWS
 	PATH="$(CURDIR)/$(BIN):$$PATH" sam build
 
 .PHONY: deploy
-deploy: build ## Deploy the stack to AWS
-	PATH="$(CURDIR)/$(BIN):$$PATH" sam deploy
+deploy: build ## Deploy the stack to AWS (STACK=name for another one)
+	PATH="$(CURDIR)/$(BIN):$$PATH" sam deploy $(STACK_NAME) $(if $(STACK),--s3-prefix "$(STACK)")
 
 .PHONY: events
 events: $(VENV)/run ## Write the sample events for the deployed stack to build/events
 	@$(BIN)/python -m operations.sample_events
 
 .PHONY: review
-review: $(VENV)/run ## Say what the photos show that the model is unsure of
-	@$(BIN)/python -m operations.review
+review: $(VENV)/run ## Label the photos that are below the confidence threshold
+	@$(BIN)/python -m operations.review $(STACK_NAME)
 
 .PHONY: train
 train: $(TRAINING)/training ## Train, evaluate and serve on this machine (hours without a GPU)
@@ -76,7 +80,7 @@ launch: ## Train on SageMaker and deploy the endpoint (ROLE=arn:aws:iam::...)
 
 .PHONY: delete
 delete: $(VENV)/run ## Remove the stack, the endpoint and all data from AWS (asks first)
-	@$(BIN)/python -m operations.delete
+	@$(BIN)/python -m operations.delete $(STACK_NAME)
 
 # ── Test it ──
 

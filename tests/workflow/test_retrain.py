@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.permissions import allowed, refused, without
 from tests.workflow.conftest import Stack, plain, standard_only, wait_until
-from tests.workflow.test_permissions import allowed, refused, without
 from tests.workflow.test_review import answer, at, review, unsure
 
 pytestmark = standard_only

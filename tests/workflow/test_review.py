@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.permissions import allowed, refused, without
 from tests.workflow.conftest import (
     REPOSITORY,
     SURE,
@@ -22,7 +23,6 @@ from tests.workflow.conftest import (
     standard_only,
     wait_until,
 )
-from tests.workflow.test_permissions import allowed, refused, without
 
 UNSURE = probabilities(0.6, 0.3, 0.1)
 
@@ -248,7 +248,7 @@ def test_reviewers_tool_shows_the_oldest_and_records_the_answer(stack: Stack) ->
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "recorded: 1 of 1 answers" in done.stdout
+    assert "recorded: 1 of 1 reviews" in done.stdout
     [answered] = set(waiting) - set(stack.query("to_review", review_state="waiting"))
     assert waiting[0] == answered
     after = record(stack, answered)
