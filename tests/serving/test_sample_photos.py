@@ -4,7 +4,7 @@ import io
 import re
 from collections.abc import Callable
 
-import draw_photos
+from local import draw_photos
 import pytest
 from PIL import Image, ImageChops, ImageOps, ImageStat, UnidentifiedImageError
 

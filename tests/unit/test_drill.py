@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-import drill
+from local import drill
 import pytest
 from pillow_heif import register_heif_opener
 

@@ -4,7 +4,7 @@ import io
 import random
 from concurrent.futures import ThreadPoolExecutor
 
-from cloud import CONCURRENT_FUNCTIONS
+from local.cloud import CONCURRENT_FUNCTIONS
 from PIL import Image
 
 from tests.workflow.conftest import (
