@@ -125,13 +125,7 @@ class LocalCloud:
             yield
 
     def start(self) -> None:
-        """Start both processes; they need a second or two until they answer.
-
-        Raises:
-            LocalCloudError: a port is taken.
-
-        """
-        self.check_ports()
+        """Start both processes; they need a second or two until they answer."""
         self.start_cloud()
         self.start_serving()
 

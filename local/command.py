@@ -47,11 +47,17 @@ class Steps:
         self.console.print(f"{time.monotonic() - start:5.1f} s  {done}", highlight=False)
 
 
-def stop_leftovers(cloud: LocalCloud, console: Console) -> None:
-    """Stop what a command that was killed has left running in the directory."""
+def prepare(cloud: LocalCloud, console: Console) -> None:
+    """Stop what a killed command has left running in the directory, and check the ports.
+
+    Raises:
+        LocalCloudError: a port cannot be used.
+
+    """
     if left := LocalCloud.find(cloud.directory):
         console.print(f"stopping what an earlier `make {cloud.directory.name}` left running")
         left.stop()
+    cloud.check_ports()
 
 
 def carry_out(work: Callable[[], int], cloud: LocalCloud, console: Console) -> int:

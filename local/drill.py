@@ -44,7 +44,7 @@ from rich.console import Console
 from rich.table import Table
 
 from local.cloud import STACK_NAME, LocalCloud, LocalCloudError
-from local.command import Steps, carry_out, stop_leftovers
+from local.command import Steps, carry_out, prepare
 from local.dispatching import SOURCE
 from local.drill_photos import Photo, make_kinds
 from local.processes import PROJECT, STATE, free_port
@@ -370,7 +370,7 @@ def main() -> int:
     cloud = LocalCloud(STATE / "drill", free_port(), free_port())
 
     def work() -> int:
-        stop_leftovers(cloud, console)
+        prepare(cloud, console)
         return 0 if run(cloud, console) else 1
 
     return carry_out(work, cloud, console)

@@ -47,7 +47,7 @@ def retry_throttled_batches() -> None:
 
 
 def run_few_at_once() -> None:
-    """Run RUNNING_FUNCTIONS functions at a time; the others in flight wait, batches of queues do not.
+    """Run RUNNING_FUNCTIONS functions at a time; others in flight wait, batches of queues do not.
 
     On AWS each has a processor of its own. Here more only start more processes, wait for each
     other, and leave the function of a queue no time. No function of the stack invokes another,

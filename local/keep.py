@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 
 from local.cloud import REGION, LocalCloud
-from local.command import Steps, add_ports, carry_out, stop_leftovers
+from local.command import Steps, add_ports, carry_out, prepare
 from local.dispatching import SOURCE, sample_orders
 from local.processes import PROJECT, STATE
 
@@ -59,7 +59,7 @@ def up(cloud: LocalCloud, console: Console) -> int:
         )
         show_commands(found, found.outputs())
         return 0
-    stop_leftovers(cloud, console)
+    prepare(cloud, console)
     steps = Steps(console)
     try:
         cloud.start()

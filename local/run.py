@@ -27,7 +27,7 @@ from rich.table import Table
 from rich.text import Text
 
 from local.cloud import CONCURRENT_FUNCTIONS, LocalCloud, LocalCloudError
-from local.command import Steps, add_ports, carry_out, stop_leftovers
+from local.command import Steps, add_ports, carry_out, prepare
 from local.dispatching import Dispatches, Shop, sample_orders
 from local.draw_map import draw
 from local.processes import PROJECT, STATE
@@ -343,7 +343,7 @@ def main() -> int:
 
     def follow() -> int:
         uploads = find_photos(arguments.photos)
-        stop_leftovers(cloud, console)
+        prepare(cloud, console)
         return 0 if run(cloud, uploads, console) else 1
 
     return carry_out(follow, cloud, console)
