@@ -5,18 +5,24 @@
 Each function below is one correction. They replace private functions of MiniStack's pinned version.
 """
 
-import os
 import threading
 import time
+from contextlib import nullcontext
 from contextvars import ContextVar
 from typing import Any
 
 from ministack.app import main  # type: ignore[import-untyped]  # it ships no types
-from ministack.services import lambda_svc, sqs  # type: ignore[import-untyped]
+from ministack.services import (  # type: ignore[import-untyped]
+    eventbridge,
+    lambda_svc,
+    sqs,
+    stepfunctions,
+)
 
 RETRY_SECONDS = 0.1
-# Enough to keep the processors busy while some wait for the endpoint.
-RUNNING_FUNCTIONS = 2 * (os.cpu_count() or 1)
+EXECUTIONS = 100
+# Whether this thread runs for an event of EventBridge.
+by_event: ContextVar[bool] = ContextVar("by_event", default=False)
 # Until when the batch of a queue that this thread delivers is tried, time.monotonic().
 batch_until: ContextVar[float] = ContextVar("batch_until", default=0.0)
 
@@ -46,26 +52,32 @@ def retry_throttled_batches() -> None:
     lambda_svc._execute_function, lambda_svc._run_sqs_batch = invoke_again, run_patiently
 
 
-def run_few_at_once() -> None:
-    """Run RUNNING_FUNCTIONS functions at a time; others in flight wait, batches of queues do not.
+def queue_executions() -> None:
+    """Run EXECUTIONS executions that EventBridge started at a time; the others wait in line.
 
-    On AWS each has a processor of its own. Here more only start more processes, wait for each
-    other, and leave the function of a queue no time. No function of the stack invokes another,
-    so none waits for itself.
+    AWS runs them all. Here a thousand uploads at once would leave no time for anything else, and
+    would be throttled until their retries end.
     """
-    run = lambda_svc._execute_function_dispatch
-    running = threading.BoundedSemaphore(RUNNING_FUNCTIONS)
+    dispatch, run = eventbridge._dispatch_to_stepfunctions, stepfunctions._run_execution
+    running = threading.BoundedSemaphore(EXECUTIONS)
 
-    def run_in_turn(*arguments: Any) -> Any:
-        if batch_until.get():
-            return run(*arguments)
-        with running:
-            return run(*arguments)
+    def start(state_machine: str, payload: str) -> None:
+        token = by_event.set(True)  # the thread of the execution inherits it
+        try:
+            dispatch(state_machine, payload)
+        finally:
+            by_event.reset(token)
 
-    lambda_svc._execute_function_dispatch = run_in_turn
+    def run_in_line(execution: str) -> None:
+        with running if by_event.get() else nullcontext():
+            by_event.set(False)  # what this execution starts itself does not wait for it
+            run(execution)
+
+    eventbridge._dispatch_to_stepfunctions = start
+    stepfunctions._run_execution = run_in_line
 
 
 if __name__ == "__main__":
     retry_throttled_batches()
-    run_few_at_once()
+    queue_executions()
     main()

@@ -1,12 +1,12 @@
 """How the local cloud invokes functions: its corrections of MiniStack, without a cloud."""
 
+import contextvars
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from ministack.services import lambda_svc, sqs
+from ministack.services import eventbridge, lambda_svc, sqs, stepfunctions
 
 from local import emulator
 
@@ -18,8 +18,13 @@ QUEUE = {"attributes": {"VisibilityTimeout": "270"}, "messages": []}
 @pytest.fixture
 def ministack(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """MiniStack, as it was before and after the test."""
-    for name in ("_execute_function", "_execute_function_dispatch", "_run_sqs_batch"):
-        monkeypatch.setattr(lambda_svc, name, getattr(lambda_svc, name))
+    for module, name in (
+        (lambda_svc, "_execute_function"),
+        (lambda_svc, "_run_sqs_batch"),
+        (stepfunctions, "_run_execution"),
+        (eventbridge, "_dispatch_to_stepfunctions"),
+    ):
+        monkeypatch.setattr(module, name, getattr(module, name))
     monkeypatch.setattr(emulator, "RETRY_SECONDS", 0)
     monkeypatch.setattr(sqs, "_queues", {"queue": QUEUE})
     yield monkeypatch
@@ -70,30 +75,37 @@ def test_throttling_of_other_callers_is_theirs_to_retry(ministack: pytest.Monkey
     assert lambda_svc._execute_function({}, {}) == THROTTLED
 
 
-def test_a_batch_does_not_wait_for_the_functions_of_a_burst(
+def test_executions_of_events_wait_in_line_and_others_do_not(
     ministack: pytest.MonkeyPatch,
 ) -> None:
-    everybody_runs, over = threading.Semaphore(0), threading.Event()
+    started, over = threading.Semaphore(0), threading.Event()
 
-    def run(name: str) -> str:
-        everybody_runs.release()
-        if name == "burst":
+    def run(name: str) -> None:
+        started.release()
+        if name == "event":
             over.wait(60)
-        return name
 
-    ministack.setattr(lambda_svc, "_execute_function_dispatch", run)
-    emulator.run_few_at_once()
-    burst = [
-        threading.Thread(target=lambda_svc._execute_function_dispatch, args=("burst",))
-        for _ in range(emulator.RUNNING_FUNCTIONS + 1)
-    ]
-    for thread in burst:
+    def dispatch(_state_machine: str, _payload: str) -> None:
+        context = contextvars.copy_context()
+        thread = threading.Thread(
+            target=context.run, args=(lambda: stepfunctions._run_execution("event"),)
+        )
         thread.start()
-    for _ in range(emulator.RUNNING_FUNCTIONS):
-        assert everybody_runs.acquire(timeout=60)
-    assert not everybody_runs.acquire(blocking=False)  # one more waits
-    emulator.batch_until.set(time.monotonic() + 270)
-    assert lambda_svc._execute_function_dispatch("batch") == "batch"
+        threads.append(thread)
+
+    threads: list[threading.Thread] = []
+    ministack.setattr(emulator, "EXECUTIONS", 2)
+    ministack.setattr(stepfunctions, "_run_execution", run)
+    ministack.setattr(eventbridge, "_dispatch_to_stepfunctions", dispatch)
+    emulator.queue_executions()
+    for _ in range(3):
+        eventbridge._dispatch_to_stepfunctions("arn", "{}")
+    for _ in range(2):
+        assert started.acquire(timeout=60)
+    stepfunctions._run_execution("by hand")
+    assert started.acquire(timeout=60)
+    assert not started.acquire(blocking=False)  # the third event waits
     over.set()
-    for thread in burst:
+    assert started.acquire(timeout=60)
+    for thread in threads:
         thread.join(60)
