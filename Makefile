@@ -44,7 +44,7 @@ down: $(VENV)/run ## Stop what `make up` started
 	@$(BIN)/python -m local.keep down
 
 .PHONY: drill
-drill: $(VENV)/run ## Watch drift, alarms and reviews at work on this machine (minutes)
+drill: $(VENV)/run ## Watch drift, alarms and reviews at work on this machine (10 minutes)
 	@$(BIN)/python -m local.drill
 
 .PHONY: serve
@@ -61,7 +61,8 @@ deploy: build ## Deploy the stack to AWS
 
 .PHONY: review
 review: $(VENV)/run ## Say what the photos show that the model is unsure of
-	@$(BIN)/python training/review.py
+	@$(BIN)/python training/review.py || { test -n "$$AWS_ENDPOINT_URL" || \
+		echo "To review on the local cloud, first run the export lines that make up printed." >&2; exit 1; }
 
 .PHONY: train
 train: $(TRAINING)/training ## Train, evaluate and serve on this machine (hours without a GPU)
@@ -88,7 +89,8 @@ lint: $(VENV)/dev ## Ruff, mypy, sam validate, cfn-lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	for folder in functions/*/; do (cd $$folder && ../../$(BIN)/mypy --strict .) || exit 1; done
-	MYPYPATH=functions/measure_drift $(BIN)/mypy local training/serving training/cleanup.py training/review.py training/baseline.py
+	$(BIN)/mypy --strict local benchmarks/burst.py
+	MYPYPATH=functions/measure_drift $(BIN)/mypy training/serving training/cleanup.py training/review.py training/baseline.py
 	PATH="$$PWD/$(BIN):$$PATH" SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 sam validate
 	$(BIN)/cfn-lint template.yaml
 
