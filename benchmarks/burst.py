@@ -11,6 +11,7 @@ import argparse
 import io
 import statistics
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
@@ -54,6 +55,7 @@ class Watch:
         self.dynamodb, self.outputs = cloud.client("dynamodb"), outputs
         self.couriers: dict[str, float] = {}  # seconds from the photo's record
         self.orders: dict[str, float] = {}  # when planned, time.time()
+        self.statuses = Counter[str]()  # of the photos
 
     def items(self, table: str) -> list[dict[str, Any]]:
         """All items of a table."""
@@ -62,6 +64,7 @@ class Watch:
 
     def look(self) -> None:
         """Note what is new."""
+        self.statuses = Counter(item["status"]["S"] for item in self.items("PredictionsTableName"))
         for item in self.items("DriversTableName"):
             if (name := item["driver_id"]["S"]) not in self.couriers:
                 recorded = datetime.fromisoformat(item["checked_in_at"]["S"]).timestamp()
@@ -69,6 +72,11 @@ class Watch:
         for item in self.items("OrdersTableName"):
             if item["reason"]["S"] != UNPLANNED:
                 self.orders.setdefault(item["order_id"]["S"], time.time())
+
+    def is_over(self, photos: int) -> bool:
+        """Whether all photos are recorded, all couriers checked in and all orders planned."""
+        everybody = len(self.couriers) == self.statuses["accepted"]
+        return self.statuses.total() == photos and everybody and len(self.orders) == ORDERS
 
 
 def measure(cloud: LocalCloud, photos: int, console: Console) -> int:
@@ -92,20 +100,25 @@ def measure(cloud: LocalCloud, photos: int, console: Console) -> int:
             shop.publish("Order Placed", orders(datetime.now(UTC)))
             list(uploaders.map(upload, range(photos // 2, photos)))
         console.print(f"uploaded {photos} photos in {time.time() - start:.0f} s", highlight=False)
-        while len(watch.couriers) < photos or len(watch.orders) < ORDERS:
-            if time.time() - start > GIVE_UP:
-                break
-            watch.look()
+        while time.time() - start < GIVE_UP and not watch.is_over(photos):
             time.sleep(0.5)
+            watch.look()
         total = time.time() - start
     finally:
         cloud.stop()
+    console.print(f"after {total:.0f} s: {dict(watch.statuses)}", highlight=False)
     waits = sorted(watch.couriers.values())
-    console.print(f"{len(waits)} of {photos} couriers checked in after {total:.0f} s")
-    console.print(f"check-in: median {statistics.median(waits):.1f} s, most {waits[-1]:.1f} s")
-    planned = [each - placed for each in watch.orders.values()]
-    console.print(f"{len(planned)} of {ORDERS} orders planned, the last after {max(planned):.1f} s")
-    return 0 if len(waits) == photos and len(planned) == ORDERS else 1
+    console.print(
+        f"{len(waits)} check-ins waited {statistics.median(waits):.1f} s (median), "
+        f"{waits[-1]:.1f} s (most)",
+        highlight=False,
+    )
+    last = max(watch.orders.values(), default=placed) - placed
+    console.print(
+        f"{len(watch.orders)} of {ORDERS} orders planned, the last after {last:.1f} s",
+        highlight=False,
+    )
+    return 0 if watch.is_over(photos) else 1
 
 
 def main() -> int:
