@@ -33,11 +33,11 @@ help: ## Show the targets
 run: export PHOTOS := $(PHOTOS)# as a variable, so that any character may be in the path
 run: $(VENV)/run ## Decide the sample photos on this machine (PHOTOS=folder for your own)
 	@$(BIN)/python -m local.run --photos "$$PHOTOS" \
-		--cloud-port $(CLOUD_PORT) --serving-port $(SERVING_PORT)
+		--cloud-port="$(CLOUD_PORT)" --serving-port="$(SERVING_PORT)"
 
 .PHONY: up
 up: $(VENV)/run ## Start the local cloud, deploy to it, and keep it running
-	@$(BIN)/python -m local.keep up --cloud-port $(CLOUD_PORT) --serving-port $(SERVING_PORT)
+	@$(BIN)/python -m local.keep up --cloud-port="$(CLOUD_PORT)" --serving-port="$(SERVING_PORT)"
 
 .PHONY: down
 down: $(VENV)/run ## Stop what `make up` started

@@ -5,12 +5,21 @@ import contextlib
 import signal
 import time
 from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from local.cloud import LocalCloud, LocalCloudError
 from local.processes import PORTS, STOP_SIGNALS
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that reports wrong arguments in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Report, and exit."""
+        self.exit(2, f"Stopped: {message}\n")
 
 
 def port(text: str) -> int:

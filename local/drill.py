@@ -26,7 +26,6 @@ Ends with a table of what each phase brought, and draws .local/drill/timeline.sv
 an alarm went to ALARM in the first quiet hours, or a fault was not noticed.
 """
 
-import argparse
 import base64
 import hashlib
 import json
@@ -44,7 +43,7 @@ from rich.console import Console
 from rich.table import Table
 
 from local.cloud import STACK_NAME, LocalCloud, LocalCloudError
-from local.command import Steps, carry_out, prepare
+from local.command import Parser, Steps, carry_out, prepare
 from local.dispatching import SOURCE
 from local.drill_photos import Photo, make_kinds
 from local.processes import PROJECT, STATE, free_port
@@ -365,7 +364,7 @@ def run(cloud: LocalCloud, console: Console) -> bool:
 
 def main() -> int:
     """Parse the command line, and run."""
-    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    Parser(description=__doc__.splitlines()[0]).parse_args()
     console = Console(width=160)
     cloud = LocalCloud(STATE / "drill", free_port(), free_port())
 

@@ -4,7 +4,6 @@ make up       start it, deploy the stack, print the commands to use it with
 make down     stop it
 """
 
-import argparse
 import json
 import shlex
 import sys
@@ -13,7 +12,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 
 from local.cloud import REGION, LocalCloud
-from local.command import Steps, add_ports, carry_out, prepare
+from local.command import Parser, Steps, add_ports, carry_out, prepare
 from local.dispatching import SOURCE, sample_orders
 from local.processes import PROJECT, STATE
 
@@ -108,7 +107,7 @@ def down(cloud: LocalCloud) -> int:
 
 def main() -> int:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("action", choices=["up", "down"])
     add_ports(parser)
     arguments = parser.parse_args()

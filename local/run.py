@@ -8,7 +8,6 @@ would, follows it through the workflow, places the sample orders, prints what wa
 delivers what, and stops what it started.
 """
 
-import argparse
 import json
 import math
 import os
@@ -27,7 +26,7 @@ from rich.table import Table
 from rich.text import Text
 
 from local.cloud import CONCURRENT_FUNCTIONS, LocalCloud, LocalCloudError
-from local.command import Steps, add_ports, carry_out, prepare
+from local.command import Parser, Steps, add_ports, carry_out, prepare
 from local.dispatching import Dispatches, Shop, sample_orders
 from local.draw_map import draw
 from local.processes import PROJECT, STATE
@@ -331,7 +330,7 @@ def run(cloud: LocalCloud, uploads: list[Upload], console: Console) -> bool:
 
 def main() -> int:
     """Parse the command line, and run."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--photos", default=str(SAMPLE_PHOTOS), metavar="FOLDER")
     add_ports(parser)
     arguments = parser.parse_args()

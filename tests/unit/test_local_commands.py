@@ -84,7 +84,9 @@ def test_a_port_that_nobody_can_use_is_refused_at_once(
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
         carried_out(module, *action, f"{option}={port}")
-    assert f"'{port}' is not a port: give a number from 1024 to 65535" in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        f"Stopped: argument {option}: {port!r} is not a port: give a number from 1024 to 65535\n"
+    )
     assert list(state.iterdir()) == []
 
 
