@@ -4,7 +4,6 @@ MiniStack speaks the AWS APIs on one port and runs the deployed stack for real; 
 answers its SageMaker Runtime calls. Nothing here reads the user's own AWS configuration.
 """
 
-import fcntl
 import json
 import os
 import platform
@@ -14,8 +13,6 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +21,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local import processes
-from local.processes import PROJECT
+from local.processes import PROJECT, LocalCloudError
 
 STACK_NAME = "scones-unlimited"
 ARTIFACTS_BUCKET = "scones-unlimited-artifacts"
@@ -34,10 +31,6 @@ START_SECONDS = 60
 CONCURRENT_FUNCTIONS = max(2, os.cpu_count() or 2)
 # The account's concurrency: MiniStack throttles what exceeds it.
 MOST_FUNCTIONS = 16
-
-
-class LocalCloudError(Exception):
-    """Something a person can fix; the message is one line that says what to do."""
 
 
 @dataclass
@@ -104,25 +97,6 @@ class LocalCloud:
             aws_access_key_id="test",
             aws_secret_access_key="test",  # noqa: S106 - MiniStack's documented root secret
         )
-
-    @contextmanager
-    def sole_use(self) -> Iterator[None]:
-        """Hold the directory while a command works in it.
-
-        Raises:
-            LocalCloudError: another command works in it.
-
-        """
-        self.directory.mkdir(parents=True, exist_ok=True)
-        with (self.directory / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise LocalCloudError(
-                    f"`make {self.directory.name}` is at work already in this folder: wait until "
-                    "it has ended"
-                ) from None
-            yield
 
     def start(self) -> None:
         """Start both processes; they need a second or two until they answer."""

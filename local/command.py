@@ -10,8 +10,8 @@ from typing import NoReturn
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
-from local.cloud import LocalCloud, LocalCloudError
-from local.processes import PORTS, STOP_SIGNALS
+from local.cloud import LocalCloud
+from local.processes import PORTS, STOP_SIGNALS, LocalCloudError, sole_use
 
 
 class Parser(argparse.ArgumentParser):
@@ -74,7 +74,7 @@ def carry_out(work: Callable[[], int], cloud: LocalCloud, console: Console) -> i
     for number in STOP_SIGNALS:
         signal.signal(number, signal.default_int_handler)
     try:
-        with cloud.sole_use():
+        with sole_use(cloud.directory):
             return work()
     except LocalCloudError as error:
         problem = f"Stopped: {error}"

@@ -42,11 +42,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from local.cloud import STACK_NAME, LocalCloud, LocalCloudError
+from local.cloud import STACK_NAME, LocalCloud
 from local.command import Parser, Steps, carry_out, prepare
 from local.dispatching import SOURCE
 from local.drill_photos import Photo, make_kinds
-from local.processes import PROJECT, STATE, free_port
+from local.processes import PROJECT, STATE, LocalCloudError, free_port
 from local.timeline import Hour, draw
 
 PHOTOS_AN_HOUR = 120

@@ -3,6 +3,7 @@
 python -m local.processes      stop every local cloud of this folder, as `make clean` does
 """
 
+import fcntl
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -24,6 +25,30 @@ COMMAND_LINES = {"ministack": "local.emulator", "serving": "app.py --port"}
 STOP_SECONDS = 2
 STOP_SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 PORTS = range(1024, 65536)
+
+
+class LocalCloudError(Exception):
+    """Something a person can fix; the message is one line that says what to do."""
+
+
+@contextmanager
+def sole_use(directory: Path) -> Iterator[None]:
+    """Hold the folder of a command while it works in it.
+
+    Raises:
+        LocalCloudError: it works in it already.
+
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LocalCloudError(
+                f"`make {directory.name}` is at work in this folder: wait until it has ended, or "
+                "interrupt it"
+            ) from None
+        yield
 
 
 @contextmanager
@@ -154,13 +179,21 @@ def free_port() -> int:
 
 
 def main() -> int:
-    """Stop every local cloud of this folder."""
-    for record in sorted(STATE.glob(f"*/{RECORD}")):
-        if found := running(record.parent):
-            with uninterrupted():
-                stop(found)
-                record.unlink(missing_ok=True)
-            print(f"stopped the local cloud of `make {record.parent.name}`")
+    """Stop every local cloud of this folder, unless a command is at work in it."""
+    try:
+        with ExitStack() as commands:
+            folders = sorted(lock.parent for lock in STATE.glob("*/lock"))
+            for folder in folders:
+                commands.enter_context(sole_use(folder))
+            for folder in folders:
+                if found := running(folder):
+                    with uninterrupted():
+                        stop(found)
+                        (folder / RECORD).unlink(missing_ok=True)
+                    print(f"stopped the local cloud of `make {folder.name}`")
+    except LocalCloudError as error:
+        print(f"Stopped: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

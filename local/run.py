@@ -25,11 +25,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from local.cloud import CONCURRENT_FUNCTIONS, LocalCloud, LocalCloudError
+from local.cloud import CONCURRENT_FUNCTIONS, LocalCloud
 from local.command import Parser, Steps, add_ports, carry_out, prepare
 from local.dispatching import Dispatches, Shop, sample_orders
 from local.draw_map import draw
-from local.processes import PROJECT, STATE
+from local.processes import PROJECT, STATE, LocalCloudError
 
 SAMPLE_PHOTOS = PROJECT / "local" / "photos"
 DECISION_SECONDS = 90

@@ -14,8 +14,8 @@ from types import ModuleType
 import pytest
 
 from local import keep, processes, run
-from local.cloud import LocalCloud, LocalCloudError
-from local.processes import PROJECT, free_port
+from local.cloud import LocalCloud
+from local.processes import PROJECT, LocalCloudError, free_port
 
 
 @pytest.fixture
@@ -44,6 +44,7 @@ def left_behind(state: Path) -> Iterator[Callable[..., list[subprocess.Popen[byt
         }
         started.extend(found.values())
         (state / name_of_command).mkdir(exist_ok=True)
+        (state / name_of_command / "lock").touch()
         (state / name_of_command / processes.RECORD).write_text(
             json.dumps(
                 {
@@ -257,10 +258,22 @@ def test_a_process_id_that_another_program_has_now_is_not_ours(state: Path) -> N
 def test_two_commands_do_not_share_a_folder(
     state: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with LocalCloud(state / "run", 4566, 8080).sole_use():
+    with processes.sole_use(state / "run"):
         assert carried_out(run) == 1
-        assert "`make run` is at work already in this folder" in capsys.readouterr().out
+        assert "`make run` is at work in this folder" in capsys.readouterr().out
         assert carried_out(keep, "down") == 0  # `make up` is another
+
+
+def test_clean_touches_nothing_while_a_command_is_at_work(
+    state: Path,
+    left_behind: Callable[..., list[subprocess.Popen[bytes]]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    [started] = left_behind("drill", "serving")
+    with processes.sole_use(state / "run"):
+        assert processes.main() == 1
+    assert "`make run` is at work in this folder" in capsys.readouterr().err
+    assert started.poll() is None
 
 
 # ── Interrupts ──
