@@ -36,6 +36,7 @@ AVIF_BRANDS = {b"avif", b"avis"}
 HEIF_BRANDS = {b"mif1", b"msf1", b"miaf", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx",
                b"hevm", b"hevs"}  # fmt: skip
 SIGNATURE = re.compile(rb"\xff\xd8\xff|\x89PNG|GIF8|II\*\0|MM\0\*|RIFF....WEBP", re.DOTALL)
+OTHER_CODEC = re.compile(rb"avcC|vvcC|evcC|j2kH|uncC")  # in HEIF: H.264, VVC, EVC, JPEG 2000, none
 OTHER_PHOTO = re.compile(rb"\xff\x0a|\0\0\0\x0c(JXL |jP  )\r\n\x87\n", re.DOTALL)  # JPEG XL, 2000
 
 EMPTY = "the file is empty"
@@ -184,13 +185,19 @@ def decodes_whole(decode: Decode, jpeg: memoryview, *, is_streamed: bool) -> boo
     many as it reads ahead, which complete no row. A streamed JPEG with all rows is then at its end.
     Any other one consumes all ones as bytes before the next marker.
     """
-    rest: bytes | memoryview = jpeg
-    for more in (ONE_BITS * LOOKAHEAD_BYTES, ONE_BITS, b""):
-        consumed, error = decode(rest)
+    consumed, error = decode(jpeg)
+    rest = bytes(jpeg[consumed:])
+    for count in (LOOKAHEAD_BYTES, 1, 1):
         if consumed < 0:
-            return is_streamed and not error
-        rest = bytes(rest[consumed:]) + more
-    return not (is_streamed or rest) and decode(b"\xff\xd9") == (-1, 0)
+            break
+        rest += ONE_BITS * count
+        consumed, error = decode(rest)
+        rest = rest[consumed:]
+        if rest and not is_streamed:
+            return False
+    if is_streamed:
+        return (consumed, error) == (-1, 0)
+    return consumed >= 0 and decode(b"\xff\xd9") == (-1, 0)
 
 
 def find_scans(jpeg: bytes) -> Iterator[Scan]:
@@ -362,14 +369,12 @@ def decode_heif(data: bytes) -> Image.Image:
     """
     import pillow_heif  # noqa: PLC0415 only those who need it wait for its import
 
-    try:
-        photo = pillow_heif.open_heif(data if box_at(data, b"meta") else first_frame(data))
-        refuse_over(MAX_PIXELS, photo.size)
-        pixels, stride, mode = photo.data, photo.stride, photo.mode
-    except (RuntimeError, ValueError) as error:
-        if "nsupported" in str(error):
-            raise UnreadablePhotoError(UNSUPPORTED) from error
-        raise
+    described = metadata(data)
+    if b"hvcC" not in described and OTHER_CODEC.search(described):
+        raise UnreadablePhotoError(UNSUPPORTED)
+    photo = pillow_heif.open_heif(data if box_at(data, b"meta") else first_frame(data))
+    refuse_over(MAX_PIXELS, photo.size)
+    pixels, stride, mode = photo.data, photo.stride, photo.mode
 
     def rows(top: int, end: int) -> Image.Image:
         band = bytes(pixels[top * stride : end * stride])
@@ -382,11 +387,8 @@ def first_frame(sequence: bytes) -> bytes:
     """The first frame of a HEIF image sequence as a HEIF image: libheif opens images only."""
     track = box_at(sequence, b"moov", b"trak")
     table = box_at(track, b"mdia", b"minf", b"stbl")
-    entry = box_at(box_at(table, b"stsd")[8:], b"hvc1") or box_at(
-        box_at(table, b"stsd")[8:], b"hev1"
-    )
-    if not entry:
-        raise UnreadablePhotoError(UNSUPPORTED)
+    entries = box_at(table, b"stsd")[8:]
+    entry = box_at(entries, b"hvc1") or box_at(entries, b"hev1")
     width, height = struct.unpack_from(">HH", entry, 24)
     one_size, _count, *sizes = struct.unpack_from(">III", box_at(table, b"stsz"), 4)
     size = one_size or sizes[0]
