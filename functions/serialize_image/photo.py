@@ -30,6 +30,8 @@ MAX_SCANS = 50  # a progressive photo has about ten
 BAND_PIXELS = 1_000_000  # converted at a time: a second copy of all pixels would not fit
 MAX_TEXT_BYTES = 1_000_000  # of a PNG's text that may hold its orientation
 
+ORIENTATION_KEYWORDS = {b"Raw profile type exif", b"XML:com.adobe.xmp"}
+
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 FORMATS = ("PNG", "GIF", "BMP", "WEBP", "AVIF", "TIFF", "ICO")  # and JPEG and HEIF
 AVIF_BRANDS = {b"avif", b"avis"}
@@ -270,35 +272,28 @@ def png_of_pixels(png: bytes) -> bytes:
     while at + 8 <= len(png):
         size, kind = struct.unpack_from(">I4s", png, at)
         body = memoryview(png)[at + 8 : at + 8 + size]
-        check = png[at + 8 + size : at + 12 + size]
+        check = png[at + 8 + size : at + 12 + size].ljust(4, b"\0")
         at += 12 + size
-        is_sound = check == zlib.crc32(body, zlib.crc32(kind)).to_bytes(4)
-        if kind in {b"IHDR", b"PLTE", b"IDAT"} or (is_sound and holds_display(kind, body)):
-            parts += [len(body).to_bytes(4), kind, body, check.ljust(4, b"\0")]
+        if kind in {b"IHDR", b"PLTE", b"IDAT"} or is_shown(kind, body, check):
+            parts += [len(body).to_bytes(4), kind, body, check]
         if kind == b"IEND":
             break
     return b"".join(parts) + b"\0\0\0\0IEND\xaeB`\x82"
 
 
-def holds_display(kind: bytes, body: memoryview) -> bool:
-    """Whether an ancillary chunk of a PNG changes what is shown: transparency or orientation."""
-    if kind in {b"tRNS", b"eXIf"}:
-        return True
-    keyword, _, text = bytes(body[: MAX_TEXT_BYTES + 1]).partition(b"\0")
-    if len(body) > MAX_TEXT_BYTES or keyword not in {
-        b"Raw profile type exif",
-        b"XML:com.adobe.xmp",
-    }:
+def is_shown(kind: bytes, body: memoryview, check: bytes) -> bool:
+    """Whether a sound ancillary chunk of a PNG holds transparency, or maybe the orientation."""
+    if len(body) > MAX_TEXT_BYTES or zlib.crc32(body, zlib.crc32(kind)).to_bytes(4) != check:
         return False
-    if kind == b"iTXt" and text[:1] == b"\1":
-        text = text.split(b"\0", 3)[-1]
-    elif kind == b"zTXt":
-        text = text[1:]
-    else:
-        return kind in {b"iTXt", b"tEXt"}
+    keyword, _, text = bytes(body).partition(b"\0")
+    if kind in {b"tRNS", b"eXIf"} or keyword not in ORIENTATION_KEYWORDS:
+        return kind in {b"tRNS", b"eXIf"}
+    if kind == b"tEXt" or (kind == b"iTXt" and text[:1] == b"\0"):
+        return True
+    deflated = text.split(b"\0", 3)[-1] if kind == b"iTXt" else text[1:]
+    inflater = zlib.decompressobj()
     try:
-        inflater = zlib.decompressobj()
-        inflater.decompress(text, MAX_TEXT_BYTES)
+        inflater.decompress(deflated, MAX_TEXT_BYTES)
     except zlib.error:
         return False
     return inflater.eof

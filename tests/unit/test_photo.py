@@ -1,8 +1,6 @@
 """Which files are photos, and what becomes of them: small, upright, on white, in bounded memory."""
 
-import csv
 import io
-import os
 import struct
 import subprocess
 import sys
@@ -18,13 +16,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops, ImageOps, ImageStat, PngImagePlugin
 
-PROJECT = Path(__file__).resolve().parents[2]
-ODD_IMAGES = Path(os.environ.get("SCONES_DATA", PROJECT.parent / "shared" / "data")) / "odd_images"
+from tests.support.odd_images import (
+    CASE_FILES,
+    CASES,
+    DAMAGED,
+    ODD_IMAGES,
+    TOO_MANY_PIXELS,
+    needs_cases,
+    needs_odd_images,
+    odd_images,
+)
 
-DAMAGED = "the photo is damaged, please take it again"
+PROJECT = Path(__file__).resolve().parents[2]
+
 NOT_A_PHOTO = "the file is not a photo"
 UNSUPPORTED = "this photo format cannot be read, please send the photo as a JPEG"
-TOO_MANY_PIXELS = "the photo has too many pixels, please send a smaller one"
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
 pillow_heif.register_heif_opener()  # the tests write HEIC
@@ -90,36 +96,11 @@ def assert_near(pixels: list[Any], expected: list[Any], tolerance: int = 12) -> 
 # Every awkward file at hand
 
 
-def odd_images() -> list[Any]:
-    """Each file with the reason it is rejected for, or None.
-
-    The manifest says what Pillow alone made of it. Pillow knows no HEIC. Of
-    broken_data_stream.png it says "ok" because the error came out while reading EXIF: a third of
-    the pixels is missing.
-    """
-    if not ODD_IMAGES.is_dir():
-        reason = f"{ODD_IMAGES} is absent (set SCONES_DATA)"
-        return [pytest.param({}, None, marks=pytest.mark.skip(reason=reason))]
-    reasons = {
-        "gen__empty.jpg": "the file is empty",
-        "pillow__broken.png": DAMAGED,
-        "pillow__broken_data_stream.png": DAMAGED,
-        "pillow__crash-2020-10-test.tif": DAMAGED,
-    }
-    with (ODD_IMAGES / "manifest.csv").open() as manifest:
-        rows = list(csv.DictReader(manifest))
-    for row in rows:
-        if row["pillow_result"].startswith("DecompressionBombError"):
-            reasons[row["file"]] = TOO_MANY_PIXELS
-        if row["pillow_result"].startswith("OSError"):
-            reasons[row["file"]] = DAMAGED
-    return [pytest.param(row, reasons.get(row["file"]), id=row["file"]) for row in rows]
-
-
-@pytest.mark.parametrize(("row", "reason"), odd_images())
+@needs_odd_images
+@pytest.mark.parametrize(("name", "reason"), odd_images().items())
 @pytest.mark.filterwarnings("ignore")
-def test_odd_image(shrink: Any, refusal: Any, row: dict[str, str], reason: str | None) -> None:
-    data = (ODD_IMAGES / row["file"]).read_bytes()
+def test_odd_image(shrink: Any, refusal: Any, name: str, reason: str | None) -> None:
+    data = (ODD_IMAGES / name).read_bytes()
     if reason:
         assert refusal(data) == reason
         return
@@ -297,7 +278,6 @@ def test_the_answer_stays_far_below_the_limit_of_a_state(photo: ModuleType) -> N
 
 # Whole photos that a careless decoder calls damaged
 
-CASES = Path(os.environ.get("SCONES_CASES", PROJECT.parent / "shared" / "cases"))
 NOISE = Image.merge("RGB", [Image.effect_noise((200, 160), 60)] * 3)
 LETTERS = bytes(range(32, 127)) * 200  # a trailer; it holds no marker
 JPEGS: dict[str, dict[str, Any]] = {
@@ -325,12 +305,8 @@ def assert_same(small: Image.Image, expected: Image.Image) -> None:
     assert max(difference.mean) == 0
 
 
-@pytest.mark.skipif(not CASES.is_dir(), reason=f"{CASES} is absent (set SCONES_CASES)")
-@pytest.mark.parametrize(
-    "name",
-    ["no-eoi.jpg", "no-eoi-zero-padded.jpg", "samsung-no-eoi-trailer.jpg", "png-ztxt-1500k.png",
-     "png-xmp-2mb-ztxt.png", "avif-mif1.avif", "burst.heic"],
-)  # fmt: skip
+@needs_cases
+@pytest.mark.parametrize("name", CASE_FILES)
 def test_a_photo_that_viewers_show_whole_is_read(shrink: Any, name: str) -> None:
     assert max(shrink((CASES / name).read_bytes()).size) == 256
 
