@@ -146,7 +146,8 @@ class LocalCloud:
             "STATE_DIR": str(scratch / "state"),
             "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": self.serving_url,
         }
-        self._spawn("ministack", [_tool("ministack")], self.cloud_port, environment)
+        launcher = str(PROJECT / "local" / "start_ministack.py")
+        self._spawn("ministack", [sys.executable, launcher], self.cloud_port, environment)
 
     def start_serving(self) -> None:
         """Start the serving app with the shipped model."""
