@@ -572,8 +572,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     model.add_argument(
         "--max-concurrency",
         type=whole(200),
-        default=5,
-        help="serverless, at once, up to 200 (default: %(default)s)",
+        # As many functions run at once in a new account, and its serverless quota may be ten too.
+        default=10,
+        help="photos at once on the serverless endpoint, 1 to 200 (default: %(default)s)",
     )
     model.add_argument(
         "--instance-type",

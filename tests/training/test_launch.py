@@ -283,7 +283,7 @@ def package(cloud: preflight.Cloud, tiny_model: Path) -> dict[str, Any]:
     return endpoint.newest_package(cloud)
 
 
-SERVERLESS = {"ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 5}}
+SERVERLESS = {"ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 10}}
 
 
 def on_instances(kind: str = "ml.c5.large") -> dict[str, Any]:
@@ -326,7 +326,7 @@ def test_the_whole_road_ends_in_a_serving_endpoint(
     found = sagemaker.describe_endpoint(EndpointName=ENDPOINT)
     config = sagemaker.describe_endpoint_config(EndpointConfigName=found["EndpointConfigName"])
     [variant] = config["ProductionVariants"]
-    assert variant["ServerlessConfig"] == {"MemorySizeInMB": 1024, "MaxConcurrency": 5}
+    assert variant["ServerlessConfig"] == {"MemorySizeInMB": 1024, "MaxConcurrency": 10}
     model = sagemaker.describe_model(ModelName=variant["ModelName"])
     [summary] = sagemaker.list_model_packages(ModelPackageGroupName=ENDPOINT)[
         "ModelPackageSummaryList"
