@@ -58,19 +58,19 @@ deploy: build ## Deploy the stack to AWS
 
 .PHONY: review
 review: $(VENV)/run ## Say what the photos show that the model is unsure of
-	@$(BIN)/python training/review.py
+	@$(BIN)/python -m operations.review
 
 .PHONY: train
 train: $(TRAINING)/training ## Train, evaluate and serve on this machine (hours without a GPU)
-	@$(TRAINING)/bin/python training/launch.py --local $(ARGS)
+	@$(TRAINING)/bin/python -m training.launch --local $(ARGS)
 
 .PHONY: launch
 launch: $(TRAINING)/training ## Train on SageMaker and deploy the endpoint (ROLE=arn:aws:iam::...)
-	@$(TRAINING)/bin/python training/launch.py --role "$(ROLE)" $(ARGS)
+	@$(TRAINING)/bin/python -m training.launch --role "$(ROLE)" $(ARGS)
 
 .PHONY: delete
 delete: $(VENV)/run ## Remove the stack, the endpoint and all data from AWS (asks first)
-	@$(BIN)/python training/cleanup.py
+	@$(BIN)/python -m operations.delete
 
 # ── Test it ──
 
@@ -85,8 +85,9 @@ lint: $(VENV)/dev ## Ruff, mypy, sam validate, cfn-lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	for folder in functions/*/; do (cd $$folder && $(CURDIR)/$(BIN)/mypy --strict .) || exit 1; done
-	MYPYPATH=functions/measure_drift $(BIN)/mypy local training/cleanup.py training/review.py training/baseline.py
-	$(BIN)/mypy --package serving
+	MYPYPATH=functions/measure_drift $(BIN)/mypy local
+	MYPYPATH=training/serving $(BIN)/mypy --explicit-package-bases training/serving
+	$(BIN)/mypy --strict --package operations
 	PATH="$(CURDIR)/$(BIN):$$PATH" SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 sam validate
 	$(BIN)/cfn-lint template.yaml
 

@@ -1,7 +1,7 @@
 """Say honestly how good a model is, on pictures that nothing was chosen by.
 
-    python training/evaluate.py                                   # the shipped model
-    python training/evaluate.py --model build/model --against models/vehicles --gate
+    python -m training.evaluate                                   # the shipped model
+    python -m training.evaluate --model build/model --against training/model --gate
 
 Judges model.onnx as it is served (the same decoding, resizing and runtime) on the test split of
 the staged dataset, and on every picture of the sources that its training held out. Leaves
@@ -28,16 +28,16 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # until training is a
 import matplotlib as mpl
 import numpy as np
 import onnxruntime
-from gate import better_by_chance, properties
-from gate import judge as compare
 from PIL import Image, ImageDraw
-from source import calibration
-from source.calibration import OTHER
-from source.data import Dataset, Row, label_positions
-from source.network import LABELS
 from tqdm import tqdm
 
-from serving.preprocess import preprocess
+from training.gate import better_by_chance, properties
+from training.gate import judge as compare
+from training.serving.preprocess import preprocess
+from training.source import calibration
+from training.source.calibration import OTHER
+from training.source.data import Dataset, Row, label_positions
+from training.source.network import LABELS
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt

@@ -1,8 +1,8 @@
 """Turn sources of pictures into one versioned dataset with honest splits.
 
-    python training/stage_data.py --cifar cifar-100-binary.tar.gz --photos my/photos
-    python training/stage_data.py --cifar cifar-100-binary.tar.gz --photos my/photos --dry-run
-    python training/stage_data.py --base build/dataset --photos s3://bucket/labelled --dataset new
+    python -m training.stage_data --cifar cifar-100-binary.tar.gz --photos my/photos
+    python -m training.stage_data --cifar cifar-100-binary.tar.gz --photos my/photos --dry-run
+    python -m training.stage_data --base build/dataset --photos s3://bucket/labelled --dataset new
 
 Sources
     CIFAR-100, official binary layout: an archive or its directory. Without --cifar the official
@@ -56,7 +56,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from PIL import Image
 from tqdm import tqdm
 
-from serving.preprocess import decode
+from training.serving.preprocess import decode
 
 LABELS = ("bicycle", "motorcycle", "other")
 SPLIT_SHARES = {"test": 0.15, "validation": 0.10}  # of the photo groups; the rest is train

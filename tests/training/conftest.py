@@ -1,18 +1,15 @@
 """A small staged dataset and a model trained on it; the real data where it is at hand."""
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
-TESTS = Path(__file__).resolve().parent
-REPOSITORY = TESTS.parents[1]
-sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "training"), str(TESTS)]
+from tests.support.drawn import write_cifar, write_photos
+from training import stage_data
+from training.source import train
 
-import stage_data  # noqa: E402
-from drawn import write_cifar, write_photos  # noqa: E402
-from source import train  # noqa: E402
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 TINY = ["--backbone=residual", "--steps=4", "--batch-size=16", "--input-size=32"]
 TINY += ["--report-every=2"]

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from source import augmentation
-from source.augmentation import Dice, Pictures
+
+from training.source import augmentation
+from training.source.augmentation import Dice, Pictures
 
 
 def dice(count: int, seed: int = 0) -> Dice:

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from source import calibration
+
+from training.source import calibration
 
 
 def sampled(count: int, sharpness: float = 1.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

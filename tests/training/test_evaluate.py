@@ -4,12 +4,13 @@ import json
 import shutil
 from pathlib import Path
 
-import evaluate
 import numpy as np
 import pytest
 from PIL import Image
-from source import train
-from source.data import Dataset
+
+from training import evaluate
+from training.source import train
+from training.source.data import Dataset
 
 
 @pytest.mark.parametrize(

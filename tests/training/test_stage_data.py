@@ -9,10 +9,11 @@ from pathlib import Path
 import boto3
 import pillow_heif
 import pytest
-import stage_data
-from drawn import draw_photo, encoded, write_cifar, write_photos
 from moto import mock_aws
 from PIL import Image, ImageOps
+
+from tests.support.drawn import draw_photo, encoded, write_cifar, write_photos
+from training import stage_data
 
 
 def manifest(dataset: Path) -> list[dict[str, str]]:

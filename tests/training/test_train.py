@@ -5,14 +5,16 @@ import json
 import shutil
 from pathlib import Path
 
-import evaluate
 import numpy as np
 import onnxruntime
 import pytest
 import torch
-from source import train
-from source.network import LABELS
-from source.train import cooled_down, learning_rate, view_size
+
+from training import evaluate
+from training.serving.preprocess import preprocess
+from training.source import train
+from training.source.network import LABELS
+from training.source.train import cooled_down, learning_rate, view_size
 
 from serving.preprocess import preprocess
 

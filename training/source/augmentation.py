@@ -9,9 +9,10 @@ import math
 from collections.abc import Callable
 
 import torch
-from source.network import MEAN
 from torch import Tensor
 from torch.nn import functional
+
+from training.source.network import MEAN
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,7 +3,8 @@
 import dataclasses
 
 import numpy as np
-from source.network import LABELS
+
+from training.source.network import LABELS
 
 OTHER = LABELS.index("other")
 CONFIDENCE_EDGES = [0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 1.0]

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from source.network import LABELS
+
+from training.serving.preprocess import decode, preprocess
+from training.source.network import LABELS
 
 from serving.preprocess import decode, preprocess
 
@@ -42,7 +44,7 @@ class Dataset:
     def __init__(self, directory: Path) -> None:
         if not (directory / "manifest.csv").is_file():
             raise FileNotFoundError(
-                f"{directory} holds no staged dataset: make one with training/stage_data.py"
+                f"{directory} holds no staged dataset: make one with training.stage_data"
             )
         self.directory = directory
         names = [field.name for field in dataclasses.fields(Row)]

@@ -1,8 +1,8 @@
 """Train the vehicle classifier and export it for serving.
 
-    python training/source/train.py             # the shipped model: over an hour on a core
-    python training/source/train.py --dry-run   # a tiny model on drawn noise, in seconds
-    python training/source/train.py --backbone residual --model-dir build/residual
+    python -m training.source.train             # the shipped model: over an hour on a core
+    python -m training.source.train --dry-run   # a tiny model on drawn noise, in seconds
+    python -m training.source.train --backbone residual --model-dir build/residual
 
 Runs as it is in a SageMaker PyTorch training container (its environment variables are the
 defaults) and on a laptop, on CPU or GPU. Needs a dataset staged by training/stage_data.py.
@@ -34,17 +34,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-# So that source.* is found, and serving.*: from the root here, beside source in a container.
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 import numpy as np
 import onnx
 import onnxruntime
 import torch
-from source import augmentation, calibration
-from source.data import Dataset, Row, label_positions
-from source.network import (
+from torch import Tensor, nn
+from torch.nn import functional
+
+from training.source import augmentation, calibration
+from training.source.data import Dataset, Row, label_positions
+from training.source.network import (
     CLASSES,
     LABELS,
     EfficientNetLite,
@@ -54,8 +53,6 @@ from source.network import (
     mirrored,
     three_way,
 )
-from torch import Tensor, nn
-from torch.nn import functional
 
 MODEL_NAME = "scones-vehicle-classifier"
 OTHER = LABELS.index("other")

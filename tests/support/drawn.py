@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
-from stage_data import LABELS
+
+from training.stage_data import LABELS
 
 SIDE = 120  # pixels of a drawn photo
 
