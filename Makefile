@@ -86,7 +86,7 @@ lint: $(VENV)/dev ## Ruff, mypy, sam validate, cfn-lint
 	$(BIN)/ruff format --check
 	for folder in functions/*/; do (cd $$folder && $(CURDIR)/$(BIN)/mypy --strict .) || exit 1; done
 	MYPYPATH=functions/measure_drift $(BIN)/mypy local
-	MYPYPATH=training/serving $(BIN)/mypy --explicit-package-bases training/serving
+	$(BIN)/mypy --package serving
 	$(BIN)/mypy --strict --package operations
 	PATH="$(CURDIR)/$(BIN):$$PATH" SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 sam validate
 	$(BIN)/cfn-lint template.yaml

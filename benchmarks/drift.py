@@ -28,7 +28,7 @@ from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FUNCTION = REPOSITORY / "functions" / "measure_drift"
-MODEL = REPOSITORY / "training" / "model"
+MODEL = REPOSITORY / "models" / "vehicles"
 sys.path[:0] = [str(FUNCTION), str(MODEL.parent / "serving")]
 
 import numpy as np  # noqa: E402 the paths come first
@@ -39,7 +39,6 @@ from report import DROP, Baseline, Report, accuracy_drop, describe  # noqa: E402
 from windows import BINS, ROUNDING, Moments, Stratum, Tally, Window  # noqa: E402
 
 from operations.baseline import describe_traffic  # noqa: E402
-
 from serving.preprocess import preprocess  # noqa: E402
 
 METADATA = json.loads((MODEL / "metadata.json").read_text())

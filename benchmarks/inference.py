@@ -19,12 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.serving_app import as_sent
+from serving.preprocess import preprocess
 from training.evaluate import Model
-from training.serving.preprocess import preprocess
 
-TRAINING = Path(__file__).parents[1] / "training"
-
-from serving.preprocess import preprocess  # noqa: E402
+REPOSITORY = Path(__file__).parents[1]
 
 
 class Bottleneck(nn.Module):

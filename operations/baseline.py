@@ -27,7 +27,7 @@ from operations.errors import UserError, code_of, explain
 from operations.stack import DEFAULT_STACK, Stack, require_stack
 
 SHIPPED = json.loads(
-    (Path(__file__).parents[1] / "training" / "model" / "metadata.json").read_text()
+    (Path(__file__).parents[1] / "models" / "vehicles" / "metadata.json").read_text()
 )
 FEWEST_PREDICTIONS = 500
 FEWEST_REVIEWS = 20  # of what the model was sure of, and as many of the rest

@@ -1,7 +1,7 @@
 """Say honestly how good a model is, on pictures that nothing was chosen by.
 
     python -m training.evaluate                                   # the shipped model
-    python -m training.evaluate --model build/model --against training/model --gate
+    python -m training.evaluate --model build/model --against models/vehicles --gate
 
 Judges model.onnx as it is served (the same decoding, resizing and runtime) on the test split of
 the staged dataset, and on every picture of the sources that its training held out. Leaves
@@ -23,17 +23,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-sys.path.append(str(Path(__file__).resolve().parents[1]))  # until training is a package
-
 import matplotlib as mpl
 import numpy as np
 import onnxruntime
 from PIL import Image, ImageDraw
 from tqdm import tqdm
 
+from serving.preprocess import preprocess
 from training.gate import better_by_chance, properties
 from training.gate import judge as compare
-from training.serving.preprocess import preprocess
 from training.source import calibration
 from training.source.calibration import OTHER
 from training.source.data import Dataset, Row, label_positions

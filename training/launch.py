@@ -19,7 +19,7 @@ Looks first for what would fail, says what each step costs, and asks. A run that
 run again: uploads and images that are there stay, and a job that still runs is followed, never
 started twice. One that has completed since, of the same dataset, hyperparameters and code, is taken
 until its model is registered; with a --model-version of its own another is trained. With
-`--model training/model` the shipped model is served, and none is trained.
+`--model models/vehicles` the shipped model is served, and none is trained.
 Everything that is made has one of the names of operations.stack.Names; `make delete` removes it.
 """
 

@@ -45,8 +45,6 @@ import urllib.request
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parents[1]))  # until training is a package
-
 import boto3
 import numpy as np
 import pillow_heif
@@ -56,7 +54,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from PIL import Image
 from tqdm import tqdm
 
-from training.serving.preprocess import decode
+from serving.preprocess import decode
 
 LABELS = ("bicycle", "motorcycle", "other")
 SPLIT_SHARES = {"test": 0.15, "validation": 0.10}  # of the photo groups; the rest is train

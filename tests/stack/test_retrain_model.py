@@ -4,24 +4,16 @@ What AWS would answer is given. tests/workflow goes the same ways on the local c
 """
 
 import json
-import re
-from collections.abc import Iterator
-from functools import cache
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from operations.stack import Names
-from training import endpoint, training_job
+from tests.support.walk import Failure, Walk, all_states, read
 
-REPOSITORY = Path(__file__).parents[2]
 ACCOUNT, REGION = "123456789012", "eu-west-1"
-NAMES = Names("scones-unlimited", "scones-vehicle-classifier", ACCOUNT, REGION)
-BUCKET = NAMES.training_bucket
-ROLE = f"arn:aws:iam::{ACCOUNT}:role/scones-sagemaker"
-PACKAGE = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package/{NAMES.endpoint}/"
+ENDPOINT = "scones-vehicle-classifier"
+BUCKET = "scones-unlimited-trainingbucket-1abc"
+DRIFT_ALARM = "scones-unlimited-DriftAlarm-1X"
 SUBSTITUTIONS = {
     "Partition": "aws",
     "EndpointName": ENDPOINT,

@@ -625,7 +625,6 @@ def test_outputs_are_described(template: dict[str, Any]) -> None:
         "OrdersTableName",
         "DispatchQueueUrl",
         "AlarmsTopicArn",
-        "EndpointName",
         "TrainingBucketName",
         "ImageRepositoryUri",
         "SageMakerRoleArn",

@@ -476,7 +476,7 @@ def test_retraining_is_switched_on_by_what_is_printed(
         "job.sh",
         "training/stage_data.py",
         "training/source/train.py",
-        "training/serving/preprocess.py",
+        "serving/preprocess.py",
     } <= uploaded
     assert f"datasets/{version}/dataset.json" in keys
     launch.main(arguments)

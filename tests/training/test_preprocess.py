@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from serving.preprocess import MAX_BYTES, PADDING_COLOUR, preprocess
 from tests.support.drawn import draw_photo, encoded
-from training.serving.preprocess import MAX_BYTES, PADDING_COLOUR, preprocess
 
 SIZE = 64
 

@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from serving.preprocess import preprocess
 from tests.support.drawn import draw_photo, encoded
 from training import evaluate
-from training.serving.preprocess import preprocess
 from training.source import train
 from training.source.network import BICYCLE, MOTORCYCLE
-
-from serving.preprocess import preprocess
 
 MODEL = Path(__file__).resolve().parents[2] / "models" / "vehicles"
 LARGEST_FILE = 8_000_000  # bytes

@@ -10,13 +10,11 @@ import onnxruntime
 import pytest
 import torch
 
+from serving.preprocess import preprocess
 from training import evaluate
-from training.serving.preprocess import preprocess
 from training.source import train
 from training.source.network import LABELS
 from training.source.train import cooled_down, learning_rate, view_size
-
-from serving.preprocess import preprocess
 
 TINY = ["--backbone=residual", "--steps=4", "--batch-size=16", "--input-size=32"]
 TINY += ["--report-every=2"]

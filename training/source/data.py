@@ -11,10 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from training.serving.preprocess import decode, preprocess
-from training.source.network import LABELS
-
 from serving.preprocess import decode, preprocess
+from training.source.network import LABELS
 
 CIFAR_SIDE = 32  # pixels
 CIFAR_RECORD_BYTES = 2 + 3 * CIFAR_SIDE**2
