@@ -65,8 +65,8 @@ train: $(TRAINING)/training ## Train, evaluate and serve on this machine (hours 
 	@$(TRAINING)/bin/python -m training.launch --local $(ARGS)
 
 .PHONY: launch
-launch: $(TRAINING)/training ## Train on SageMaker and deploy the endpoint (ROLE=arn:aws:iam::...)
-	@$(TRAINING)/bin/python -m training.launch --role "$(ROLE)" $(ARGS)
+launch: $(TRAINING)/training ## Train on SageMaker and deploy the model to the stack's endpoint
+	@$(TRAINING)/bin/python -m training.launch $(ARGS)
 
 .PHONY: delete
 delete: $(VENV)/run ## Remove the stack, the endpoint and all data from AWS (asks first)
@@ -88,6 +88,7 @@ lint: $(VENV)/dev ## Ruff, mypy, sam validate, cfn-lint
 	MYPYPATH=functions/measure_drift $(BIN)/mypy local
 	$(BIN)/mypy --package serving
 	$(BIN)/mypy --strict --package operations
+	$(BIN)/mypy --strict --follow-imports silent --package training.launch
 	PATH="$(CURDIR)/$(BIN):$$PATH" SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 sam validate
 	$(BIN)/cfn-lint template.yaml
 
