@@ -265,7 +265,7 @@ def test_what_failed_is_tried_again_without_a_new_label(
 
 
 def test_storm_of_alarms_starts_one(retraining: Retraining) -> None:
-    """By the rule, but for its source, which only AWS may give. There is no SageMaker: one fails."""
+    """By the rule, but for its source, which only AWS may give. Without SageMaker, one fails."""
     stack = retraining.stack
     events = stack.cloud.client("events")
     machine = stack.outputs["RetrainModelStateMachineArn"]
