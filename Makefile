@@ -56,6 +56,10 @@ build: $(VENV)/run ## Build the functions for AWS
 deploy: build ## Deploy the stack to AWS
 	PATH="$(CURDIR)/$(BIN):$$PATH" sam deploy
 
+.PHONY: events
+events: $(VENV)/run ## Write the sample events for the deployed stack to build/events
+	@$(BIN)/python -m operations.sample_events
+
 .PHONY: review
 review: $(VENV)/run ## Say what the photos show that the model is unsure of
 	@$(BIN)/python -m operations.review
@@ -138,11 +142,16 @@ lock: $(VENV)/bin/uv ## Pin and hash all requirements anew
 		--output-file serving/requirements.txt
 	$(COMPILE) $(OVERRIDE) requirements/dev.in --constraints requirements/run.txt \
 		--output-file requirements/dev.txt
+	$(COMPILE) requirements/awscli.in --output-file requirements/awscli.txt
 	$(COMPILE) requirements/training.in --output-file requirements/training.txt
 	for folder in functions/*/; do $(COMPILE) $(OVERRIDE) $$folder/requirements.in \
 		--constraints requirements/run.txt \
 		--no-emit-package botocore --no-emit-package python-dateutil --no-emit-package six \
 		--no-emit-package urllib3 --output-file $$folder/requirements.txt || exit 1; done
+
+.PHONY: docs
+docs: $(VENV)/dev ## Generate docs/reference.md and docs/asyncapi.yaml
+	@$(BIN)/python docs/generate.py
 
 .PHONY: clean
 clean: ## Remove environments, builds and logs

@@ -29,7 +29,7 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parents[1]
 FUNCTION = REPOSITORY / "functions" / "measure_drift"
 MODEL = REPOSITORY / "models" / "vehicles"
-sys.path[:0] = [str(FUNCTION), str(MODEL.parent / "serving")]
+sys.path.insert(0, str(FUNCTION))
 
 import numpy as np  # noqa: E402 the paths come first
 import onnxruntime  # noqa: E402

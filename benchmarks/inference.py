@@ -22,7 +22,7 @@ from benchmarks.serving_app import as_sent
 from serving.preprocess import preprocess
 from training.evaluate import Model
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 class Bottleneck(nn.Module):

@@ -94,7 +94,7 @@ def training_cost(training: Training) -> tuple[str, str]:
     price = f"at most ${hour * training.max_minutes / 60:.2f}" if hour else "price not known here"
     kind = "on demand" if training.on_demand else "spot"
     price += "" if training.on_demand else "; on spot less, AWS says up to 90%"
-    return f"{kind} {training.instance}, at most {training.max_minutes} minutes", price
+    return f"{kind} {training.instance}, up to {training.max_minutes} minutes", price
 
 
 def retraining_cost(training: Training) -> str:
@@ -109,7 +109,7 @@ def endpoint_cost(serving: Serving) -> tuple[str, str]:
     if serving.instance_type is None:
         second = SERVERLESS_GIB_SECOND * serving.memory / 1024
         return (
-            f"serverless, {serving.memory} MB, at most {serving.max_concurrency} at once",
+            f"serverless, {serving.memory} MB, up to {serving.max_concurrency} photos at once",
             f"nothing at rest; ${second:.5f} a second of inference",
         )
     hour = INSTANCE_HOUR.get(serving.instance_type)
