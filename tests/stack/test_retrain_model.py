@@ -236,7 +236,7 @@ def test_messages_say_what_happened_and_why() -> None:
         assert words in refused
     assert "was rolled back: the latency alarm" in message(walk("rolled back"))
     assert f"({DRIFT_ALARM} still in ALARM)" in message(walk("still in alarm"))
-    assert "Run training/launch.py" in message(walk("nothing is published"))
+    assert "Run `python -m training.launch publish` once" in message(walk("nothing is published"))
 
 
 def test_a_failed_job_is_told_by_its_name_and_reason() -> None:
