@@ -46,6 +46,17 @@ def test_no_expression_is_longer_than_a_person_can_read(file: Path) -> None:
     assert [each for each in expressions if len(each) > LONGEST_EXPRESSION] == []
 
 
+def test_no_name_of_a_state_comes_twice(machine: dict[str, Any]) -> None:
+    """AWS refuses it, in branches too."""
+    inner = [
+        name
+        for state in machine["States"].values()
+        for branch in state.get("Branches", [])
+        for name in branch["States"]
+    ]
+    assert len(all_states(machine)) == len(machine["States"]) + len(inner)
+
+
 def test_no_account_region_or_partition_is_written_down(machine: dict[str, Any]) -> None:
     for name, state in all_states(machine).items():
         if state["Type"] == "Task":

@@ -207,6 +207,12 @@ def test_whatever_fails_is_told_and_releases_the_lock(failing: str) -> None:
     assert "Some.Error" in taken.calls["Notify"]["Message"]
 
 
+def test_a_timeout_has_no_cause() -> None:
+    taken = retrain(answers(DeployModel=Failure("States.Timeout", None)))
+    assert "failed: States.Timeout, . Execution" in message(taken)
+    assert outcome(taken) == "failed: States.Timeout"
+
+
 def test_a_message_that_cannot_be_sent_fails_the_retraining_and_releases_the_lock() -> None:
     taken = retrain(answers(Notify=Failure("SNS.NotFound", "no topic")))
     assert taken.failure

@@ -24,7 +24,7 @@ SERVICES = {"applicationautoscaling": "application-autoscaling", "states": "step
 class Failure(Exception):  # noqa: N818  (what Step Functions calls it)
     """What a state fails with: error and cause. A test gives one in place of an answer."""
 
-    def __init__(self, error: str, cause: str) -> None:
+    def __init__(self, error: str, cause: str | None) -> None:
         super().__init__(error, cause)
         self.error, self.cause = error, cause
 
@@ -94,7 +94,8 @@ class Walk:
                 way = engine._find_matching_catcher(state.get("Catch", []), failure.error)
                 if way is None:
                     raise
-                value = {"Error": failure.error, "Cause": failure.cause}
+                value = {"Error": failure.error}
+                value |= {} if failure.cause is None else {"Cause": failure.cause}
                 engine._apply_state_assign(way, value, self.context, error_output=value)
                 name = way["Next"]
         return value
