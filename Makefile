@@ -7,6 +7,10 @@ CLOUD_PORT ?= 4566
 SERVING_PORT ?= 8080
 PORT ?= 8080
 
+# Another stack than the default: make deploy STACK=scones-kitchen
+STACK ?=
+STACK_NAME = $(if $(STACK),--stack-name "$(STACK)")
+
 VENV := .venv
 BIN := $(VENV)/bin
 TRAINING := .venv-training
@@ -53,8 +57,8 @@ build: $(VENV)/run ## Build the functions for AWS
 	PATH="$(CURDIR)/$(BIN):$$PATH" sam build
 
 .PHONY: deploy
-deploy: build ## Deploy the stack to AWS
-	PATH="$(CURDIR)/$(BIN):$$PATH" sam deploy
+deploy: build ## Deploy the stack to AWS (STACK=name for another one)
+	PATH="$(CURDIR)/$(BIN):$$PATH" sam deploy $(STACK_NAME) $(if $(STACK),--s3-prefix "$(STACK)")
 
 .PHONY: events
 events: $(VENV)/run ## Write the sample events for the deployed stack to build/events
@@ -62,7 +66,7 @@ events: $(VENV)/run ## Write the sample events for the deployed stack to build/e
 
 .PHONY: review
 review: $(VENV)/run ## Say what the photos show that the model is unsure of
-	@$(BIN)/python -m operations.review
+	@$(BIN)/python -m operations.review $(STACK_NAME)
 
 .PHONY: train
 train: $(TRAINING)/training ## Train, evaluate and serve on this machine (hours without a GPU)
@@ -74,7 +78,7 @@ launch: $(TRAINING)/training ## Train on SageMaker and deploy the model to the s
 
 .PHONY: delete
 delete: $(VENV)/run ## Remove the stack, the endpoint and all data from AWS (asks first)
-	@$(BIN)/python -m operations.delete
+	@$(BIN)/python -m operations.delete $(STACK_NAME)
 
 # ── Test it ──
 

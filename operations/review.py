@@ -241,7 +241,10 @@ def read_key() -> str:
     before = termios.tcgetattr(sys.stdin)
     try:
         tty.setcbreak(sys.stdin)
-        return os.read(sys.stdin.fileno(), 32).decode(errors="ignore")[:1].lower()
+        pressed = os.read(sys.stdin.fileno(), 32)
+        return pressed.decode(errors="ignore")[:1].lower() if pressed else QUIT
+    except OSError:  # the terminal was closed
+        return QUIT
     finally:
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
@@ -357,7 +360,10 @@ def review(session: Session) -> int:
         session.run()
     except (KeyboardInterrupt, EOFError):
         print()
-    missing = session.settle()
+    try:
+        missing = session.settle()
+    except KeyboardInterrupt:
+        missing = [image_id for image_id in session.given if not session.is_recorded(image_id)]
     if session.given:
         print(f"recorded: {len(session.given) - len(missing)} of {len(session.given)} answers")
     for image_id in missing:
@@ -372,19 +378,46 @@ def review(session: Session) -> int:
 def main() -> int:
     """Parse the command line."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m operations.review",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--stack-name", default=DEFAULT_STACK, help="default: %(default)s")
     parser.add_argument("--name", help="who answers (default: the user of this machine)")
     options = parser.parse_args()
-    options.name = (options.name or getpass.getuser()).strip()
     try:
-        return review(Session(Reviews(options.stack_name), options.name))
+        return review(Session(Reviews(options.stack_name), reviewer_name(options.name)))
+    except KeyboardInterrupt:
+        reason = "interrupted"
     except UserError as error:
-        print(f"review: {error}", file=sys.stderr)
+        reason = str(error)
     except (ClientError, BotoCoreError) as error:
-        print(f"review: {explain(error)}", file=sys.stderr)
+        reason = explain(error)
+    print(f"review: {reason}{local_hint()}", file=sys.stderr)
     return 1
+
+
+def reviewer_name(given: str | None) -> str:
+    """The name that is recorded with each review.
+
+    Raises:
+        UserError: no name was given, and this machine's user has none.
+
+    """
+    try:
+        name = (getpass.getuser() if given is None else given).strip()
+    except OSError:
+        name = ""
+    if not name:
+        raise UserError("say who reviews: give --name")
+    return name
+
+
+def local_hint() -> str:
+    """What somebody may have forgotten who reviews on the local cloud."""
+    if "AWS_ENDPOINT_URL" in os.environ:
+        return ""
+    return "; to review on the local cloud, first run the export lines that `make up` printed"
 
 
 if __name__ == "__main__":

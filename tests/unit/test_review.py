@@ -1,7 +1,13 @@
 """A reviewer's tool: what is shown, what is sent, and that several people can use it at once."""
 
+import contextlib
 import io
 import json
+import os
+import termios
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +20,7 @@ from operations import review
 from operations.errors import UserError
 from tests.support.tables import schema
 
+LOCAL_FLAGS = 3  # in what termios.tcgetattr returns
 STACK = {
     "StackId": "arn:aws:cloudformation:eu-west-1:123456789012:stack/scones-unlimited/1",
     "StackName": "scones-unlimited",
@@ -284,8 +291,10 @@ def test_no_stack_is_one_line(
     session.events.register_first("before-call.cloudformation.DescribeStacks", lambda **_: answer)
     monkeypatch.setattr("sys.argv", ["review.py"])
     assert review.main() == 1
-    message = "review: there is no stack scones-unlimited in eu-west-1: deploy it"
-    assert capsys.readouterr().err.startswith(message)
+    said = capsys.readouterr().err
+    assert said.startswith("review: there is no stack scones-unlimited in eu-west-1: deploy it")
+    assert "first run the export lines that `make up` printed" in said
+    assert said.count("\n") == 1
 
 
 def test_answers_can_come_out_of_a_pipe(
@@ -297,3 +306,115 @@ def test_answers_can_come_out_of_a_pipe(
     assert review.review(review.Session(desk.reviews, "anna")) == 0
     assert desk.labels == [("a", "bicycle")]
     assert "https://" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("missing", ["AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID"])
+def test_forgotten_variables_are_one_line_that_says_what_to_do(
+    environment: pytest.MonkeyPatch,
+    tmp_path: Path,
+    missing: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        environment.setenv(name, str(tmp_path / "none"))
+    environment.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    environment.delenv(missing)
+    environment.delenv("AWS_SECRET_ACCESS_KEY")
+    environment.setattr("sys.argv", ["review"])
+    assert review.main() == 1
+    said = capsys.readouterr().err
+    assert "first run the export lines that `make up` printed" in said
+    assert said.count("\n") == 1
+
+
+def test_ctrl_c_ends_with_what_was_recorded(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At the question, and again while the last reviews are waited for."""
+    desk.add("a", 1)
+    desk.add("b", 2)
+    pressed = iter("b")
+
+    def read() -> str:
+        for key in pressed:
+            return key
+        raise KeyboardInterrupt
+
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    carry_out, late = desk.carry_out, []
+    desk.carry_out = late.append  # type: ignore[method-assign]
+    monkeypatch.setattr(review, "RECORDING_SECONDS", 60)
+    monkeypatch.setattr("time.sleep", interrupt)
+    assert review.review(review.Session(desk.reviews, "anna", read=read)) == 1
+    assert "recorded: 0 of 1 answers" in capsys.readouterr().out
+    assert len(late) == 1
+    carry_out(late[0])
+
+
+def test_ctrl_c_at_the_start_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(_: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(review, "Reviews", interrupt)
+    monkeypatch.setattr("sys.argv", ["review"])
+    assert review.main() == 1
+    assert capsys.readouterr().err.startswith("review: interrupted")
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A terminal as standard input; what is written to it are the keys."""
+    keyboard, screen = os.openpty()
+    with os.fdopen(screen) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        yield keyboard
+        with contextlib.suppress(OSError):
+            os.close(keyboard)
+
+
+def test_one_key_of_a_terminal_is_read_and_the_terminal_is_as_before(terminal: int) -> None:
+    before = termios.tcgetattr(terminal)
+
+    def press() -> None:
+        while termios.tcgetattr(terminal)[LOCAL_FLAGS] & termios.ICANON:
+            pass  # keys that come before the question are dropped
+        os.write(terminal, b"B")
+
+    person = Thread(target=press)
+    person.start()
+    assert review.read_key() == "b"
+    person.join()
+    assert termios.tcgetattr(terminal) == before
+
+
+def test_a_terminal_that_is_closed_ends_the_review(terminal: int) -> None:
+    os.close(terminal)
+    assert review.read_key() == review.QUIT
+
+
+def test_two_reviewers_at_once_record_each_photo_once(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for minute in range(4):
+        desk.add(f"{minute}", minute)
+    bert = review.Session(desk.reviews, "bert", read=lambda: "m")
+    keys = iter("bb")
+
+    def read() -> str:
+        bert.run()  # meanwhile, in another terminal
+        return next(keys, review.QUIT)
+
+    assert review.review(review.Session(desk.reviews, "anna", read=read)) == 0
+    assert sorted(image for image, _ in desk.labels) == ["0", "1", "2", "3"]
+    assert {each["reviewed_by"] for each in desk.sent} == {"bert"}
+    assert "bert has just answered motorcycle" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("given", ["", "  "])
+def test_a_review_needs_a_name(given: str) -> None:
+    with pytest.raises(UserError, match="give --name"):
+        review.reviewer_name(given)

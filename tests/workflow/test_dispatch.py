@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.permissions import allowed, without
 from tests.workflow.conftest import SURE, Stack, plain, probabilities, standard_only, wait_until
-from tests.workflow.test_permissions import allowed, without
 
 pytestmark = standard_only
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.permissions import allowed, without
 from tests.workflow.conftest import (
     REPOSITORY,
     SURE,
@@ -17,7 +18,6 @@ from tests.workflow.conftest import (
     standard_only,
     wait_until,
 )
-from tests.workflow.test_permissions import allowed, without
 
 pytestmark = standard_only
 

@@ -6,46 +6,16 @@ evaluated for the calls that they are made for. tests/stack compares all policie
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
+from tests.support.permissions import allowed, refused, without
 from tests.workflow.conftest import SURE, Stack, assert_recorded, standard_only
 
 pytestmark = standard_only
 
 ENDPOINT = "arn:aws:sagemaker:us-east-1:000000000000:endpoint/{}"
 STREAM = "arn:aws:logs:us-east-1:000000000000:log-group:{}:log-stream:2026/11/20/[$LATEST]0"
-
-
-@contextmanager
-def without(stack: Stack, role: str, policy: str, action: str) -> Iterator[None]:
-    """Take an action out of a policy of a role."""
-    iam = stack.cloud.client("iam")
-    names = {"RoleName": stack.physical_name(role), "PolicyName": policy}
-    document = iam.get_role_policy(**names)["PolicyDocument"]
-    statements = [
-        statement | {"Action": remaining}
-        for statement in document["Statement"]
-        if (remaining := [name for name in actions(statement) if name != action])
-    ]
-    assert statements != document["Statement"]
-    if statements:
-        reduced = json.dumps(document | {"Statement": statements})
-        iam.put_role_policy(**names, PolicyDocument=reduced)
-    else:
-        iam.delete_role_policy(**names)
-    try:
-        yield
-    finally:
-        iam.put_role_policy(**names, PolicyDocument=json.dumps(document))
-
-
-def actions(statement: dict[str, Any]) -> list[str]:
-    listed = statement["Action"]
-    return [listed] if isinstance(listed, str) else listed
 
 
 # ── Refused for real ──
@@ -78,22 +48,6 @@ def test_nothing_but_uploads_can_be_read(stack: Stack) -> None:
 
 
 # ── Evaluated ──
-
-
-def allowed(stack: Stack, role: str, action: str, resource: str) -> bool:
-    """Whether the policies of a role allow an action on a resource."""
-    iam = stack.cloud.client("iam")
-    arn = iam.get_role(RoleName=stack.physical_name(role))["Role"]["Arn"]
-    [result] = iam.simulate_principal_policy(
-        PolicySourceArn=arn, ActionNames=[action], ResourceArns=[resource]
-    )["EvaluationResults"]
-    decision: str = result["EvalDecision"]
-    return decision == "allowed"
-
-
-def refused(stack: Stack, role: str, calls: set[tuple[str, str]]) -> set[str]:
-    """The actions that the policies of a role do not allow, of these with their resources."""
-    return {action for action, resource in calls if not allowed(stack, role, action, resource)}
 
 
 def calls_of_the_workflow(stack: Stack) -> set[tuple[str, str]]:

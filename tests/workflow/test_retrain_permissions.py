@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.support.permissions import allowed, refused, without
 from tests.workflow.conftest import Stack, standard_only
-from tests.workflow.test_permissions import allowed, refused, without
 
 pytestmark = standard_only
 

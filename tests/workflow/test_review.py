@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.permissions import allowed, refused, without
 from tests.workflow.conftest import (
     REPOSITORY,
     SURE,
@@ -22,7 +23,6 @@ from tests.workflow.conftest import (
     standard_only,
     wait_until,
 )
-from tests.workflow.test_permissions import allowed, refused, without
 
 UNSURE = probabilities(0.6, 0.3, 0.1)
 
