@@ -168,7 +168,7 @@ def base_name(cloud: Cloud) -> str:
 
 
 def names(cloud: Cloud, status: str) -> Iterator[str]:
-    """The training jobs of training.launch of a status, the newest first; not those of retraining."""
+    """The training jobs that launch started, of a status, the newest first."""
     pages = cloud.client("sagemaker").get_paginator("list_training_jobs")
     for page in pages.paginate(
         NameContains=base_name(cloud),
