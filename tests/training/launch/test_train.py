@@ -51,7 +51,7 @@ def test_a_spot_job_is_bounded_named_and_keeps_checkpoints(aws: Aws, staged: Pat
 
 
 def test_retraining_trains_as_launch_does(aws: Aws, staged: Path) -> None:
-    """The state machine writes the job out; launch.py has it made by the SDK."""
+    """The state machine writes the job out; training.launch has the SDK make it."""
     main(["stage", "--yes", "--dataset", str(staged)])
     main(["train", "--yes", "--dataset", str(staged)])
     [request] = aws.requests("CreateTrainingJob")
