@@ -51,8 +51,7 @@ class Retraining:
         nested = {"DeployModelStateMachineArn": f"{self.deployment}#{case}"}
         with copied(self.stack, "RetrainModelStateMachineArn", "retraining", **nested) as copy:
             execution = self.stack.start(event, f"{copy}#{case}")
-            described = self.stack.ended(execution)
-        return described, states(self.stack, execution)[-1]
+            return self.stack.ended(execution), states(self.stack, execution)[-1]
 
     def ends(self, case: str, event: dict[str, Any]) -> str:
         """Retrain; how it ended, in the words before the colon of the outcome."""

@@ -30,8 +30,7 @@ def deploy(stack: Stack, case: str, **request: Any) -> tuple[dict[str, Any], lis
     stack.s3.put_object(Bucket=bucket, Key="reports/1/metadata.json", Body=b"{}")
     with copied(stack, "DeployModelStateMachineArn", "deployment") as copy:
         execution = stack.start({"model": MODEL, "approval": APPROVAL} | request, f"{copy}#{case}")
-        described = stack.ended(execution)
-    return described, states(stack, execution)
+        return stack.ended(execution), states(stack, execution)
 
 
 def outcome(described: dict[str, Any]) -> str:
