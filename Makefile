@@ -73,7 +73,9 @@ train: $(TRAINING)/training ## Train, evaluate and serve on this machine (hours 
 	@$(TRAINING)/bin/python -m training.launch --local $(ARGS)
 
 .PHONY: launch
-launch: $(TRAINING)/training ## Train on SageMaker and deploy the model to the stack's endpoint
+launch: $(VENV)/run ## Train on SageMaker and deploy the model to the stack's endpoint
+	@$(BIN)/python -m training.launch.cloud $(ARGS)
+	@$(MAKE) --no-print-directory $(TRAINING)/training
 	@$(TRAINING)/bin/python -m training.launch $(ARGS)
 
 .PHONY: delete

@@ -14,6 +14,7 @@ from operations.prices import INSTANCE_HOUR
 from tests.support.aws import BUCKET, SPOT, Aws, job, refused
 from training.launch import deployment, preflight, settings, steps
 from training.launch.cloud import Cloud
+from training.launch.cloud import main as look_for_stack
 from training.launch.command import costs, main
 
 
@@ -24,6 +25,18 @@ def test_without_a_stack_every_step_says_to_deploy_it_first(
     aws.outputs = {}
     assert "there is no stack scones-unlimited" in (said := refused(step, capsys))
     assert "make deploy" in said
+
+
+def test_the_check_before_torch_is_installed_finds_the_stack_or_says_what_is_missing(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_for_stack(["--model", "models/vehicles", "--stack-name", "scones-unlimited"])
+    aws.outputs = {}
+    with pytest.raises(SystemExit, match=r"there is no stack other .*deploy it with `make deploy`"):
+        look_for_stack(["--stack-name", "other"])
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    with pytest.raises(SystemExit, match="no region: give --region"):
+        look_for_stack([])
 
 
 def test_a_stack_of_an_older_version_is_told_to_be_deployed_again(
