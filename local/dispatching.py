@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from cloud import PROJECT, LocalCloud
+from local.cloud import LocalCloud
+from local.processes import PROJECT
 
 SAMPLE_ORDERS = PROJECT / "local" / "orders.json"
 SOURCE = "scones-unlimited"

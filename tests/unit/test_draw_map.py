@@ -3,7 +3,7 @@
 import re
 from xml.etree import ElementTree as ET
 
-from draw_map import draw
+from local.draw_map import draw
 
 STOP = {
     "order_id": "order-1",

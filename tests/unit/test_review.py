@@ -136,8 +136,8 @@ def test_oldest_first_one_key_each(desk: Desk, capsys: pytest.CaptureFixture[str
     said = capsys.readouterr().out
     assert "3 of 3" in said
     assert "unsure: bicycle 60%, other 30%" in said
-    assert "no photo waits any more" in said
-    assert "recorded: 3 of 3 answers" in said
+    assert "no photo waits for a review any more" in said
+    assert "recorded: 3 of 3 reviews" in said
 
 
 def test_event_is_what_the_workflow_takes(desk: Desk) -> None:
@@ -156,7 +156,7 @@ def test_skip_undo_and_unknown_keys(desk: Desk, capsys: pytest.CaptureFixture[st
     assert "this is the first one" in capsys.readouterr().out
 
 
-def test_photo_that_another_answers_is_left_out(desk: Desk) -> None:
+def test_photo_that_another_labels_is_left_out(desk: Desk) -> None:
     first, second = desk.add("a", 1), desk.add("b", 2)
     theirs = {"label": "other", "reviewed_by": "bert", "reviewed_at": "2026-11-20T13:00:00.000Z"}
     waiting = desk.reviews.waiting()
@@ -165,7 +165,7 @@ def test_photo_that_another_answers_is_left_out(desk: Desk) -> None:
     assert list(waiting) == []
 
 
-def test_photo_that_another_answers_while_it_is_shown(
+def test_photo_that_another_labels_while_it_is_shown(
     desk: Desk, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image_id = desk.add("a", 1)
@@ -177,10 +177,10 @@ def test_photo_that_another_answers_while_it_is_shown(
 
     assert review.review(review.Session(desk.reviews, "anna", read=read)) == 0
     assert desk.labels == [("a", "other")]
-    assert "bert has just answered other" in capsys.readouterr().out
+    assert "bert has just labelled it other" in capsys.readouterr().out
 
 
-def test_answer_that_the_bus_does_not_take_is_asked_for_again(
+def test_review_that_the_bus_refuses_is_asked_for_again(
     desk: Desk, capsys: pytest.CaptureFixture[str]
 ) -> None:
     desk.add("a", 1)
@@ -189,10 +189,10 @@ def test_answer_that_the_bus_does_not_take_is_asked_for_again(
     desk.reviews.events.put_events = lambda **call: next(refusals, None) or put_events(**call)
     assert desk.work("bm") == 0
     assert desk.labels == [("a", "motorcycle")]
-    assert "not taken (InternalFailure)" in capsys.readouterr().out
+    assert "refused the review (InternalFailure)" in capsys.readouterr().out
 
 
-def test_answer_that_is_not_recorded_is_named(
+def test_review_that_is_not_recorded_is_named(
     desk: Desk, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image_id = desk.add("a", 1)
@@ -297,7 +297,7 @@ def test_no_stack_is_one_line(
     assert said.count("\n") == 1
 
 
-def test_answers_can_come_out_of_a_pipe(
+def test_reviews_can_come_out_of_a_pipe(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     desk.add("a", 1)
@@ -348,7 +348,7 @@ def test_ctrl_c_ends_with_what_was_recorded(
     monkeypatch.setattr(review, "RECORDING_SECONDS", 60)
     monkeypatch.setattr("time.sleep", interrupt)
     assert review.review(review.Session(desk.reviews, "anna", read=read)) == 1
-    assert "recorded: 0 of 1 answers" in capsys.readouterr().out
+    assert "recorded: 0 of 1 reviews" in capsys.readouterr().out
     assert len(late) == 1
     carry_out(late[0])
 
@@ -411,7 +411,7 @@ def test_two_reviewers_at_once_record_each_photo_once(
     assert review.review(review.Session(desk.reviews, "anna", read=read)) == 0
     assert sorted(image for image, _ in desk.labels) == ["0", "1", "2", "3"]
     assert {each["reviewed_by"] for each in desk.sent} == {"bert"}
-    assert "bert has just answered motorcycle" in capsys.readouterr().out
+    assert "bert has just labelled it motorcycle" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("given", ["", "  "])

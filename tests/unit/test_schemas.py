@@ -36,7 +36,10 @@ def read(load: Callable[[str, str], ModuleType]) -> Callable[[str, Any], Any]:
         if detail_type == "Order Placed":
             return orders.Order.from_event(detail, fleet=fleet, now=NOW)
         event = {"id": "1", "detail-type": detail_type, "detail": detail}
-        return messages.read_message(json.dumps(event), AFTER)
+        message = messages.read_message(json.dumps(event), AFTER)
+        if refused := getattr(message, "reason", None):
+            raise ValueError(refused)
+        return message
 
     return read_event
 

@@ -19,9 +19,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from cloud import STACK_NAME, LocalCloud, free_port
 from PIL import Image
 
+from local.cloud import STACK_NAME, LocalCloud
+from local.processes import free_port
 from tests.support.schemas import EVENTS, assert_event, assert_record
 
 SECOND = timedelta(seconds=1)

@@ -4,9 +4,9 @@ import io
 import random
 from concurrent.futures import ThreadPoolExecutor
 
-from cloud import CONCURRENT_FUNCTIONS
 from PIL import Image
 
+from local.cloud import CONCURRENT_FUNCTIONS
 from tests.workflow.conftest import (
     CLOSE,
     INTERNAL_FAILURE,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from cloud import ARTIFACTS_BUCKET, LocalCloud
 
+from local.cloud import ARTIFACTS_BUCKET, LocalCloud
 from tests.workflow.conftest import REPOSITORY, Stack, wait_until
 
 NAME, ENDPOINT = "scones-delete", "delete-endpoint"

@@ -2,8 +2,10 @@
 
 import json
 import random
+import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -226,6 +228,40 @@ def test_the_schedule_plans_what_nothing_else_would(dispatch: Dispatch) -> None:
         ExpressionAttributeValues={":soon": {"S": minutes(12)}},
     )
     dispatch.waits_no_more("held")
+
+
+# ── A burst ──
+
+PHOTOS_OF_A_BURST, ORDERS_OF_A_BURST = 100, 10
+SECONDS_TO_PLAN = 15  # promised for the local cloud
+
+
+def test_orders_that_come_during_a_burst_of_photos_are_planned(dispatch: Dispatch) -> None:
+    """The functions of the photos leave the dispatch time to plan."""
+    stack = dispatch.stack
+    before = stack.executions()
+    orders = [order(f"order-{number}") for number in range(ORDERS_OF_A_BURST)]
+
+    def put(number: int) -> None:
+        stack.put(stack.photo(), f"uploads/courier-{number}/bike.jpg")
+
+    with stack.endpoint.answering(then=SURE):
+        with ThreadPoolExecutor(8) as couriers:
+            list(couriers.map(put, range(PHOTOS_OF_A_BURST // 2)))
+            dispatch.publish(*orders)
+            placed = time.monotonic()
+            list(couriers.map(put, range(PHOTOS_OF_A_BURST // 2, PHOTOS_OF_A_BURST)))
+
+        def planned() -> bool:
+            reasons = [each["reason"] for each in dispatch.records("order_id").values()]
+            return len(reasons) == ORDERS_OF_A_BURST and "waiting: to be planned" not in reasons
+
+        wait_until(planned, "a plan", lambda: dispatch.records("order_id"))
+        seconds = time.monotonic() - placed
+        wait_until(lambda: len(dispatch.records("driver_id")) == PHOTOS_OF_A_BURST, "all check-ins")
+        for execution in stack.executions() - before:
+            stack.ended(execution)
+    assert seconds < SECONDS_TO_PLAN
 
 
 # ── A whole day, shuffled, repeated and interleaved ──

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from cloud import CONCURRENT_FUNCTIONS
 
+from local.cloud import CONCURRENT_FUNCTIONS
 from tests.workflow.conftest import REPOSITORY, Outcome, Stack, assert_recorded, standard_only
 
 DATA = Path(os.environ.get("SCONES_DATA", REPOSITORY.parent / "shared" / "data"))

@@ -248,7 +248,7 @@ def test_reviewers_tool_shows_the_oldest_and_records_the_answer(stack: Stack) ->
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "recorded: 1 of 1 answers" in done.stdout
+    assert "recorded: 1 of 1 reviews" in done.stdout
     [answered] = set(waiting) - set(stack.query("to_review", review_state="waiting"))
     assert waiting[0] == answered
     after = record(stack, answered)
