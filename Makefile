@@ -77,10 +77,10 @@ train: $(TRAINING)/training ## Train, evaluate and serve on this machine (hours 
 	@$(TRAINING)/bin/python -m training.launch --local $(ARGS)
 
 .PHONY: launch
-launch: ## Train on SageMaker and deploy the endpoint (ROLE=arn:aws:iam::...)
-	@test -n "$(ROLE)" || { echo "launch: give the role of SageMaker, ROLE=arn:aws:iam::<account>:role/<name>" >&2; exit 1; }
+launch: $(VENV)/run ## Train on SageMaker and deploy the model to the stack's endpoint
+	@$(BIN)/python -m training.launch.cloud $(ARGS)
 	@$(MAKE) --no-print-directory $(TRAINING)/training
-	@$(TRAINING)/bin/python -m training.launch --role "$(ROLE)" $(ARGS)
+	@$(TRAINING)/bin/python -m training.launch $(ARGS)
 
 .PHONY: delete
 delete: $(VENV)/run ## Remove the stack, the endpoint and all data from AWS (asks first)
@@ -102,6 +102,7 @@ lint: $(VENV)/dev ## Ruff, mypy, sam validate, cfn-lint
 	$(BIN)/mypy local benchmarks/burst.py
 	$(BIN)/mypy --package serving
 	$(BIN)/mypy --package operations
+	$(BIN)/mypy --strict --follow-imports silent --package training.launch
 	PATH="$$PWD/$(BIN):$$PATH" SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 sam validate
 	$(BIN)/cfn-lint template.yaml
 

@@ -1,6 +1,5 @@
 """The deployed stack: its outputs and parameters, and the names of what belongs to it."""
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,18 +14,13 @@ VARIANT = "AllTraffic"  # the endpoint's one variant
 TRAINING_LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 PROCESSING_LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
 
-BUCKET_NAME_MINIMUM, BUCKET_NAME_LENGTH = 3, 63
-RESERVED_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
-RESERVED_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
-
 
 @dataclass(frozen=True)
 class Names:
     """Names of what a stack and its training make in an account and region.
 
-    Endpoint, model package group and ECR repository have the endpoint's name. Endpoint
-    configurations, models, training and processing jobs and the endpoint's alarms begin with
-    `prefix` and carry `tags`.
+    Endpoint and model package group have the endpoint's name. Endpoint configurations, models,
+    training and processing jobs begin with `prefix` and carry `tags`.
     """
 
     stack: str
@@ -43,46 +37,9 @@ class Names:
         return {"project": "scones-unlimited", "endpoint": self.endpoint}
 
     @property
-    def training_bucket(self) -> str:
-        """Datasets, source code, checkpoints and models.
-
-        Raises:
-            UserError: S3 would refuse the name, because of the stack's.
-
-        """
-        name = f"{self.stack}-training-{self.account}-{self.region}"
-        if problem := bucket_name_problem(name):
-            longest = BUCKET_NAME_LENGTH - len(name) + len(self.stack)
-            raise UserError(
-                f"S3 refuses the bucket name {name} ({problem}): give a --stack-name of lower-case "
-                f"letters, digits and hyphens, at most {longest} characters in {self.region}"
-            )
-        return name
-
-    @property
     def log_groups(self) -> tuple[str, ...]:
         of_endpoint = f"/aws/sagemaker/Endpoints/{self.endpoint}"
         return f"/aws/lambda/{self.stack}", f"/aws/vendedlogs/states/{self.stack}", of_endpoint
-
-
-def bucket_name_problem(name: str) -> str | None:
-    """Say what is wrong with the name of a general purpose bucket; None if S3 accepts it.
-
-    https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
-    """
-    problems = {
-        f"it has {len(name)} characters, not 3 to {BUCKET_NAME_LENGTH}": not (
-            BUCKET_NAME_MINIMUM <= len(name) <= BUCKET_NAME_LENGTH
-        ),
-        "it has capital letters": name != name.lower(),
-        "it is not lower-case letters, digits, dots and hyphens, with a letter or digit at both "
-        "ends": not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", name),
-        "it has two dots in a row": ".." in name,
-        "it looks like an IP address": bool(re.fullmatch(r"\d+\.\d+\.\d+\.\d+", name)),
-        "AWS reserves its beginning": name.startswith(RESERVED_PREFIXES),
-        "AWS reserves its end": name.endswith(RESERVED_SUFFIXES),
-    }
-    return next((problem for problem, holds in problems.items() if holds), None)
 
 
 def scalable_target(endpoint: str) -> dict[str, str]:

@@ -40,12 +40,18 @@ def attribute(name: str, of: str = "Arn") -> dict[str, Any]:
 
 
 def test_photos_are_private_encrypted_and_kept_for_a_while(resources: Resources) -> None:
-    [bucket] = of_type(resources, "AWS::S3::Bucket").values()
-    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
-    assert len(bucket["PublicAccessBlockConfiguration"]) == 4
-    assert bucket["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
-    [encryption] = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
-    assert encryption["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+    buckets = of_type(resources, "AWS::S3::Bucket")
+    assert buckets.keys() == {"PhotosBucket", "TrainingBucket"}
+    for bucket in buckets.values():
+        assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+        assert len(bucket["PublicAccessBlockConfiguration"]) == 4
+        assert bucket["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+        [encryption] = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        assert encryption["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+        rules = bucket["LifecycleConfiguration"]["Rules"]
+        assert any("AbortIncompleteMultipartUpload" in rule for rule in rules)
+        assert "BucketName" not in bucket  # two stacks in one account
+    bucket = buckets["PhotosBucket"]
     assert bucket["VersioningConfiguration"]["Status"] == "Enabled"
     assert bucket["NotificationConfiguration"] == {
         "EventBridgeConfiguration": {"EventBridgeEnabled": True}
@@ -115,7 +121,8 @@ def test_tables_cost_nothing_at_rest_and_forget_after_a_time(resources: Resource
 
 
 def test_an_update_that_replaces_storage_keeps_what_is_stored(resources: Resources) -> None:
-    for name in ("PhotosBucket", "PredictionsTable", "DriftTable", "DriversTable", "OrdersTable"):
+    stored = ("PredictionsTable", "DriftTable", "DriversTable", "OrdersTable")
+    for name in ("PhotosBucket", "TrainingBucket", *stored):
         assert resources[name]["UpdateReplacePolicy"] == "Retain"
 
 
@@ -184,7 +191,7 @@ def test_parameters_reach_the_functions(
 
 def test_workflows_are_traced_and_log_no_photo_and_no_name(resources: Resources) -> None:
     for name, workflow in of_type(resources, "AWS::StepFunctions::StateMachine").items():
-        waits = name == "RetrainModelStateMachine"
+        waits = name in ("RetrainModelStateMachine", "DeployModelStateMachine")
         kind = "STANDARD" if waits else {"Ref": "WorkflowType"}
         assert workflow["StateMachineType"] == kind
         assert workflow["TracingConfiguration"] == {"Enabled": True}
@@ -242,7 +249,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
         attribute("DispatchQueue"),
         "DispatchEventsDeadLetterQueue",
     ),
-    "RetrainModelStateMachineModelAlarm": (
+    "ModelAlarmRule": (
         {  # CloudWatch sends to the default bus
             "EventPattern": {
                 "source": ["aws.cloudwatch"],
@@ -257,7 +264,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
             }
         },
         {"Ref": "RetrainModelStateMachine"},
-        None,  # the clock asks the same alarms again, in the day in which the rule tries
+        None,  # the daily schedule asks for the same alarms, in the day in which the rule tries
     ),
 }
 
@@ -269,6 +276,7 @@ def test_rules_reach_what_they_should_and_no_event_is_lost(resources: Resources)
         rule = dict(rules[name])
         [target] = rule.pop("Targets")
         rule.pop("Description", None)
+        rule.pop("Name", None)
         assert rule == listens, name
         assert target["Arn"] == starts, name
         kept = {"Arn": attribute(dead_letters)} if dead_letters else None
@@ -348,30 +356,47 @@ def test_orders_that_wait_are_planned_as_often_as_the_planner_counts_on(
     assert json.loads(schedule["Target"]["Input"])["detail-type"] == "Replan"
 
 
-def test_retraining_is_made_only_where_it_is_configured(
-    stack: dict[str, Any], resources: Resources
+def test_retraining_starts_by_itself_only_if_it_is_switched_on(
+    template: dict[str, Any], resources: Resources
 ) -> None:
-    conditions = {
-        name: resource["Condition"]
+    assert template["Parameters"]["AutomaticRetraining"]["Default"] == "off"
+    starts = {
+        name: resource.get("Condition")
         for name, resource in resources.items()
-        if name.startswith("Retrain")
-        and name != "RetrainingTable"  # what is labelled counts before
+        if any(
+            target["Arn"] == {"Ref": "RetrainModelStateMachine"}
+            for target in [
+                *resource.get("Properties", {}).get("Targets", []),
+                *[resource.get("Properties", {}).get("Target", {"Arn": None})],
+            ]
+        )
     }
-    assert {"RetrainModelSchedule", "RetrainAgainSchedule"} < conditions.keys()
-    for name, condition in conditions.items():
-        asked = name == "RetrainModelSchedule"
-        expected = "HasRetrainingSchedule" if asked else "HasRetraining"
-        assert condition == expected, name
-    needed = stack["Conditions"]["HasRetraining"]["Fn::Not"][0]["Fn::Or"]
-    names = ("TrainingRoleArn", "TrainingImage", "TrainingCode", "TrainingDataset")
-    assert needed == [{"Fn::Equals": [{"Ref": name}, ""]} for name in names]
+    assert starts == {
+        "ModelAlarmRule": "HasAutomaticRetraining",
+        "RetrainAgainSchedule": "HasAutomaticRetraining",
+        "RetrainModelSchedule": "HasRetrainingSchedule",
+    }
+
+
+def test_no_training_run_is_published_at_first(resources: Resources) -> None:
+    parameter = resources["TrainingRunParameter"]["Properties"]
+    assert parameter["Name"] == {"Fn::Sub": "/${AWS::StackName}/training-run"}
+    assert (parameter["Type"], parameter["Value"]) == ("String", "{}")
+
+
+def test_images_go_with_the_stack_and_keep_their_tags(resources: Resources) -> None:
+    repository = resources["ImageRepository"]["Properties"]
+    assert repository["EmptyOnDelete"] is True
+    assert repository["ImageTagMutability"] == "IMMUTABLE"
+    assert repository["ImageScanningConfiguration"] == {"ScanOnPush": True}
+    assert "RepositoryName" not in repository  # two stacks in one account
 
 
 @pytest.mark.parametrize(
     ("name", "expression", "by"),
     [
         ("RetrainModelSchedule", {"Ref": "RetrainingSchedule"}, "schedule"),
-        ("RetrainAgainSchedule", "rate(1 day)", "clock"),
+        ("RetrainAgainSchedule", "rate(1 day)", "daily schedule"),
     ],
 )
 def test_schedules_say_who_asks(resources: Resources, name: str, expression: Any, by: str) -> None:
@@ -382,24 +407,24 @@ def test_schedules_say_who_asks(resources: Resources, name: str, expression: Any
     assert json.loads(schedule["Target"]["Input"]) == {"by": by}
 
 
-def test_clock_asks_for_the_alarms_that_the_rule_hears(resources: Resources) -> None:
+def test_the_daily_schedule_asks_for_the_alarms_that_the_rule_hears(resources: Resources) -> None:
     """An event that cannot be delivered is no loss: the rule has no dead letters."""
-    listens = RULES["RetrainModelStateMachineModelAlarm"][0]["EventPattern"]["detail"]["alarmName"]
+    listens = RULES["ModelAlarmRule"][0]["EventPattern"]["detail"]["alarmName"]
     heard = {prefix["prefix"]["Fn::Sub"].removeprefix("${AWS::StackName}-") for prefix in listens}
-    clock = json.loads((REPOSITORY / "statemachine" / "retrain_model.asl.json").read_text())
-    asked = clock["States"]["SeeModelAlarms"]["Arguments"]["AlarmNames"]
-    assert {f"${{{alarm}Name}}" for alarm in heard} == set(asked)
-
-
-def test_retraining_asks_for_the_alarms_that_it_is_about(resources: Resources) -> None:
     substitutions = resources["RetrainModelStateMachine"]["Properties"]["DefinitionSubstitutions"]
-    alarms = ("AccuracyAlarm", "AccuracyDropAlarm", "DriftAlarm")
-    watched = (
-        "EndpointServerErrorsAlarm",
-        "EndpointLatencyAlarm",
-    )  # client errors are the caller's
-    for alarm in (*alarms, *watched):
-        assert substitutions[f"{alarm}Name"] == {"Ref": alarm}
+    asked = {name.removesuffix("Name") for name in substitutions if name.endswith("AlarmName")}
+    assert heard == asked
+
+
+def test_workflows_ask_for_the_alarms_that_they_are_about(resources: Resources) -> None:
+    """Client errors are the caller's."""
+    for workflow, alarms in (
+        ("RetrainModel", ("AccuracyAlarm", "AccuracyDropAlarm", "DriftAlarm")),
+        ("DeployModel", ("EndpointServerErrorsAlarm", "EndpointLatencyAlarm")),
+    ):
+        machine = resources[f"{workflow}StateMachine"]["Properties"]
+        for alarm in alarms:
+            assert machine["DefinitionSubstitutions"][f"{alarm}Name"] == {"Ref": alarm}
 
 
 # ── Alarms ──
@@ -572,10 +597,6 @@ def test_every_parameter_has_a_description_a_default_and_bounds(template: dict[s
         ("EndpointName", ["a", "scones-vehicle-classifier", "A" * 37], ["", "-a", "a_b", "a" * 38]),
         ("Labels", ["bicycle,other", "a,b,c"], ["", "bicycle", "a, b", "A,b", "a,"]),
         ("AlarmEmail", ["", "on-call@example.com"], ["on-call", "a@b", "a b@c.de"]),
-        ("TrainingRoleArn", ["", "arn:aws:iam::123456789012:role/a/b"], ["a", "arn:aws:iam::1:x"]),
-        ("TrainingImage", ["", "123456789012.dkr.ecr.eu-west-1.amazonaws.com/a:1"], ["a:1"]),
-        ("TrainingCode", ["", "0123abc"], ["main", "../x"]),
-        ("TrainingDataset", ["", "0123abc"], ["mine", "a/b"]),
         ("TrainingInstance", ["ml.g5.xlarge"], ["", "g5.xlarge"]),
         ("RetrainingSchedule", ["", "rate(30 days)", "cron(0 3 ? * MON *)"], ["daily", "rate()"]),
     ],
@@ -606,6 +627,12 @@ def test_outputs_are_described(template: dict[str, Any]) -> None:
         "OrdersTableName",
         "DispatchQueueUrl",
         "AlarmsTopicArn",
+        "TrainingBucketName",
+        "ImageRepositoryUri",
+        "SageMakerRoleArn",
+        "TrainingRunParameterName",
+        "DeployModelStateMachineArn",
+        "RetrainModelStateMachineArn",
     } <= template["Outputs"].keys()
 
 

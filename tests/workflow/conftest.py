@@ -27,12 +27,7 @@ from local.processes import free_port
 from tests.support.schemas import EVENTS, assert_event, assert_record
 
 SECOND = timedelta(seconds=1)
-RETRAINING = {
-    "TrainingRoleArn": "arn:aws:iam::000000000000:role/scones-sagemaker",
-    "TrainingImage": "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.13-gpu",
-    "TrainingCode": "0123456789abcdef",
-    "TrainingDataset": "3bb5f2a2c1aa",
-}
+RETRAINING = {"AutomaticRetraining": "on"}
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE = 120  # seconds until a condition that must come is given up
 FAULTS = Path(__file__).with_name("faults.json")  # faults that the local cloud cannot have

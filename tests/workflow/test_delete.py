@@ -109,7 +109,8 @@ def deploy(cloud: LocalCloud) -> dict[str, str]:
 def test_everything_goes_but_what_is_not_ours(deletion: Deletion) -> None:
     cloud = deletion.cloud
     s3, logs = cloud.client("s3"), cloud.client("logs")
-    bucket = deploy(cloud)["PhotosBucketName"]
+    outputs = deploy(cloud)
+    bucket, training_bucket = outputs["PhotosBucketName"], outputs["TrainingBucketName"]
     # Versions, names that need care in a URL, a delete marker, an unfinished upload.
     for number in range(20):
         for photo in (b"one", b"two"):
@@ -119,11 +120,7 @@ def test_everything_goes_but_what_is_not_ours(deletion: Deletion) -> None:
     for key in ("\x01", "a\x0b\x1fb", "tab\there", "line\nend\r", "."):
         s3.put_object(Bucket=bucket, Key=key, Body=b"odd")
     # What the training makes in services that the local cloud offers.
-    training_bucket = f"{NAME}-training-000000000000-us-east-1"
-    s3.create_bucket(Bucket=training_bucket)
-    s3.put_bucket_tagging(Bucket=training_bucket, Tagging={"TagSet": TAGS})
     s3.put_object(Bucket=training_bucket, Key="data/train.tar", Body=b"0" * 2**20)
-    cloud.client("ecr").create_repository(repositoryName=ENDPOINT, tags=TAGS)
     logs.create_log_group(logGroupName=f"/aws/sagemaker/Endpoints/{ENDPOINT}")
     # What SAM uploads, for this stack and for another.
     create(cloud, "aws-sam-cli-managed-default", SAM_TEMPLATE)
