@@ -98,7 +98,7 @@ test: lint ## Unit, stack, serving and workflow tests (no AWS account, no Docker
 lint: $(VENV)/dev ## Ruff, mypy, sam validate, cfn-lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	for folder in functions/*/; do (cd $$folder && ../../$(BIN)/mypy --strict .) || exit 1; done
+	$(BIN)/mypy --package functions
 	$(BIN)/mypy local benchmarks/burst.py
 	$(BIN)/mypy --package serving
 	$(BIN)/mypy --package operations
@@ -155,7 +155,7 @@ lock: $(VENV)/bin/uv ## Pin and hash all requirements anew
 		--output-file requirements/dev.txt
 	$(COMPILE) requirements/awscli.in --output-file requirements/awscli.txt
 	$(COMPILE) requirements/training.in --output-file requirements/training.txt
-	for folder in functions/*/; do $(COMPILE) $(OVERRIDE) $$folder/requirements.in \
+	for folder in $(dir $(wildcard functions/*/requirements.in)); do $(COMPILE) $(OVERRIDE) $$folder/requirements.in \
 		--constraints requirements/run.txt \
 		--no-emit-package botocore --no-emit-package python-dateutil --no-emit-package six \
 		--no-emit-package urllib3 --output-file $$folder/requirements.txt || exit 1; done

@@ -1,8 +1,8 @@
 """Compare the dispatch of whole days with the rules that one would try first.
 
-    python benchmarks/dispatch.py                         all of it: an hour or two
-    python benchmarks/dispatch.py --days 5 --sizes 120    minutes
-    python benchmarks/dispatch.py --search                the search alone, against 30 times as long
+    python -m benchmarks.dispatch                         all of it: an hour or two
+    python -m benchmarks.dispatch --days 5 --sizes 120    minutes
+    python -m benchmarks.dispatch --search                the search alone, against 30 times as long
 
 The days are simulated: orders come with lunch and evening peaks, two thirds as soon as possible and
 one third for an hour of their own; most are near. Tours take as long as planned, times a factor of

@@ -12,7 +12,12 @@ from aws_lambda_powertools import Logger, Tracer
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from inferences import InvalidInferencesError, read_inferences, without_underflow
+
+from functions.classify_image.inferences import (
+    InvalidInferencesError,
+    read_inferences,
+    without_underflow,
+)
 
 MAX_ANSWER_BYTES = 64 * 1024
 THROTTLED = {"ThrottlingException", "ModelNotReadyException"}

@@ -9,17 +9,18 @@ from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 import boto3
-import store
 from aws_lambda_powertools import Logger, Tracer, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from fleet import read_fleet
-from messages import CheckIn, OffShift, PlacedOrder, Replan, read_message
-from orders import MAX_ID_LENGTH, Order
-from planning import Driver, Tour, plan_tours
-from store import DriverRecord
+
+from functions.dispatch_orders import store
+from functions.dispatch_orders.fleet import read_fleet
+from functions.dispatch_orders.messages import CheckIn, OffShift, PlacedOrder, Replan, read_message
+from functions.dispatch_orders.orders import MAX_ID_LENGTH, Order
+from functions.dispatch_orders.planning import Driver, Tour, plan_tours
+from functions.dispatch_orders.store import DriverRecord
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from orders import time_of
+from functions.dispatch_orders.orders import time_of
 
 UNKNOWN_DRIVER = "unknown"  # what the workflow records for a photo that is in no courier's folder
 MAX_DRIVER_BYTES = 1024  # a driver_id is a part of an S3 key, which is no longer

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
-from fleet import Fleet, Place
-from travel import great_circle
+from functions.dispatch_orders.fleet import Fleet, Place
+from functions.dispatch_orders.travel import great_circle
 
 MAX_ID_LENGTH = 128  # characters
 PLANNED_AHEAD = timedelta(days=7)

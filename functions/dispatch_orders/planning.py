@@ -13,8 +13,6 @@ from math import ceil, floor
 from typing import Any
 
 import numpy as np
-from fleet import Place, Vehicle
-from orders import Order
 from pyvrp import (
     Client,
     Depot,
@@ -27,8 +25,11 @@ from pyvrp import (
     solve,
 )
 from pyvrp.stop import MaxIterations, MaxRuntime, MultipleCriteria, NoImprovement, StoppingCriterion
-from tours import DEPOT, Courier, Job, Roads, Schedule, cost_of, schedule
-from travel import Matrix, Travel, great_circle
+
+from functions.dispatch_orders.fleet import Place, Vehicle
+from functions.dispatch_orders.orders import Order
+from functions.dispatch_orders.tours import DEPOT, Courier, Job, Roads, Schedule, cost_of, schedule
+from functions.dispatch_orders.travel import Matrix, Travel, great_circle
 
 REPLAN_EVERY = timedelta(minutes=1)  # the rate of the schedule in template.yaml
 

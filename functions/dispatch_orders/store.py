@@ -17,10 +17,11 @@ import boto3
 from aws_lambda_powertools import Logger
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
-from fleet import Place
-from messages import CheckIn, OffShift
-from orders import Order, time_of
-from planning import Tour
+
+from functions.dispatch_orders.fleet import Place
+from functions.dispatch_orders.messages import CheckIn, OffShift
+from functions.dispatch_orders.orders import Order, time_of
+from functions.dispatch_orders.planning import Tour
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import (

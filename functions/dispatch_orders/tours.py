@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
-from fleet import Vehicle
+from functions.dispatch_orders.fleet import Vehicle
 
 DEPOT = 0  # the row and column of the depot in every matrix
 

@@ -13,9 +13,10 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
-from keys import own_key, traffic_key
-from report import METRICS, Baseline, Report, describe
-from windows import Record, Window
+
+from functions.measure_drift.keys import own_key, traffic_key
+from functions.measure_drift.report import METRICS, Baseline, Report, describe
+from functions.measure_drift.windows import Record, Window
 
 HOUR = "%Y-%m-%dT%H"
 # An hour is counted once it is over, and again 1, 3, 7 ... hours later, as people review it.

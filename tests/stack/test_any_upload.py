@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ministack.services import stepfunctions
 
 from tests.stack.conftest import REPOSITORY
-from tests.unit.conftest import load_module
+from tests.support.functions import load_module
 
 LABELS = ["bicycle", "motorcycle", "other"]
 SUBSTITUTIONS = {"AuditShare": "0.05", "PredictionRetentionDays": "400", "Partition": "aws"}

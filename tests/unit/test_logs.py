@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.unit.conftest import FUNCTIONS
+from tests.support.functions import FUNCTIONS
 
 
 @pytest.mark.parametrize(

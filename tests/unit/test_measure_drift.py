@@ -15,8 +15,8 @@ import pytest
 from scipy import stats
 from sklearn.metrics import mutual_info_score
 
+from tests.support.functions import FUNCTIONS
 from tests.support.tables import schema
-from tests.unit.conftest import FUNCTIONS
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 MODEL = "scones-vehicle-classifier/1.0.0"
