@@ -2,7 +2,6 @@
 
 import json
 import random
-import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -233,11 +232,13 @@ def test_the_schedule_plans_what_nothing_else_would(dispatch: Dispatch) -> None:
 # ── A burst ──
 
 PHOTOS_OF_A_BURST, ORDERS_OF_A_BURST = 100, 10
-SECONDS_TO_PLAN = 15  # promised for the local cloud
 
 
 def test_orders_that_come_during_a_burst_of_photos_are_planned(dispatch: Dispatch) -> None:
-    """The functions of the photos leave the dispatch time to plan."""
+    """Once starved, the dispatch would stand still for 270 s; wait_until gives up long before.
+
+    benchmarks/burst.py measures the seconds.
+    """
     stack = dispatch.stack
     before = stack.executions()
     orders = [order(f"order-{number}") for number in range(ORDERS_OF_A_BURST)]
@@ -249,7 +250,6 @@ def test_orders_that_come_during_a_burst_of_photos_are_planned(dispatch: Dispatc
         with ThreadPoolExecutor(8) as couriers:
             list(couriers.map(put, range(PHOTOS_OF_A_BURST // 2)))
             dispatch.publish(*orders)
-            placed = time.monotonic()
             list(couriers.map(put, range(PHOTOS_OF_A_BURST // 2, PHOTOS_OF_A_BURST)))
 
         def planned() -> bool:
@@ -257,11 +257,11 @@ def test_orders_that_come_during_a_burst_of_photos_are_planned(dispatch: Dispatc
             return len(reasons) == ORDERS_OF_A_BURST and "waiting: to be planned" not in reasons
 
         wait_until(planned, "a plan", lambda: dispatch.records("order_id"))
-        seconds = time.monotonic() - placed
-        wait_until(lambda: len(dispatch.records("driver_id")) == PHOTOS_OF_A_BURST, "all check-ins")
+        wait_until(
+            lambda: len(stack.executions() - before) == PHOTOS_OF_A_BURST, "an execution per photo"
+        )
         for execution in stack.executions() - before:
             stack.ended(execution)
-    assert seconds < SECONDS_TO_PLAN
 
 
 # ── A whole day, shuffled, repeated and interleaved ──
