@@ -198,6 +198,8 @@ def test_without_a_permission_the_rest_goes_and_the_code_says_so(deletion: Delet
     try:
         ended = deletion.run(
             "--yes",
+            "--endpoint-name",
+            ENDPOINT,
             AWS_ACCESS_KEY_ID=key["AccessKeyId"],
             AWS_SECRET_ACCESS_KEY=key["SecretAccessKey"],
         )
