@@ -103,10 +103,12 @@ def empty(account: Account, bucket: str, *, remove: bool = False) -> None:
         for upload in uploads(account, bucket):
             with tolerating("NoSuchUpload"):
                 client.abort_multipart_upload(**upload)
-        done = 0
+        done, before = 0, None
         while batch := list(islice(versions(account, bucket), MOST_IN_A_BATCH)):
+            if batch == before:
+                raise UserError(f"S3 still lists {batch[0]['Key']!r}, which it said is deleted")
             delete_versions(account, bucket, batch)
-            done += len(batch)
+            done, before = done + len(batch), batch
             account.progress(f"deleting in {bucket}: {done:,} object versions")
         if remove:
             client.delete_bucket(Bucket=bucket)

@@ -117,7 +117,8 @@ def test_everything_goes_but_what_is_not_ours(deletion: Deletion) -> None:
             s3.put_object(Bucket=bucket, Key=f"labelled/bicycle/{number} +é%.jpg", Body=photo)
     s3.delete_object(Bucket=bucket, Key="labelled/bicycle/0 +é%.jpg")
     s3.create_multipart_upload(Bucket=bucket, Key="labelled/big.jpg")
-    for key in ("\x01", "a\x0b\x1fb", "tab\there", "line\nend\r", "."):
+    # The local cloud cannot list keys that XML cannot carry: tests/unit/deletion has them.
+    for key in ("tab\there", "line\nend", "."):
         s3.put_object(Bucket=bucket, Key=key, Body=b"odd")
     # What the training makes in services that the local cloud offers.
     s3.put_object(Bucket=training_bucket, Key="data/train.tar", Body=b"0" * 2**20)
@@ -138,7 +139,7 @@ def test_everything_goes_but_what_is_not_ours(deletion: Deletion) -> None:
     listed = deletion.run("--dry-run")
     assert listed.returncode == 0, listed.stderr
     assert deletion.names() == before
-    assert "46 object versions, 0.0 MiB, 1 unfinished upload" in listed.stdout
+    assert "44 object versions, 0.0 MiB, 1 unfinished upload" in listed.stdout
     assert f"endpoint {ENDPOINT}\n" in listed.stdout
     for name in (bucket, training_bucket, f"{output['OutputValue']}/{NAME}/"):
         assert f" {name} " in listed.stdout
@@ -194,6 +195,8 @@ def test_without_a_permission_the_rest_goes_and_the_code_says_so(deletion: Delet
     try:
         ended = deletion.run(
             "--yes",
+            "--endpoint-name",
+            ENDPOINT,
             AWS_ACCESS_KEY_ID=key["AccessKeyId"],
             AWS_SECRET_ACCESS_KEY=key["SecretAccessKey"],
         )

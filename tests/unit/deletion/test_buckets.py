@@ -125,6 +125,16 @@ def test_an_odd_key_that_s3_keeps_is_named_and_the_others_of_its_batch_go(
     assert list(s3_backends[ACCOUNT]["aws"].get_bucket(TRAINING_BUCKET).keys) == ["b\x01"]
 
 
+def test_a_version_that_s3_lists_for_ever_ends_in_a_message(aws_account: Aws) -> None:
+    """As an emulator does whose XML changes a key."""
+    make_bucket(TRAINING_BUCKET)
+    listed = [{"Key": "line%0Aend", "VersionId": "1", "Size": 3}]
+    page = {"EncodingType": "url", "IsTruncated": False, "Versions": listed}
+    aws_account.answers["ListObjectVersions"] = lambda _: dict(page, Versions=[*map(dict, listed)])
+    with pytest.raises(UserError, match=r"still lists 'line\\nend'"):
+        buckets.empty(Account(STACK), TRAINING_BUCKET)
+
+
 # ── SAM's artifacts ──
 
 
