@@ -5,20 +5,23 @@
 Each function below is one correction. They replace private functions of MiniStack's pinned version.
 """
 
+import re
 import threading
 import time
 from contextlib import nullcontext
 from contextvars import ContextVar
 from typing import Any
 
-from ministack.app import main  # type: ignore[import-untyped]  # it ships no types
-from ministack.services import (  # type: ignore[import-untyped]
+from ministack.app import main
+from ministack.services import (
     eventbridge,
     lambda_svc,
     sqs,
     stepfunctions,
 )
 
+# The last exception of a traceback: "app.EndpointError: endpoint x: ...".
+RAISED = re.compile(r"^(?:\w+\.)*(\w+)(?::|$)", re.MULTILINE)
 RETRY_SECONDS = 0.1
 EXECUTIONS = 100
 # Whether this thread runs for an event of EventBridge.
@@ -52,6 +55,32 @@ def retry_throttled_batches() -> None:
     lambda_svc._execute_function, lambda_svc._run_sqs_batch = invoke_again, run_patiently
 
 
+def name_errors() -> None:
+    """Let errors of functions have the names by which state machines retry them on AWS."""
+    execute = lambda_svc._execute_function_with_config_scope
+
+    def execute_and_name(function: Any, event: Any) -> Any:
+        return with_name(execute(function, event))
+
+    lambda_svc._execute_function_with_config_scope = execute_and_name
+
+
+def with_name(result: dict[str, Any]) -> dict[str, Any]:
+    """The result of a function, with the class of its exception or the throttle as `errorType`.
+
+    MiniStack calls every exception `Runtime.HandlerError`, and a throttle `Lambda.Unknown`.
+    """
+    if result.get("throttle"):
+        result["body"]["errorType"] = "Lambda.TooManyRequestsException"
+    elif result.get("error") and result["body"].get("errorType") == "Runtime.HandlerError":
+        _, found, traceback = result.get("log", "").rpartition(
+            "Traceback (most recent call last):\n"
+        )
+        if found and (raised := RAISED.search(traceback)):
+            result["body"]["errorType"] = raised[1]
+    return result
+
+
 def queue_executions() -> None:
     """Run EXECUTIONS executions that EventBridge started at a time; the others wait in line.
 
@@ -79,5 +108,6 @@ def queue_executions() -> None:
 
 if __name__ == "__main__":
     retry_throttled_batches()
+    name_errors()
     queue_executions()
     main()

@@ -12,7 +12,6 @@ the photos are those of the local cloud.
 import argparse
 import functools
 import getpass
-import io
 import json
 import os
 import re
@@ -29,7 +28,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from PIL import Image
 
-from functions.serialize_image.photo import UnreadablePhotoError, shrink
+from functions.serialize_image.photo import UnreadablePhotoError, read
 from operations.errors import UserError, explain
 from operations.stack import DEFAULT_STACK, require_stack
 
@@ -164,7 +163,7 @@ class Reviews:
         """
         try:
             body = self.s3.get_object(**photo.object)["Body"].read()
-            return Image.open(io.BytesIO(shrink(body)))
+            return read(body)
         except ClientError as error:
             # Who may not list the bucket is denied what is not there.
             if error.response["Error"]["Code"] not in (

@@ -47,14 +47,13 @@ from pathlib import Path
 
 import boto3
 import numpy as np
-import pillow_heif
 from boto3.exceptions import S3UploadFailedError
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from PIL import Image
 from tqdm import tqdm
 
-from serving.preprocess import decode
+from functions.serialize_image.photo import read
 
 LABELS = ("bicycle", "motorcycle", "other")
 SPLIT_SHARES = {"test": 0.15, "validation": 0.10}  # of the photo groups; the rest is train
@@ -65,7 +64,6 @@ CIFAR_MD5 = "03b5dce01913d631647c71ecec9e9cb8"  # as published beside the archiv
 CIFAR_FILES = ("train.bin", "test.bin", "fine_label_names.txt", "coarse_label_names.txt")
 CIFAR_RECORD_BYTES = 2 + 3 * 32 * 32  # coarse label, fine label, red, green and blue planes
 
-PHOTO_LONGEST_SIDE = 256  # pixels: what the workflow sends to the endpoint
 UPLOADS_AT_ONCE = 16
 HASH_BITS = 256
 NEAR_DUPLICATE_BITS = 40  # of 256; unrelated pictures differ in about 128
@@ -180,25 +178,11 @@ def read_photo(file: Path) -> tuple[str, bytes, np.ndarray]:
     Raises ValueError when it is unreadable.
     """
     image_bytes = file.read_bytes()
-    image = decode_heif(image_bytes) or decode(image_bytes, PHOTO_LONGEST_SIDE)
-    image.thumbnail((PHOTO_LONGEST_SIDE, PHOTO_LONGEST_SIDE), Image.Resampling.BICUBIC)
+    image = read(image_bytes)
     staged = io.BytesIO()
     image.save(staged, "JPEG", quality=92)
     grey = image.convert("L").resize((32, 32), Image.Resampling.BOX)
     return _content_id(image_bytes), staged.getvalue(), np.asarray(grey, dtype=np.float32)
-
-
-def decode_heif(image_bytes: bytes) -> Image.Image | None:
-    """The upright RGB image of a HEIC photo, as iPhones make them; None for anything else.
-
-    The endpoint needs no such decoder: the workflow sends it a JPEG.
-    """
-    if image_bytes[4:8] != b"ftyp" or not pillow_heif.is_supported(image_bytes):
-        return None
-    try:
-        return pillow_heif.open_heif(image_bytes).to_pillow().convert("RGB")
-    except (ValueError, OSError, RuntimeError, SyntaxError) as error:
-        raise ValueError("the photo is damaged") from error
 
 
 def read_staged(file: Path) -> tuple[bytes, np.ndarray]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SOURCE = "scones-unlimited"
 PUT_EVENTS_ENTRIES = 10
 
-logger = Logger()
+logger = Logger(use_rfc3339=True)
 tracer = Tracer(patch_modules=["botocore"])
 events = boto3.client("events")
 sqs = boto3.client("sqs")

@@ -8,7 +8,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from filtering import Prediction, decide
 
-logger = Logger()
+logger = Logger(use_rfc3339=True)
 tracer = Tracer(auto_patch=False)  # it calls nobody
 metrics = Metrics()
 

@@ -23,7 +23,7 @@ AGES = [2**power for power in range(9)]
 DAYS = 7  # that a report looks back
 SHIPPED = Path(__file__).with_name("metadata.json")  # of the model that ships with the project
 
-logger = Logger()
+logger = Logger(use_rfc3339=True)
 tracer = Tracer(patch_modules=["botocore"])
 metrics = Metrics()
 dynamodb = boto3.client("dynamodb")

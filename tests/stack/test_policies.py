@@ -37,6 +37,11 @@ DISPATCH_RULES = "if ArnEquals aws:SourceArn ${CheckInRule.Arn},${OrderRule.Arn}
 OWN_PREFIX = "if StringLike s3:prefix labelled/*"
 OWN_ACCOUNT = "if StringEquals aws:SourceAccount ${AWS::AccountId}"
 
+RULE = (  # with the name of a rule
+    "events.amazonaws.com if StringEquals aws:SourceAccount ${{AWS::AccountId}} "
+    "if ArnEquals aws:SourceArn "
+    "arn:${{AWS::Partition}}:events:${{AWS::Region}}:${{AWS::AccountId}}:rule/{}"
+)
 STEP_FUNCTIONS = f"states.amazonaws.com {OWN_ACCOUNT}"
 PASS_ROLE = (
     "iam:PassRole if StringEquals iam:PassedToService sagemaker.amazonaws.com",
@@ -119,11 +124,12 @@ ROLES = {
             ("dynamodb:PutItem", "${PredictionsTable.Arn}"),
             ("dynamodb:UpdateItem", "${PredictionsTable.Arn}"),
             ("events:PutEvents", "${EventBus.Arn}"),
+            ("sqs:SendMessage", "${UploadsDeadLetterQueue.Arn}"),
             *LOGS_AND_TRACES,
         },
     ),
-    "ClassifyVehicleStateMachinePhotoUploadedRole": (
-        "events.amazonaws.com",
+    "PhotoUploadedRole": (
+        RULE.format("${AWS::StackName}-photo-uploaded"),
         {("states:StartExecution", "${ClassifyVehicleStateMachine}")},
     ),
     "RecordReviewRole": (
@@ -142,8 +148,8 @@ ROLES = {
             *LOGS_AND_TRACES,
         },
     ),
-    "RecordReviewStateMachineVehicleReviewedRole": (
-        "events.amazonaws.com",
+    "VehicleReviewedRole": (
+        RULE.format("${EventBus}/${AWS::StackName}-vehicle-reviewed"),
         {("states:StartExecution", "${RecordReviewStateMachine}")},
     ),
     "SageMakerRole": (
@@ -288,12 +294,12 @@ RESOURCE_POLICIES = {
     "UploadsDeadLetterQueuePolicy": {
         f"Deny * sqs:* ${{UploadsDeadLetterQueue.Arn}} {UNENCRYPTED}",
         "Allow events.amazonaws.com sqs:SendMessage ${UploadsDeadLetterQueue.Arn} "
-        + OWN_RULE.format("ClassifyVehicleStateMachinePhotoUploaded"),
+        + OWN_RULE.format("PhotoUploadedRule"),
     },
     "ReviewsDeadLetterQueuePolicy": {
         f"Deny * sqs:* ${{ReviewsDeadLetterQueue.Arn}} {UNENCRYPTED}",
         "Allow events.amazonaws.com sqs:SendMessage ${ReviewsDeadLetterQueue.Arn} "
-        + OWN_RULE.format("RecordReviewStateMachineVehicleReviewed"),
+        + OWN_RULE.format("VehicleReviewedRule"),
     },
     "DispatchQueuePolicy": {
         f"Deny * sqs:* ${{DispatchQueue.Arn}} {UNENCRYPTED}",

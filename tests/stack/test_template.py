@@ -205,8 +205,9 @@ def test_workflows_are_traced_and_log_no_photo_and_no_name(resources: Resources)
 
 RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
     # rule: where it listens and to what, what it starts or feeds, its dead letters
-    "ClassifyVehicleStateMachinePhotoUploaded": (
+    "PhotoUploadedRule": (
         {  # S3 sends to the default bus
+            "Name": {"Fn::Sub": "${AWS::StackName}-photo-uploaded"},
             "EventPattern": {
                 "source": ["aws.s3"],
                 "detail-type": ["Object Created"],
@@ -214,13 +215,14 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
                     "bucket": {"name": [{"Ref": "PhotosBucket"}]},
                     "object": {"key": [{"prefix": "uploads/"}]},
                 },
-            }
+            },
         },
         {"Ref": "ClassifyVehicleStateMachine"},
         "UploadsDeadLetterQueue",
     ),
-    "RecordReviewStateMachineVehicleReviewed": (
+    "VehicleReviewedRule": (
         {
+            "Name": {"Fn::Sub": "${AWS::StackName}-vehicle-reviewed"},
             "EventBusName": {"Ref": "EventBus"},
             "EventPattern": {"source": ["scones-unlimited"], "detail-type": ["Vehicle Reviewed"]},
         },

@@ -10,7 +10,7 @@ import json
 import pytest
 
 from tests.support.permissions import allowed, refused, without
-from tests.workflow.conftest import SURE, Stack, assert_recorded, standard_only
+from tests.workflow.conftest import SURE, Stack, assert_recorded, standard_only, tasks
 
 pytestmark = standard_only
 
@@ -27,7 +27,7 @@ def test_reading_uploads(stack: Stack) -> None:
             failed = stack.upload(stack.photo())
         record = assert_recorded(failed, "failed")
         assert "AccessDenied" in record["cause"]
-        assert "could not be read" in record["reason"]
+        assert "could not be classified" in record["reason"]
         assert_recorded(stack.rerun(failed), "accepted", events=2)
 
 
@@ -54,11 +54,9 @@ def calls_of_the_workflow(stack: Stack) -> set[tuple[str, str]]:
     """Action and resource of every call that the deployed state machine makes."""
     described = stack.stepfunctions.describe_state_machine(stateMachineArn=stack.state_machine)
     calls: set[tuple[str, str]] = set()
-    for state in json.loads(described["definition"])["States"].values():
-        arguments = state.get("Arguments", {})
-        match state.get("Resource", "").removeprefix("arn:aws:states:::"):
-            case "":
-                pass
+    for task in tasks(json.loads(described["definition"])):
+        arguments = task["Arguments"]
+        match task["Resource"].removeprefix("arn:aws:states:::"):
             case "lambda:invoke":
                 calls.add(("lambda:InvokeFunction", arguments["FunctionName"]))
             case "dynamodb:putItem" | "dynamodb:updateItem" as call:
@@ -70,6 +68,11 @@ def calls_of_the_workflow(stack: Stack) -> set[tuple[str, str]]:
                         Name=entry["EventBusName"]
                     )
                     calls.add(("events:PutEvents", bus["Arn"]))
+            case "sqs:sendMessage":
+                queue = stack.sqs.get_queue_attributes(
+                    QueueUrl=arguments["QueueUrl"], AttributeNames=["QueueArn"]
+                )
+                calls.add(("sqs:SendMessage", queue["Attributes"]["QueueArn"]))
             case other:
                 pytest.fail(f"which permission does {other} need?")
     return calls
@@ -77,7 +80,7 @@ def calls_of_the_workflow(stack: Stack) -> set[tuple[str, str]]:
 
 def test_workflow_may_do_what_it_does_and_no_more(stack: Stack) -> None:
     calls = calls_of_the_workflow(stack)
-    assert len(calls) == 6
+    assert len(calls) == 7
     for action, resource in calls:
         assert allowed(stack, "ClassifyVehicleRole", action, resource)
         assert not allowed(stack, "ClassifyVehicleRole", action, resource + "-other")
@@ -96,6 +99,7 @@ def test_workflow_may_do_what_it_does_and_no_more(stack: Stack) -> None:
         ("RecordPredictions", "dynamodb:PutItem"),
         ("RecordPredictions", "dynamodb:UpdateItem"),
         ("PublishPredictions", "events:PutEvents"),
+        ("KeepUploads", "sqs:SendMessage"),
     ],
 )
 def test_workflow_needs_every_policy(stack: Stack, policy: str, action: str) -> None:
@@ -137,9 +141,8 @@ def test_functions_write_into_their_log_group_only(stack: Stack, role: str) -> N
 
 
 def test_rule_may_start_this_workflow_only(stack: Stack) -> None:
-    role = "ClassifyVehicleStateMachinePhotoUploadedRole"
-    start = "states:StartExecution"
+    role, start = "PhotoUploadedRole", "states:StartExecution"
     assert allowed(stack, role, start, stack.state_machine)
     assert not allowed(stack, role, start, stack.state_machine + "-other")
-    with without(stack, role, f"{role}StartExecutionPolicy", start):
+    with without(stack, role, "StartClassification", start):
         assert not allowed(stack, role, start, stack.state_machine)

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from serving.preprocess import decode, preprocess
+from functions.serialize_image import photo
+from serving.preprocess import preprocess
 from training.source.network import LABELS
 
 CIFAR_SIDE = 32  # pixels
@@ -112,7 +113,7 @@ class Dataset:
         aspects = np.empty(len(rows), np.float32)
 
         def read(at: int) -> None:
-            image = decode((self.directory / rows[at].file).read_bytes(), side)
+            image = photo.read((self.directory / rows[at].file).read_bytes())
             aspects[at] = image.width / image.height
             square = image.resize((side, side), Image.Resampling.BICUBIC)
             photos[at] = np.asarray(square).transpose(2, 0, 1)

@@ -582,7 +582,13 @@ def code_commit() -> str:
 
     try:
         changed = git(
-            "status", "--porcelain", "--untracked-files=no", "--", "training/source", "serving"
+            "status",
+            "--porcelain",
+            "--untracked-files=no",
+            "--",
+            "training/source",
+            "serving",
+            "functions/serialize_image/photo.py",
         )
         return git("rev-parse", "--short", "HEAD") + ("-changed" if changed else "")
     except (OSError, subprocess.CalledProcessError):
