@@ -105,7 +105,7 @@ def test_model_that_is_no_better_is_rejected_and_explained(
     assert subject == "Scones Unlimited: the model in service stays"
     assert "no better than chance explains" in text
     assert "model-package/scones-vehicle-classifier/8 (Rejected)" in text
-    listed = stack.s3.list_objects_v2(Bucket=stack.bucket, Prefix="baselines/")
+    listed = stack.s3.list_objects_v2(Bucket=stack.bucket, Prefix=BASELINE)
     assert listed["KeyCount"] == 0
 
 
