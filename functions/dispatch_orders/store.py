@@ -6,20 +6,24 @@ removed once it was published: a crash in between repeats an event, and loses no
 """
 
 import os
+import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import batched
+from time import sleep
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Logger
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
+from fields import time_of
 from fleet import Place
+from holding import LOOK_AHEAD
 from messages import CheckIn, OffShift
-from orders import Order, time_of
+from orders import PLANNED_AHEAD, Order
 from planning import Tour
 
 if TYPE_CHECKING:
@@ -29,14 +33,24 @@ if TYPE_CHECKING:
         UniversalAttributeValueTypeDef,
     )
 
-MAX_ORDERS = 300  # in one plan
+MAX_ORDERS = 1000  # in one plan
 BATCH_GET_KEYS = 100
+# Keys that DynamoDB leaves unprocessed are asked for again after a pause: exponential backoff with
+# full jitter, in seconds. The SDK repeats whole requests only.
+READ_ATTEMPTS = 8
+FIRST_PAUSE = 0.1
+MAX_PAUSE = 2
+WAITS = "attribute_exists(dispatch_state)"  # the condition on an order that has no courier
 GIVEN_UP_AFTER = timedelta(days=1)  # what is overdue for longer is not planned again
 
 logger = Logger(child=True)
 dynamodb = boto3.client("dynamodb")
 serialize = TypeSerializer().serialize
 deserialize = TypeDeserializer().deserialize
+
+
+class OrdersTableBusyError(Exception):
+    """DynamoDB throttles the reads of OrdersTable; the queue tries again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +158,20 @@ def change_driver(driver_id: str, change: str, condition: str, values: dict[str,
     return True
 
 
-def add_order(order: Order, now: datetime) -> None:
-    """Let a new order wait; one that is known, and was not refused, stays as it is."""
+def add_order(order: Order, plan_from: datetime, why_early: str, now: datetime) -> None:
+    """Let a new order wait; one that is known, and was not refused, stays as it is.
+
+    Args:
+        order: the order.
+        plan_from: plans read it from LOOK_AHEAD before this time on.
+        why_early: why that is later; empty where the next plan decides.
+        now: when it came, UTC.
+
+    """
     put_order(
         order_id=order.order_id,
-        status="waiting",
-        reason="waiting: to be planned",
+        status="waiting" if why_early else "new",
+        reason=f"waiting: {why_early}" if why_early else "new: to be planned",
         latitude=order.place.latitude,
         longitude=order.place.longitude,
         boxes=order.boxes,
@@ -158,6 +180,7 @@ def add_order(order: Order, now: datetime) -> None:
         due_until=text(order.due_until),
         recorded_at=text(now),
         expires_at=expiry(order.due_until),
+        plan_from=text(plan_from),
         dispatch_state="waiting",
     )
 
@@ -227,10 +250,10 @@ def driver_of(record: Mapping[str, Any]) -> DriverRecord:
 
 
 def read_waiting(now: datetime, also: Iterable[str]) -> tuple[list[Order], dict[str, str]]:
-    """The orders that wait, at most MAX_ORDERS: the most urgent first, then those overdue.
+    """The orders to be planned, at most MAX_ORDERS.
 
     Args:
-        now: what is due before is overdue.
+        now: the time of the plan, UTC.
         also: ids that the index may not know yet.
 
     Returns:
@@ -238,40 +261,71 @@ def read_waiting(now: datetime, also: Iterable[str]) -> tuple[list[Order], dict[
 
     """
     ids = dict.fromkeys(also)
-    ids |= dict.fromkeys(waiting_ids(now, now + timedelta(days=36500), MAX_ORDERS))
-    if len(ids) < MAX_ORDERS:
-        overdue = waiting_ids(now - GIVEN_UP_AFTER, now, MAX_ORDERS - len(ids), latest=True)
-        ids |= dict.fromkeys(overdue)
-    records = [record for record in get_orders(list(ids)) if record["status"] == "waiting"]
+    ids |= dict.fromkeys(choose(due_times(now), MAX_ORDERS - len(ids), now))
+    records = [record for record in get_orders(list(ids)) if "dispatch_state" in record]
     reasons = {record["order_id"]: record["reason"] for record in records}
     return [order_of(record) for record in records], reasons
 
 
-def waiting_ids(start: datetime, end: datetime, most: int, *, latest: bool = False) -> list[str]:
-    """Orders that wait and are due between two times, the earliest or the latest first."""
+def due_times(now: datetime) -> dict[str, str]:
+    """`due_until` of every order that waits, can leave within LOOK_AHEAD, and is not given up."""
+    given_up = now - GIVEN_UP_AFTER
     pages = dynamodb.get_paginator("query").paginate(
         TableName=os.environ["ORDERS_TABLE_NAME"],
         IndexName="to_dispatch",
-        KeyConditionExpression="dispatch_state = :waiting AND due_until BETWEEN :start AND :end",
+        KeyConditionExpression="dispatch_state = :waiting AND plan_from BETWEEN :start AND :end",
         ExpressionAttributeValues=item(
-            **{":waiting": "waiting", ":start": text(start), ":end": text(end)}
+            **{
+                ":waiting": "waiting",
+                ":start": text(given_up - PLANNED_AHEAD),
+                ":end": text(now + LOOK_AHEAD),
+            }
         ),
-        ScanIndexForward=not latest,
-        PaginationConfig={"MaxItems": most},
     )
-    return [each["order_id"]["S"] for page in pages for each in page["Items"]]
+    found = {
+        each["order_id"]["S"]: each["due_until"]["S"] for page in pages for each in page["Items"]
+    }
+    return {order_id: due for order_id, due in found.items() if due > text(given_up)}
+
+
+def choose(due: Mapping[str, str], most: int, now: datetime) -> list[str]:
+    """At most so many of these orders.
+
+    The most urgent come first, but half of the places, and those that are left, are for overdue
+    orders. If these are more, they take turns: a minute later the next ones are chosen.
+    """
+    by_time = sorted(due, key=lambda order_id: (due[order_id], order_id))
+    overdue = [order_id for order_id in by_time if due[order_id] < text(now)]
+    urgent = by_time[len(overdue) :]
+    places = min(len(overdue), max(most // 2, most - len(urgent)))
+    if places:
+        first = int(now.timestamp() // 60) * places % len(overdue)
+        overdue = (overdue + overdue)[first : first + places]
+    return overdue + urgent[: most - len(overdue)]
 
 
 def get_orders(ids: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Records of orders as they are now; the index lags a little."""
+    """Records of orders as they are now; the index lags a little.
+
+    Raises:
+        OrdersTableBusyError: after READ_ATTEMPTS the table has not returned all of them.
+
+    """
     table = os.environ["ORDERS_TABLE_NAME"]
     for batch in batched(ids, BATCH_GET_KEYS, strict=False):
         keys = [item(order_id=order_id) for order_id in batch]
         request: dict[str, Any] = {table: {"Keys": keys, "ConsistentRead": True}}
-        while request:
+        for attempt in range(READ_ATTEMPTS):
+            if attempt:
+                longest = min(MAX_PAUSE, FIRST_PAUSE * 2 ** (attempt - 1))
+                sleep(random.uniform(0, longest))  # noqa: S311
             answer = dynamodb.batch_get_item(RequestItems=request)
             yield from map(plain, answer["Responses"].get(table, []))
             request = answer["UnprocessedKeys"]
+            if not request:
+                break
+        else:
+            raise OrdersTableBusyError(f"not read after {READ_ATTEMPTS} attempts")
 
 
 def order_of(record: Mapping[str, Any]) -> Order:
@@ -310,7 +364,6 @@ def assign(
     writes = [announcing(driver, change, announcement, of_driver)]
     for stop in tour.stops:
         values = {
-            ":waiting": "waiting",
             ":assigned": "assigned",
             ":reason": stop.reason,
             ":driver": tour.driver_id,
@@ -321,7 +374,9 @@ def assign(
         change = "SET #status = :assigned, reason = :reason, driver_id = :driver"
         change += ", vehicle = :vehicle, dispatch_id = :dispatch, arrives_at = :arrives"
         change += " REMOVE dispatch_state"
-        writes.append(order_change(stop.order_id, change, "#status = :waiting", values))
+        writes.append(
+            order_change(stop.order_id, change, "attribute_exists(dispatch_state)", values)
+        )
     return announced(driver, announcement) if all_or_nothing(writes) else None
 
 
@@ -408,8 +463,8 @@ def explain(order_id: str, reason: str) -> None:
         dynamodb.update_item(
             TableName=os.environ["ORDERS_TABLE_NAME"],
             Key=item(order_id=order_id),
-            UpdateExpression="SET reason = :reason",
-            ConditionExpression="#status = :waiting",
+            UpdateExpression="SET #status = :waiting, reason = :reason",
+            ConditionExpression=WAITS,
             ExpressionAttributeNames={"#status": "status"},
             ExpressionAttributeValues=item(**{":reason": reason, ":waiting": "waiting"}),
         )
