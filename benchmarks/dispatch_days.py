@@ -163,6 +163,8 @@ def read_instance(folder: Path) -> Day:
         )
         for number, row in enumerate(rows(folder / "couriers.txt"))
     ]
+    if not placed or not couriers:
+        raise ValueError(f"{folder.name} has no orders or no couriers")
     return Day(folder.name, placed, couriers, REPLAYED_STEP, noise=0)
 
 

@@ -11,7 +11,8 @@ from unittest.mock import patch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "functions" / "dispatch_orders"))
 
-import planning
+import holding
+import search
 from fleet import read_fleet
 from tours import DEPOT, Courier, Schedule, Task, schedule
 
@@ -37,9 +38,9 @@ class Rule:
         """Plan by this rule, every `step`."""
         with contextlib.ExitStack() as patches:
             for name, function in self.search.items():
-                patches.enter_context(patch.object(planning.search, name, function))
+                patches.enter_context(patch.object(search, name, function))
             for name, value in {"REPLAN_EVERY": step, **self.holding}.items():
-                patches.enter_context(patch.object(planning.holding, name, value))
+                patches.enter_context(patch.object(holding, name, value))
             yield
 
 
@@ -90,7 +91,7 @@ def suits(task: Task, courier: Courier) -> bool:
 def fits(task: Task, route: Sequence[Task], courier: Courier) -> bool:
     """Whether an order can be the last of a route that leaves soon."""
     times = schedule(courier, [*(other.job for other in route), task.job])
-    return times is not None and planning.holding.can_leave(courier, times)
+    return times is not None and holding.can_leave(courier, times)
 
 
 def find_none(_: Sequence[Task], couriers: Sequence[Courier]) -> Routes:
@@ -106,7 +107,7 @@ def insert_none(tasks: Sequence[Task], routes: Mapping[str, Sequence[Task]]) -> 
 
 def at_once(courier: Courier, _: Sequence[Task], times: Schedule, **__: bool) -> bool:
     """No holding."""
-    return planning.holding.can_leave(courier, times)
+    return holding.can_leave(courier, times)
 
 
 AT_ONCE: dict[str, Callable[..., Any]] = {"leaves_now": at_once}
