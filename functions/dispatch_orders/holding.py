@@ -16,8 +16,16 @@ LOOK_AHEAD = timedelta(minutes=20)
 
 
 def can_leave(courier: Courier, times: Schedule) -> bool:
-    """Whether a route can leave before the next plan."""
-    return not courier.on_the_road and times.departs - courier.approach <= soon()
+    """Whether a route is to be handed out by this plan, if nothing is won by waiting.
+
+    It leaves before the next plan, or it has to leave before the plan after that. The next plan may
+    come late, since EventBridge Scheduler is precise to a minute, and an order for one exact time
+    would be late with it.
+    """
+    if courier.on_the_road:
+        return False
+    leaves, must_leave = times.departs - courier.approach, times.latest - courier.approach
+    return leaves <= soon() or must_leave <= 2 * soon()
 
 
 def leaves_now(courier: Courier, route: Sequence[Task], times: Schedule, *, short: bool) -> bool:

@@ -332,7 +332,7 @@ def test_a_window_is_met_however_short_it_is(
     assert "late" not in stop.reason
 
 
-@pytest.mark.parametrize("seconds", [60, 47.3, 13.37])
+@pytest.mark.parametrize("seconds", [60, 47.3, 13.37, 61.7, 110])
 def test_orders_for_exact_times_are_on_time_plan_by_plan(
     planning: Any, fleet: Any, seconds: float
 ) -> None:
