@@ -37,7 +37,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from dispatch_days import COURIERS, Day, make_day, read_instance, simulate
-from dispatch_rules import AT_ONCE, FIFO, GREEDY, THRESHOLD, Rule
+from dispatch_rules import AT_ONCE, FIFO, FLEET, GREEDY, THRESHOLD, Rule
 from dispatch_search import compare_search
 from scipy.stats import t as student_t
 
@@ -55,7 +55,7 @@ REPLAYED = {
     "threshold": Rule(THRESHOLD, AT_ONCE),
     "fifo": Rule(FIFO, AT_ONCE),
     "greedy": Rule(GREEDY, AT_ONCE),
-    "planner at once": Rule(holding=AT_ONCE),
+    "planner at once": Rule(holding=AT_ONCE, waiting_cost=0),
 }
 
 type MakeDays = Callable[[], list[Day]]
@@ -73,7 +73,8 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument("--instances", type=Path, metavar="FOLDER", help="replay these instances")
     parser.add_argument(
-        "--waiting-costs", type=float, nargs="+", default=[0], metavar="N",
+        "--waiting-costs", type=float, nargs="+", metavar="N",
+        default=[0, FLEET.cost_per_hour_of_waiting],
         help="replay the planner with each of these costs of an hour of waiting",
     )  # fmt: skip
     parser.add_argument("--search", action="store_true", help="measure the search alone")
