@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import store
+import waiting
 from aws_lambda_powertools import Logger, Tracer, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor, process_partial_response
@@ -160,7 +161,7 @@ def dispatch(now: datetime, new_orders: Iterable[str] = ()) -> None:
         if changed := withdraw(driver):
             drivers[driver.driver_id] = changed
             returned += driver.undelivered
-    orders, reasons = store.read_waiting(now, [*new_orders, *returned])
+    orders, reasons = waiting.read_waiting(now, [*new_orders, *returned])
     if orders:
         on_shift = [courier for driver in drivers.values() if (courier := courier_of(driver, now))]
         plan = plan_tours(

@@ -675,17 +675,17 @@ def add(dispatch: Dispatch, order_id: str, **changes: Any) -> None:
 def test_orders_that_cannot_leave_yet_take_no_place_in_a_plan(
     dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = dispatch.app.store
-    monkeypatch.setattr(store, "MAX_ORDERS", 4)
+    waiting = dispatch.app.waiting
+    monkeypatch.setattr(waiting, "MAX_ORDERS", 4)
     for number in range(6):
         add(dispatch, f"tomorrow-{number}", due_from=at(1440), due_until=at(1500))
         add(dispatch, f"baking-{number}", ready_at=at(50), due_from=at(50), due_until=at(60))
     add(dispatch, "patient", due_until=at(3000))
     add(dispatch, "overdue", due_until=at(-700))
     add(dispatch, "given-up", due_until=at(-1441))
-    found, _ = store.read_waiting(NOW, [])
+    found, _ = waiting.read_waiting(NOW, [])
     assert {each.order_id for each in found} == {"patient", "overdue"}
-    found, _ = store.read_waiting(NOW + timedelta(minutes=31), ["tomorrow-0"])
+    found, _ = waiting.read_waiting(NOW + timedelta(minutes=31), ["tomorrow-0"])
     names = [each.order_id for each in found]
     assert len(names) == 4
     assert {"tomorrow-0", "overdue"} <= set(names)
@@ -705,7 +705,7 @@ def test_of_too_many_orders_the_urgent_are_planned_and_the_overdue_take_turns(
     }
     overdue = {name for name in times if times[name] < app.store.text(start)}
     urgent = sorted(times.keys() - overdue, key=lambda name: (times[name], name))
-    chosen = app.store.choose(times, most, start)
+    chosen = app.waiting.choose(times, most, start)
     assert len(chosen) == len(set(chosen)) == min(most, len(times))
     places = len(overdue & set(chosen))
     assert places >= min(len(overdue), most // 2)
@@ -717,16 +717,16 @@ def test_of_too_many_orders_the_urgent_are_planned_and_the_overdue_take_turns(
             name: app.store.text(datetime.fromisoformat(at) + timedelta(minutes=later))
             for name, at in times.items()
         }
-        planned |= set(app.store.choose(shifted, most, now))
+        planned |= set(app.waiting.choose(shifted, most, now))
     assert overdue <= planned
 
 
 def test_reads_that_dynamodb_leaves_out_are_repeated_after_a_pause(
     dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, pauses = dispatch.app.store, list[float]()
-    monkeypatch.setattr(store, "sleep", pauses.append)
-    read = store.dynamodb.batch_get_item
+    waiting, pauses = dispatch.app.waiting, list[float]()
+    monkeypatch.setattr(waiting, "sleep", pauses.append)
+    read = waiting.dynamodb.batch_get_item
     for number in range(5):
         add(dispatch, f"o-{number}")
 
@@ -739,14 +739,14 @@ def test_reads_that_dynamodb_leaves_out_are_repeated_after_a_pause(
         return answer | {"UnprocessedKeys": left}
 
     with monkeypatch.context() as patch:
-        patch.setattr(store.dynamodb, "batch_get_item", throttled)
-        assert len(store.read_waiting(NOW, [])[0]) == 5
+        patch.setattr(waiting.dynamodb, "batch_get_item", throttled)
+        assert len(waiting.read_waiting(NOW, [])[0]) == 5
         assert len(pauses) == 4
-        assert all(0 <= pause <= store.MAX_PAUSE for pause in pauses)
+        assert all(0 <= pause <= waiting.MAX_PAUSE for pause in pauses)
         for number in range(5, 15):
             add(dispatch, f"o-{number}")
-        with pytest.raises(store.OrdersTableBusyError):
-            store.read_waiting(NOW, [])
+        with pytest.raises(waiting.OrdersTableBusyError):
+            waiting.read_waiting(NOW, [])
 
 
 def test_records_expire(dispatch: Dispatch) -> None:
