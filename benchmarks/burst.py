@@ -21,7 +21,7 @@ from rich.console import Console
 
 from local.cloud import LocalCloud
 from local.command import add_ports, carry_out
-from local.dispatching import UNPLANNED, Shop, at
+from local.dispatching import Shop, at
 from local.processes import STATE
 from local.run import SAMPLE_PHOTOS
 
@@ -70,7 +70,7 @@ class Watch:
                 recorded = datetime.fromisoformat(item["checked_in_at"]["S"]).timestamp()
                 self.couriers[name] = time.time() - recorded
         for item in self.items("OrdersTableName"):
-            if item["reason"]["S"] != UNPLANNED:
+            if item["status"]["S"] != "new":
                 self.orders.setdefault(item["order_id"]["S"], time.time())
 
     def is_over(self, photos: int) -> bool:

@@ -16,7 +16,6 @@ LISTENER = "couriers-app"  # the rule and the queue of `make run`, beside the st
 PUT_EVENTS_ENTRIES = 10
 PLAN_SECONDS = 90
 POLL_SECONDS = 0.1
-UNPLANNED = "waiting: to be planned"
 
 
 @dataclass
@@ -96,11 +95,10 @@ class Shop:
         while time.monotonic() < deadline:
             found.tours += self.hear()
             toured = {stop["order_id"] for tour in found.tours for stop in tour["stops"]}
-            found.waiting = self.reasons(toured)
-            undecided = UNPLANNED in found.waiting.values() or any(
-                reason.startswith("assigned: ") for reason in found.waiting.values()
-            )
-            if len(toured) + len(found.waiting) == len(orders) and not undecided:
+            rest = [order for order in self.orders() if order["order_id"] not in toured]
+            found.waiting = {order["order_id"]: order["reason"] for order in rest}
+            decided = all(order["status"] in ("waiting", "refused") for order in rest)
+            if len(toured) + len(rest) == len(orders) and decided:
                 break
             time.sleep(POLL_SECONDS)
         return found
@@ -114,14 +112,13 @@ class Shop:
             self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=handle)
         return [json.loads(message["Body"])["detail"] for message in messages]
 
-    def reasons(self, toured: set[str]) -> dict[str, str]:
-        """Why each order that is on no tour yet is where it is."""
+    def orders(self) -> list[dict[str, str]]:
+        """Id, status and reason of each order."""
         pages = self.dynamodb.get_paginator("scan").paginate(
             TableName=self.outputs["OrdersTableName"], ConsistentRead=True
         )
-        items = [item for page in pages for item in page["Items"]]
-        return {
-            item["order_id"]["S"]: item["reason"]["S"]
-            for item in items
-            if item["order_id"]["S"] not in toured
-        }
+        return [
+            {name: item[name]["S"] for name in ("order_id", "status", "reason")}
+            for page in pages
+            for item in page["Items"]
+        ]

@@ -4,6 +4,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import batched
 from typing import TYPE_CHECKING, Any
@@ -15,11 +16,19 @@ from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor, proce
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.dispatch_orders import store
+from functions.dispatch_orders import store, waiting
 from functions.dispatch_orders.fleet import read_fleet
-from functions.dispatch_orders.messages import CheckIn, OffShift, PlacedOrder, Replan, read_message
-from functions.dispatch_orders.orders import MAX_ID_LENGTH, Order
+from functions.dispatch_orders.messages import (
+    CheckIn,
+    OffShift,
+    PlacedOrder,
+    RefusedOffShift,
+    Replan,
+    read_message,
+)
+from functions.dispatch_orders.orders import Order, order_id_of
 from functions.dispatch_orders.planning import Driver, Tour, plan_tours
+from functions.dispatch_orders.reasons import why_early
 from functions.dispatch_orders.store import DriverRecord
 
 if TYPE_CHECKING:
@@ -84,6 +93,8 @@ class Batch:
                 store.check_in(message)
             case OffShift():
                 store.go_off_shift(message)
+            case RefusedOffShift():
+                refuse_off_shift(message)
             case PlacedOrder():
                 self.place(message)
             case Replan():
@@ -96,26 +107,40 @@ class Batch:
         except ValueError as error:
             refuse(placed, str(error), self.now)
             return
-        store.add_order(order, self.now)
+        plan_from = order.plan_from(fleet, self.now)
+        reason = why_early(
+            (order.ready_at - self.now).total_seconds(),
+            (order.due_from - self.now).total_seconds(),
+            (plan_from - self.now).total_seconds(),
+            self.now,
+        )
+        store.add_order(order, plan_from, reason, self.now)
         self.new_orders.append(order.order_id)
 
 
 def refuse(placed: PlacedOrder, reason: str, now: datetime) -> None:
-    """Note and tell why an order is refused; one without an id has no record.
+    """Note and publish why an order is refused; one without an id has no record.
 
     One that was taken once stays taken, though its message comes again when its time is over.
     """
-    order_id = placed.detail.get("order_id")
-    if isinstance(order_id, str) and 0 < len(order_id) <= MAX_ID_LENGTH:
-        if not store.refuse_order(order_id, reason, now):
-            return
-    else:
+    try:
+        order_id = order_id_of(placed.detail.get("order_id"))
+    except ValueError:
         order_id = None
+    if order_id and not store.refuse_order(order_id, reason, now):
+        return
     refusal = {"order_id": order_id, "event_id": placed.event_id, "reason": reason}
     logger.info("Order refused", extra=refusal)
     with single_metric(name="OrdersRefused", unit=MetricUnit.Count, value=1):
         pass
     publish([entry("Order Refused", refusal)])
+
+
+def refuse_off_shift(refused: RefusedOffShift) -> None:
+    """Publish why the dispatch does not take the event of a courier who went home."""
+    refusal = asdict(refused)
+    logger.info("Off shift refused", extra=refusal)
+    publish([entry("Off Shift Refused", refusal)])
 
 
 def more_messages() -> bool:
@@ -143,10 +168,17 @@ def dispatch(now: datetime, new_orders: Iterable[str] = ()) -> None:
         if changed := withdraw(driver):
             drivers[driver.driver_id] = changed
             returned += driver.undelivered
-    orders, reasons = store.read_waiting(now, [*new_orders, *returned])
+    orders, reasons = waiting.read_waiting(now, [*new_orders, *returned])
     if orders:
         on_shift = [courier for driver in drivers.values() if (courier := courier_of(driver, now))]
-        plan = plan_tours(orders, on_shift, vehicles=fleet.vehicles, depot=fleet.depot, now=now)
+        plan = plan_tours(
+            orders,
+            on_shift,
+            vehicles=fleet.vehicles,
+            depot=fleet.depot,
+            now=now,
+            waiting_cost=fleet.cost_per_hour_of_waiting,
+        )
         by_id = {order.order_id: order for order in orders}
         for tour in plan.tours:
             if changed := assign(drivers[tour.driver_id], tour, by_id):

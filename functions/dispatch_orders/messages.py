@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from functions.dispatch_orders.orders import time_of
+from functions.dispatch_orders.fields import id_of, time_of
 
 UNKNOWN_DRIVER = "unknown"  # what the workflow records for a photo that is in no courier's folder
 MAX_DRIVER_BYTES = 1024  # a driver_id is a part of an S3 key, which is no longer
@@ -44,6 +44,18 @@ class OffShift:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedOffShift:
+    """An event of this id from which nobody can tell which courier went home, or when.
+
+    `driver_id` is None if that is what is wrong.
+    """
+
+    event_id: str
+    driver_id: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class PlacedOrder:
     """An order as the shop sent it, whatever that is, in the event of this id."""
 
@@ -56,7 +68,7 @@ class Replan:
     """It is time to plan again."""
 
 
-type Message = CheckIn | OffShift | PlacedOrder | Replan
+type Message = CheckIn | OffShift | RefusedOffShift | PlacedOrder | Replan
 
 
 def read_message(body: str, now: datetime) -> Message:
@@ -67,19 +79,18 @@ def read_message(body: str, now: datetime) -> Message:
 
     """
     event = read_object(body)
-    detail = event.get("detail")
+    event_id, detail = str(event.get("id", "")), event.get("detail")
+    # What is no object has no fields: it is refused for what it lacks.
+    fields = detail if isinstance(detail, dict) else {}
     match event.get("detail-type"):
         case "Order Placed":
-            # What is no object has no fields: that order is refused for what it lacks.
-            fields = detail if isinstance(detail, dict) else {}
-            return PlacedOrder(str(event.get("id", "")), fields)
+            return PlacedOrder(event_id, fields)
         case "Replan":
             return Replan()
-        case "Vehicle Classified" if isinstance(detail, dict):
-            return read_check_in(detail, now)
-        case "Driver Off Shift" if isinstance(detail, dict):
-            at = past_time("off_shift_at", detail.get("off_shift_at"), now)
-            return OffShift(driver_of(detail), at)
+        case "Vehicle Classified":
+            return read_check_in(fields, now)
+        case "Driver Off Shift":
+            return read_off_shift(event_id, fields, now)
         case other:
             raise ValueError(f"not an event for the dispatch: detail-type {str(other)[:100]!r}")
 
@@ -120,10 +131,22 @@ def read_check_in(detail: Mapping[str, Any], now: datetime) -> CheckIn:
     )
 
 
+def read_off_shift(
+    event_id: str, detail: Mapping[str, Any], now: datetime
+) -> OffShift | RefusedOffShift:
+    """Who went home, and when; or why nobody can tell."""
+    driver_id = None
+    try:
+        driver_id = driver_of(detail)
+        return OffShift(driver_id, past_time("off_shift_at", detail.get("off_shift_at"), now))
+    except ValueError as error:
+        return RefusedOffShift(event_id, driver_id, str(error))
+
+
 def driver_of(detail: Mapping[str, Any]) -> str:
     """The courier of an event; ValueError where there is none."""
-    driver_id = detail.get("driver_id")
-    if not isinstance(driver_id, str) or not 0 < len(driver_id.encode()) <= MAX_DRIVER_BYTES:
+    driver_id = id_of("driver_id", detail.get("driver_id"))
+    if len(driver_id.encode()) > MAX_DRIVER_BYTES:
         raise ValueError(f"driver_id must be a text of 1 to {MAX_DRIVER_BYTES} bytes")
     return driver_id
 

@@ -6,11 +6,10 @@ removed once it was published: a crash in between repeats an event, and loses no
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -18,9 +17,9 @@ from aws_lambda_powertools import Logger
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
-from functions.dispatch_orders.fleet import Place
+from functions.dispatch_orders.fields import time_of
 from functions.dispatch_orders.messages import CheckIn, OffShift
-from functions.dispatch_orders.orders import Order, time_of
+from functions.dispatch_orders.orders import Order
 from functions.dispatch_orders.planning import Tour
 
 if TYPE_CHECKING:
@@ -30,9 +29,7 @@ if TYPE_CHECKING:
         UniversalAttributeValueTypeDef,
     )
 
-MAX_ORDERS = 300  # in one plan
-BATCH_GET_KEYS = 100
-GIVEN_UP_AFTER = timedelta(days=1)  # what is overdue for longer is not planned again
+WAITS = "attribute_exists(dispatch_state)"  # the condition on an order that has no courier
 
 logger = Logger(child=True)
 dynamodb = boto3.client("dynamodb")
@@ -145,12 +142,20 @@ def change_driver(driver_id: str, change: str, condition: str, values: dict[str,
     return True
 
 
-def add_order(order: Order, now: datetime) -> None:
-    """Let a new order wait; one that is known, and was not refused, stays as it is."""
+def add_order(order: Order, plan_from: datetime, why_early: str, now: datetime) -> None:
+    """Let a new order wait; one that is known, and was not refused, stays as it is.
+
+    Args:
+        order: the order.
+        plan_from: plans read it from LOOK_AHEAD before this time on.
+        why_early: why that is later; empty where the next plan decides.
+        now: when it came, UTC.
+
+    """
     put_order(
         order_id=order.order_id,
-        status="waiting",
-        reason="waiting: to be planned",
+        status="waiting" if why_early else "new",
+        reason=f"waiting: {why_early}" if why_early else "new: to be planned",
         latitude=order.place.latitude,
         longitude=order.place.longitude,
         boxes=order.boxes,
@@ -159,6 +164,7 @@ def add_order(order: Order, now: datetime) -> None:
         due_until=text(order.due_until),
         recorded_at=text(now),
         expires_at=expiry(order.due_until),
+        plan_from=text(plan_from),
         dispatch_state="waiting",
     )
 
@@ -227,66 +233,6 @@ def driver_of(record: Mapping[str, Any]) -> DriverRecord:
     )
 
 
-def read_waiting(now: datetime, also: Iterable[str]) -> tuple[list[Order], dict[str, str]]:
-    """The orders that wait, at most MAX_ORDERS: the most urgent first, then those overdue.
-
-    Args:
-        now: what is due before is overdue.
-        also: ids that the index may not know yet.
-
-    Returns:
-        The orders, and the reason by id that each has had so far.
-
-    """
-    ids = dict.fromkeys(also)
-    ids |= dict.fromkeys(waiting_ids(now, now + timedelta(days=36500), MAX_ORDERS))
-    if len(ids) < MAX_ORDERS:
-        overdue = waiting_ids(now - GIVEN_UP_AFTER, now, MAX_ORDERS - len(ids), latest=True)
-        ids |= dict.fromkeys(overdue)
-    records = [record for record in get_orders(list(ids)) if record["status"] == "waiting"]
-    reasons = {record["order_id"]: record["reason"] for record in records}
-    return [order_of(record) for record in records], reasons
-
-
-def waiting_ids(start: datetime, end: datetime, most: int, *, latest: bool = False) -> list[str]:
-    """Orders that wait and are due between two times, the earliest or the latest first."""
-    pages = dynamodb.get_paginator("query").paginate(
-        TableName=os.environ["ORDERS_TABLE_NAME"],
-        IndexName="to_dispatch",
-        KeyConditionExpression="dispatch_state = :waiting AND due_until BETWEEN :start AND :end",
-        ExpressionAttributeValues=item(
-            **{":waiting": "waiting", ":start": text(start), ":end": text(end)}
-        ),
-        ScanIndexForward=not latest,
-        PaginationConfig={"MaxItems": most},
-    )
-    return [each["order_id"]["S"] for page in pages for each in page["Items"]]
-
-
-def get_orders(ids: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Records of orders as they are now; the index lags a little."""
-    table = os.environ["ORDERS_TABLE_NAME"]
-    for batch in batched(ids, BATCH_GET_KEYS, strict=False):
-        keys = [item(order_id=order_id) for order_id in batch]
-        request: dict[str, Any] = {table: {"Keys": keys, "ConsistentRead": True}}
-        while request:
-            answer = dynamodb.batch_get_item(RequestItems=request)
-            yield from map(plain, answer["Responses"].get(table, []))
-            request = answer["UnprocessedKeys"]
-
-
-def order_of(record: Mapping[str, Any]) -> Order:
-    """The order of a record of OrdersTable."""
-    return Order(
-        order_id=record["order_id"],
-        place=Place(float(record["latitude"]), float(record["longitude"])),
-        boxes=int(record["boxes"]),
-        ready_at=time_of("ready_at", record["ready_at"]),
-        due_from=time_of("due_from", record["due_from"]),
-        due_until=time_of("due_until", record["due_until"]),
-    )
-
-
 # ── What a plan writes ──
 
 
@@ -311,7 +257,6 @@ def assign(
     writes = [announcing(driver, change, announcement, of_driver)]
     for stop in tour.stops:
         values = {
-            ":waiting": "waiting",
             ":assigned": "assigned",
             ":reason": stop.reason,
             ":driver": tour.driver_id,
@@ -322,7 +267,9 @@ def assign(
         change = "SET #status = :assigned, reason = :reason, driver_id = :driver"
         change += ", vehicle = :vehicle, dispatch_id = :dispatch, arrives_at = :arrives"
         change += " REMOVE dispatch_state"
-        writes.append(order_change(stop.order_id, change, "#status = :waiting", values))
+        writes.append(
+            order_change(stop.order_id, change, "attribute_exists(dispatch_state)", values)
+        )
     return announced(driver, announcement) if all_or_nothing(writes) else None
 
 
@@ -409,8 +356,8 @@ def explain(order_id: str, reason: str) -> None:
         dynamodb.update_item(
             TableName=os.environ["ORDERS_TABLE_NAME"],
             Key=item(order_id=order_id),
-            UpdateExpression="SET reason = :reason",
-            ConditionExpression="#status = :waiting",
+            UpdateExpression="SET #status = :waiting, reason = :reason",
+            ConditionExpression=WAITS,
             ExpressionAttributeNames={"#status": "status"},
             ExpressionAttributeValues=item(**{":reason": reason, ":waiting": "waiting"}),
         )

@@ -4,12 +4,13 @@ All in whole seconds from the time of planning and whole metres, rounded up.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
 from functions.dispatch_orders.fleet import Vehicle
 
 DEPOT = 0  # the row and column of the depot in every matrix
+FAR = 10**8  # metres or seconds: where there is no way, or no time that binds
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,8 @@ class Courier:
     """A driver: can leave the depot from `starts`, must be back at `ends`.
 
     Who is on the road is not there yet. `approach` is how long the way to the depot takes from
-    where the courier is now, `fixed_cost` what it costs.
+    where the courier is now, `fixed_cost` what it costs; `waiting_cost` is that of an hour in which
+    a customer waits.
     """
 
     driver_id: str
@@ -48,6 +50,21 @@ class Courier:
     on_the_road: bool
     approach: int
     fixed_cost: float
+    waiting_cost: float
+
+
+@dataclass(slots=True)
+class Task:
+    """An order to plan: who could deliver it, and what it counts where couriers are few.
+
+    Where nobody can meet the end of its window, `promised`, its job closes later than that.
+    """
+
+    job: Job
+    promised: int
+    able: list[Courier]
+    cost: float
+    weight: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +110,15 @@ def schedule(courier: Courier, jobs: Sequence[Job]) -> Schedule | None:
     _, returns = drive(jobs, seconds, first)
     departs = min(latest, returns - sum(seconds))
     arrivals, returns = drive(jobs, seconds, departs)
+    waiting = sum(map(waits, jobs, arrivals)) / 3600
     cost = courier.fixed_cost + cost_of(vehicle, metres, returns - departs)
+    cost += courier.waiting_cost * waiting
     return Schedule(departs, latest, arrivals, tuple(metres_at), returns, metres, cost)
+
+
+def waits(job: Job, until: int) -> int:
+    """Seconds from now on for which the customer of an order that is ready and due waits."""
+    return until - max(job.ready, job.opens, 0)
 
 
 def cost_of(vehicle: Vehicle, metres: int, seconds: int) -> float:
@@ -110,3 +134,8 @@ def drive(jobs: Sequence[Job], seconds: Sequence[int], departs: int) -> tuple[tu
         time = max(time + leg, job.opens)
         arrivals.append(time)
     return tuple(arrivals), time + seconds[-1]
+
+
+def alone(courier: Courier, job: Job) -> Schedule | None:
+    """The times of a tour with this order only, whether or not it is late."""
+    return schedule(courier, [replace(job, closes=FAR)])

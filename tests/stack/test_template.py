@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.stack.conftest import REPOSITORY
+from tests.unit.conftest import load_module
 
 Resources = dict[str, Any]
 
@@ -94,7 +95,7 @@ def test_predictions_and_orders_can_be_found(resources: Resources) -> None:
             "to_review": ([("review_state", "HASH"), ("recorded_at", "RANGE")], "ALL"),
         },
         "OrdersTable": {
-            "to_dispatch": ([("dispatch_state", "HASH"), ("due_until", "RANGE")], "KEYS_ONLY"),
+            "to_dispatch": ([("dispatch_state", "HASH"), ("plan_from", "RANGE")], ["due_until"]),
         },
     }
 
@@ -331,6 +332,17 @@ def test_plans_are_made_one_at_a_time(resources: Resources) -> None:
         assert target["SqsParameters"] == {"MessageGroupId": "dispatch"}
 
 
+def test_the_dispatch_keeps_an_execution_of_its_own_if_it_is_asked_to(
+    template: dict[str, Any], resources: Resources
+) -> None:
+    assert template["Parameters"]["ReserveDispatchConcurrency"]["Default"] == "false"
+    assert template["Conditions"]["ReservesDispatchConcurrency"] == {
+        "Fn::Equals": [{"Ref": "ReserveDispatchConcurrency"}, "true"]
+    }
+    reserved = resources["DispatchOrdersFunction"]["Properties"]["ReservedConcurrentExecutions"]
+    assert reserved == {"Fn::If": ["ReservesDispatchConcurrency", 1, {"Ref": "AWS::NoValue"}]}
+
+
 def test_the_queue_waits_for_the_function_and_gives_up_in_the_end(resources: Resources) -> None:
     queue = resources["DispatchQueue"]["Properties"]
     timeout = resources["DispatchOrdersFunction"]["Properties"]["Timeout"]
@@ -345,8 +357,8 @@ def test_the_queue_waits_for_the_function_and_gives_up_in_the_end(resources: Res
 def test_orders_that_wait_are_planned_as_often_as_the_planner_counts_on(
     resources: Resources,
 ) -> None:
-    planning = (REPOSITORY / "functions" / "dispatch_orders" / "planning.py").read_text()
-    assert "REPLAN_EVERY = timedelta(minutes=1)" in planning
+    holding = load_module("dispatch_orders", "holding")
+    assert holding.REPLAN_EVERY.total_seconds() == 60
     schedule = resources["ReplanSchedule"]["Properties"]
     assert schedule["ScheduleExpression"] == "rate(1 minute)"
     assert schedule["FlexibleTimeWindow"] == {"Mode": "OFF"}

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unicodedata import normalize
 
 import boto3
 import pytest
@@ -427,6 +428,45 @@ def test_an_order_without_a_proper_id_is_told_of(
     assert '"OrdersRefused":[1.0]' in capsys.readouterr().out
 
 
+BAD_OFF_SHIFTS: list[tuple[Any, str | None, str]] = [
+    ({"driver_id": 7, "off_shift_at": at(-1)}, None, "driver_id must be a text: write the number"),
+    ({"driver_id": "", "off_shift_at": at(-1)}, None, "driver_id must be a text"),
+    ({"driver_id": "é" * 513, "off_shift_at": at(-1)}, None, "driver_id must be a text of 1 to"),
+    ({"off_shift_at": at(-1)}, None, "driver_id must be a text"),
+    ({"driver_id": "ann"}, "ann", "off_shift_at must be a time with an offset"),
+    ({"driver_id": "ann", "off_shift_at": at(60)}, "ann", "off_shift_at is in the future"),
+    ("ann", None, "driver_id must be a text"),
+]
+
+
+@pytest.mark.parametrize(("detail", "driver_id", "reason"), BAD_OFF_SHIFTS)
+def test_an_off_shift_that_cannot_be_taken_is_refused_with_the_reason(
+    dispatch: Dispatch, detail: Any, driver_id: str | None, reason: str
+) -> None:
+    assert dispatch.take(photo(), event("Driver Off Shift", detail), order()) == []
+    (kind, refusal), _ = dispatch.hear()
+    assert kind == "Off Shift Refused"
+    assert (refusal["driver_id"], refusal["event_id"]) == (driver_id, "e-1")
+    assert refusal["reason"].startswith(reason)
+    assert dispatch.order()["status"] == "assigned"
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_one_id_in_two_unicode_forms_is_one_courier_and_one_order(
+    dispatch: Dispatch, forms: tuple[Any, Any]
+) -> None:
+    """A phone writes a key in one form, the couriers' app an event in the other."""
+    one, other = (normalize(form, "Zoë") for form in forms)
+    dispatch.take(photo(one, minute=-9), off_shift(other, -8), order(one), order(other))
+    assert dispatch.orders()[0]["status"] == "waiting"
+    dispatch.take(photo(other, "motorcycle", minute=-7))
+    [stored] = dispatch.orders()
+    assert stored["order_id"] == stored["driver_id"] == normalize("NFC", "Zoë")
+    dispatch.take(order(other, boxes=0))
+    assert dispatch.order(stored["order_id"])["status"] == "assigned"
+    assert len(dispatch.dynamodb.Table("DriversTable").scan()["Items"]) == 1
+
+
 BROKEN = [
     "",
     "null",
@@ -597,7 +637,7 @@ def test_a_tour_is_all_or_nothing(dispatch: Dispatch, monkeypatch: pytest.Monkey
         patch.setattr(dispatch.app, "plan_tours", plan_and_lose_an_order)
         dispatch.take(order("o-1"), order("o-2"), photo())
     assert dispatch.order("o-1")["status"] == "cancelled"
-    assert dispatch.order("o-2")["status"] == "waiting"
+    assert dispatch.order("o-2")["status"] == "new"
     assert "dispatch_id" not in dispatch.driver()
     dispatch.take(REPLAN)
     assert dispatch.order("o-2")["status"] == "assigned"
@@ -613,28 +653,100 @@ def test_it_plans_when_the_queue_is_empty_or_the_schedule_says_so(dispatch: Disp
         MessageGroupId="dispatch",
         MessageDeduplicationId="1",
     )
-    dispatch.take(order(), photo())
-    assert dispatch.order()["reason"] == "waiting: to be planned"
+    dispatch.take(order(), photo(), order("later", due_from=at(300), due_until=at(400)))
+    assert dispatch.order()["status"] == "new"
+    later = dispatch.order("later")
+    assert later["status"] == "waiting"
+    assert later["reason"].startswith("waiting: not due before ")
     dispatch.take(REPLAN)
     assert dispatch.order()["status"] == "assigned"
+    assert dispatch.order("later") == later
 
 
-def test_a_backlog_is_planned_in_parts_the_urgent_first_then_the_overdue(
-    dispatch: Dispatch,
+def add(dispatch: Dispatch, order_id: str, **changes: Any) -> None:
+    """Let an order wait, which came when it was not overdue."""
+    Order, fleet = dispatch.app.Order, dispatch.app.fleet  # noqa: N806
+    came = NOW - timedelta(days=3)
+    detail = order(order_id)["detail"] | {"ready_at": at(-1500), "due_from": at(-1500)} | changes
+    new = Order.from_event(detail, fleet=fleet, now=came)
+    dispatch.app.store.add_order(new, new.plan_from(fleet, came), "", came)
+
+
+def test_orders_that_cannot_leave_yet_take_no_place_in_a_plan(
+    dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = dispatch.app.store
-    names = [f"o-{number:03d}" for number in range(350)]
-    for number, name in enumerate(names):
-        placed = dispatch.app.PlacedOrder("", order(name, due_until=at(10 + number))["detail"])
-        store.add_order(
-            dispatch.app.Order.from_event(placed.detail, fleet=dispatch.app.fleet, now=NOW), NOW
-        )
-    found, reasons = store.read_waiting(NOW, [])
-    assert {each.order_id for each in found} == set(names[: store.MAX_ORDERS]) == reasons.keys()
-    later = NOW + timedelta(minutes=10 + 340, seconds=1)
-    found, _ = store.read_waiting(later, [])
-    assert {each.order_id for each in found} == set(names[-store.MAX_ORDERS :])
-    assert store.read_waiting(later + timedelta(days=2), [])[0] == []
+    waiting = dispatch.app.waiting
+    monkeypatch.setattr(waiting, "MAX_ORDERS", 4)
+    for number in range(6):
+        add(dispatch, f"tomorrow-{number}", due_from=at(1440), due_until=at(1500))
+        add(dispatch, f"baking-{number}", ready_at=at(50), due_from=at(50), due_until=at(60))
+    add(dispatch, "patient", due_until=at(3000))
+    add(dispatch, "overdue", due_until=at(-700))
+    add(dispatch, "given-up", due_until=at(-1441))
+    found, _ = waiting.read_waiting(NOW, [])
+    assert {each.order_id for each in found} == {"patient", "overdue"}
+    found, _ = waiting.read_waiting(NOW + timedelta(minutes=31), ["tomorrow-0"])
+    names = [each.order_id for each in found]
+    assert len(names) == 4
+    assert {"tomorrow-0", "overdue"} <= set(names)
+
+
+due_minutes = st.lists(st.integers(-1400, 600), max_size=60)
+
+
+@given(due_minutes, st.integers(2, 20), st.integers(0, 100))
+def test_of_too_many_orders_the_urgent_are_planned_and_the_overdue_take_turns(
+    app: ModuleType, due: list[int], most: int, minute: int
+) -> None:
+    start = NOW + timedelta(minutes=minute)
+    times = {
+        f"o-{number}": app.store.text(start + timedelta(minutes=each, seconds=30))
+        for number, each in enumerate(due)
+    }
+    overdue = {name for name in times if times[name] < app.store.text(start)}
+    urgent = sorted(times.keys() - overdue, key=lambda name: (times[name], name))
+    chosen = app.waiting.choose(times, most, start)
+    assert len(chosen) == len(set(chosen)) == min(most, len(times))
+    places = len(overdue & set(chosen))
+    assert places >= min(len(overdue), most // 2)
+    assert set(chosen) - overdue == set(urgent[: most - places])
+    planned: set[str] = set()
+    for later in range(60):
+        now = start + timedelta(minutes=later)
+        shifted = {
+            name: app.store.text(datetime.fromisoformat(at) + timedelta(minutes=later))
+            for name, at in times.items()
+        }
+        planned |= set(app.waiting.choose(shifted, most, now))
+    assert overdue <= planned
+
+
+def test_reads_that_dynamodb_leaves_out_are_repeated_after_a_pause(
+    dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting, pauses = dispatch.app.waiting, list[float]()
+    monkeypatch.setattr(waiting, "sleep", pauses.append)
+    read = waiting.dynamodb.batch_get_item
+    for number in range(5):
+        add(dispatch, f"o-{number}")
+
+    def throttled(RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803
+        """Return one order of those that are asked for."""
+        [(table, request)] = RequestItems.items()
+        first, *rest = request["Keys"]
+        answer = read(RequestItems={table: request | {"Keys": [first]}})
+        left = {table: request | {"Keys": rest}} if rest else {}
+        return answer | {"UnprocessedKeys": left}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(waiting.dynamodb, "batch_get_item", throttled)
+        assert len(waiting.read_waiting(NOW, [])[0]) == 5
+        assert len(pauses) == 4
+        assert all(0 <= pause <= waiting.MAX_PAUSE for pause in pauses)
+        for number in range(5, 15):
+            add(dispatch, f"o-{number}")
+        with pytest.raises(waiting.OrdersTableBusyError):
+            waiting.read_waiting(NOW, [])
 
 
 def test_records_expire(dispatch: Dispatch) -> None:

@@ -4,6 +4,7 @@ import math
 import random
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import Any
@@ -21,7 +22,7 @@ SLACK = timedelta(seconds=2)  # what rounding up to whole seconds may add to a l
 def planning(load: Callable[[str, str], ModuleType]) -> Any:
     """The module; its rules hold after a short search as after a long one."""
     module: Any = load("dispatch_orders", "planning")
-    module.ITERATIONS = 60
+    module.search.most_iterations = lambda _: 60
     return module
 
 
@@ -186,12 +187,18 @@ def text(time: datetime) -> str:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(order_specs, max_size=9), st.lists(driver_specs, max_size=4), st.randoms())
+@given(
+    st.lists(order_specs, max_size=9),
+    st.lists(driver_specs, max_size=4),
+    st.sampled_from([0, 10, 1000]),
+    st.randoms(),
+)
 def test_every_plan_keeps_the_rules_and_is_the_same_in_any_sequence(
-    planning: Any, fleet: Any, orders: Any, drivers: Any, chance: random.Random
+    planning: Any, fleet: Any, orders: Any, drivers: Any, waiting_cost: float, chance: random.Random
 ) -> None:
     orders, drivers = make(planning, fleet.depot, orders, drivers)
     given = {"vehicles": fleet.vehicles, "depot": fleet.depot, "now": NOW}
+    given["waiting_cost"] = waiting_cost
     plan = planning.plan_tours(orders, drivers, **given)
     check(plan, orders, drivers, fleet.vehicles, fleet.depot)
     chance.shuffle(orders)
@@ -299,6 +306,95 @@ def test_a_tour_leaves_early_enough_and_not_before(planning: Any, fleet: Any) ->
     assert left[0] == NOW + 44 * MINUTE
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(320_000_000, 368_000_000),
+    st.integers(0, 1_200_000),
+    st.integers(0, 999_999),
+    st.booleans(),
+)
+def test_a_window_is_met_however_short_it_is(
+    planning: Any, fleet: Any, opens: int, length: int, fraction: int, ready: bool
+) -> None:
+    """Also one of a moment, and one in which no whole second from now falls (microseconds)."""
+    now = NOW + timedelta(microseconds=fraction)
+    due_from = NOW + timedelta(microseconds=opens)
+    due_until = due_from + timedelta(microseconds=length)
+    place = planning.Place(fleet.depot.latitude + 0.01, fleet.depot.longitude)
+    ready_at = now - timedelta(microseconds=fraction) if ready else now
+    order = planning.Order("order-0", place, 1, ready_at, due_from, due_until)
+    driver = planning.Driver("courier-0", "bicycle", None, now + 300 * MINUTE)
+    plan = planning.plan_tours(
+        [order], [driver], vehicles=fleet.vehicles, depot=fleet.depot, now=now
+    )
+    [stop] = plan.tours[0].stops
+    assert due_from <= stop.arrives_at <= due_until
+    assert "late" not in stop.reason
+
+
+@pytest.mark.parametrize("seconds", [60, 47.3, 13.37, 61.7, 110])
+def test_orders_for_exact_times_are_on_time_plan_by_plan(
+    planning: Any, fleet: Any, seconds: float
+) -> None:
+    """One courier, who is back before the next order has to leave."""
+    times = [(0.01, 31.005), (-0.01, 60.5), (0.012, 90.0083), (-0.008, 120), (0.009, 150.0001)]
+    pending = {
+        f"order-{number}": planning.Order(
+            f"order-{number}",
+            planning.Place(fleet.depot.latitude + north, fleet.depot.longitude),
+            1,
+            NOW,
+            NOW + minute * MINUTE,
+            NOW + minute * MINUTE,
+        )
+        for number, (north, minute) in enumerate(times)
+    }
+    late, back, now = {}, NOW, NOW + timedelta(seconds=0.3)
+    while pending:
+        driver = planning.Driver("courier-0", "bicycle", None, NOW + 300 * MINUTE, back)
+        rules = {"vehicles": fleet.vehicles, "depot": fleet.depot, "now": now}
+        for tour in planning.plan_tours(pending.values(), [driver], **rules).tours:
+            back = tour.returns_at
+            for stop in tour.stops:
+                order = pending.pop(stop.order_id)
+                late[stop.order_id] = stop.arrives_at - order.due_until
+        now += timedelta(seconds=seconds)
+    assert late == dict.fromkeys(late, timedelta())
+
+
+def test_the_waiting_of_customers_lets_a_route_leave_sooner(planning: Any, fleet: Any) -> None:
+    """A route of 5 euros is held until its customer has waited for 5 euros."""
+    orders, drivers = make(planning, fleet.depot, [(0.003, 0, 1, 0, 0, 180)], [BICYCLE])
+    rules = {"vehicles": fleet.vehicles, "depot": fleet.depot}
+
+    def leaves(waiting_cost: float) -> Any:
+        return next(
+            NOW + number * MINUTE
+            for number in range(200)
+            if planning.plan_tours(
+                orders, drivers, now=NOW + number * MINUTE, waiting_cost=waiting_cost, **rules
+            ).tours
+        )
+
+    assert leaves(10) < leaves(4) < leaves(0)
+
+
+@pytest.mark.parametrize("nearest", [0, 1, 2])
+def test_the_waiting_of_customers_decides_who_is_visited_first(
+    planning: Any, fleet: Any, nearest: int
+) -> None:
+    """Both directions are as long: the nearest customer first lets all of them wait less."""
+    offsets = [(0.02, 0.005, 2, 0, 0, 60)] * 3
+    offsets[nearest] = (0.01, 0, 2, 0, 0, 60)
+    orders, drivers = make(planning, fleet.depot, offsets, [BICYCLE])
+    plan = planning.plan_tours(
+        orders, drivers, vehicles=fleet.vehicles, depot=fleet.depot, now=NOW, waiting_cost=20
+    )
+    check(plan, orders, drivers, fleet.vehicles, fleet.depot)
+    [tour] = plan.tours
+    assert tour.stops[0].order_id == f"order-{nearest}"
+
+
 def test_what_can_only_be_late_is_delivered_late_at_once(planning: Any, fleet: Any) -> None:
     assert reasons_of(planning, fleet, [(0.01, 0, 1, -30, -30, 33)], [BICYCLE]) == [
         "assigned: bicycle within 1.4 km, 3 minutes late"
@@ -334,6 +430,65 @@ def test_the_same_way_in_a_matrix_makes_another_plan(planning: Any, fleet: Any) 
     )
     assert [stop.order_id for tour in plan.tours for stop in tour.stops] == ["order-1"]
     assert "range" in plan.waiting["order-0"]
+
+
+def some_number(least: float, largest: float) -> Any:
+    """The bounds, which are where things break, or anything between."""
+    return st.sampled_from([least, largest]) | st.floats(least, largest, allow_subnormal=False)
+
+
+def some_vehicle(bounds: Any) -> Any:
+    """The fields of any vehicle that vehicles.json may hold."""
+    numbers = {name: some_number(*ends) for name, ends in bounds.items()}
+    numbers["capacity_boxes"] = st.integers(*bounds["capacity_boxes"])
+    return st.fixed_dictionaries({"loading_bay": st.just("A"), **numbers})
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_whatever_vehicles_json_allows_can_be_planned(
+    planning: Any, load: Callable[[str, str], ModuleType], fleet: Any, data: st.DataObject
+) -> None:
+    module = load("dispatch_orders", "fleet")
+    waiting_cost = data.draw(some_number(*module.BOUNDS["cost_per_hour"]))
+    fields = {label: data.draw(some_vehicle(module.BOUNDS)) for label in fleet.vehicles}
+    vehicles = {label: module.vehicle_of(label, each) for label, each in fields.items()}
+    orders, drivers = make(
+        planning,
+        fleet.depot,
+        data.draw(st.lists(order_specs, min_size=1, max_size=5)),
+        data.draw(st.lists(driver_specs, max_size=3)),
+    )
+    plan = planning.plan_tours(
+        orders,
+        drivers,
+        vehicles=vehicles,
+        depot=fleet.depot,
+        now=NOW,
+        waiting_cost=waiting_cost,
+    )
+    assigned = [stop.order_id for tour in plan.tours for stop in tour.stops]
+    assert sorted([*assigned, *plan.waiting]) == sorted(order.order_id for order in orders)
+
+
+@pytest.mark.parametrize(
+    "free",
+    [
+        {"minutes_per_stop": 0},
+        {"cost_per_hour": 0},
+        {"cost_per_km": 0, "cost_per_hour": 0},
+        {"cost_per_km": 0, "cost_per_hour": 0, "minutes_per_stop": 0},
+    ],
+)
+@pytest.mark.parametrize("north", [0, 0.01])
+def test_what_costs_nothing_is_delivered(
+    planning: Any, fleet: Any, free: dict[str, float], north: float
+) -> None:
+    vehicles = {label: replace(each, **free) for label, each in fleet.vehicles.items()}
+    orders, drivers = make(planning, fleet.depot, [(north, 0, 3, *HURRY)] * 2, [BICYCLE])
+    plan = planning.plan_tours(orders, drivers, vehicles=vehicles, depot=fleet.depot, now=NOW)
+    check(plan, orders, drivers, vehicles, fleet.depot)
+    assert not plan.waiting
 
 
 @pytest.mark.parametrize("places", [[(0, 0)] * 5, [(0.01, 0.01)] * 5, [(0, 0), (0.01, 0.01)] * 2])
