@@ -262,7 +262,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
                     ],
                     "state": {"value": ["ALARM"]},
                 },
-            }
+            },
         },
         {"Ref": "RetrainModelStateMachine"},
         None,  # the daily schedule asks for the same alarms, in the day in which the rule tries
