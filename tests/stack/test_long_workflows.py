@@ -11,7 +11,6 @@ from cfnlint.api import lint_all
 from tests.support.walk import STATE_MACHINES, all_states
 
 Resources = dict[str, Any]
-LONGEST_EXPRESSION = 150
 
 
 @pytest.fixture(params=["deploy_model", "retrain_model"])
@@ -38,12 +37,6 @@ def test_the_template_substitutes_what_the_file_names(
     file: Path, substitutions: dict[str, Any]
 ) -> None:
     assert set(re.findall(r"\$\{(\w+)\}", file.read_text())) == substitutions.keys()
-
-
-def test_no_expression_is_longer_than_a_person_can_read(file: Path) -> None:
-    expressions = re.findall(r'"(\{%.*?%\})"', file.read_text())
-    assert expressions
-    assert [each for each in expressions if len(each) > LONGEST_EXPRESSION] == []
 
 
 def test_no_name_of_a_state_comes_twice(machine: dict[str, Any]) -> None:

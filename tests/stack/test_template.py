@@ -252,6 +252,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
     ),
     "ModelAlarmRule": (
         {  # CloudWatch sends to the default bus
+            "Name": {"Fn::Sub": "${AWS::StackName}-model-alarm"},
             "EventPattern": {
                 "source": ["aws.cloudwatch"],
                 "detail-type": ["CloudWatch Alarm State Change"],
@@ -262,7 +263,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
                     ],
                     "state": {"value": ["ALARM"]},
                 },
-            }
+            },
         },
         {"Ref": "RetrainModelStateMachine"},
         None,  # the daily schedule asks for the same alarms, in the day in which the rule tries
@@ -277,7 +278,6 @@ def test_rules_reach_what_they_should_and_no_event_is_lost(resources: Resources)
         rule = dict(rules[name])
         [target] = rule.pop("Targets")
         rule.pop("Description", None)
-        rule.pop("Name", None)
         assert rule == listens, name
         assert target["Arn"] == starts, name
         kept = {"Arn": attribute(dead_letters)} if dead_letters else None
