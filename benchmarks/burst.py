@@ -65,8 +65,8 @@ class Watch:
     def look(self) -> None:
         """Note what is new."""
         self.statuses = Counter(item["status"]["S"] for item in self.items("PredictionsTableName"))
-        for item in self.items("DriversTableName"):
-            if (name := item["driver_id"]["S"]) not in self.couriers:
+        for item in self.items("CouriersTableName"):
+            if (name := item["courier_id"]["S"]) not in self.couriers:
                 recorded = datetime.fromisoformat(item["checked_in_at"]["S"]).timestamp()
                 self.couriers[name] = time.time() - recorded
         for item in self.items("OrdersTableName"):

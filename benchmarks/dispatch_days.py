@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.dispatch_rules import FLEET, NEAR_KM, Rule
 from functions.dispatch_orders.fleet import Place
 from functions.dispatch_orders.orders import Order
-from functions.dispatch_orders.planning import Driver, Tour, plan_tours
+from functions.dispatch_orders.planning import Courier, Route, plan_routes
 from functions.dispatch_orders.travel import great_circle
 
 START = datetime(2026, 5, 4, 10, tzinfo=UTC)
@@ -43,7 +43,7 @@ class Day:
 
     name: str
     placed: list[tuple[datetime, Order]]
-    couriers: list[tuple[datetime, Driver]]
+    couriers: list[tuple[datetime, Courier]]
     step: timedelta
     noise: float
     hours: float = 0
@@ -61,7 +61,7 @@ class Day:
 
     @property
     def hours_per_order(self) -> float:
-        """Courier-hours for each order that was delivered."""
+        """AvailableCourier-hours for each order that was delivered."""
         return self.hours / self.delivered
 
 
@@ -90,7 +90,7 @@ def make_day(seed: int, size: int) -> Day:
     bicycles, motorcycles = COURIERS[size]
     vehicles = ["bicycle"] * bicycles + ["motorcycle"] * motorcycles
     couriers = [
-        (START, Driver(f"courier-{number:02d}", vehicle, None, START + SHIFT))
+        (START, Courier(f"courier-{number:02d}", vehicle, None, START + SHIFT))
         for number, vehicle in enumerate(vehicles)
     ]
     placed.sort(key=lambda pair: (pair[0], pair[1].order_id))
@@ -154,7 +154,7 @@ def read_instance(folder: Path) -> Day:
     couriers = [
         (
             minute(row["on_time"]),
-            Driver(
+            Courier(
                 f"courier-{number:03d}",
                 kinds[REPLAYED_VEHICLES[number % len(REPLAYED_VEHICLES)]],
                 None,
@@ -188,13 +188,13 @@ def simulate(day: Day, rule: Rule) -> None:
     now, pending, coming = START, dict[str, Order](), list(day.placed)
     placed_at = {order.order_id: at for at, order in day.placed}
     with rule.in_force(day.step):
-        while now < max(driver.shift_ends_at for _, driver in day.couriers):
+        while now < max(courier.shift_ends_at for _, courier in day.couriers):
             while coming and coming[0][0] <= now:
                 _, order = coming.pop(0)
                 pending[order.order_id] = order
             if pending:
                 start = time.process_time()
-                plan = plan_tours(
+                plan = plan_routes(
                     pending.values(),
                     on_shift(day, back, now),
                     vehicles=FLEET.vehicles,
@@ -203,35 +203,35 @@ def simulate(day: Day, rule: Rule) -> None:
                     waiting_cost=rule.waiting_cost,
                 )
                 day.plan_seconds.append(time.process_time() - start)
-                for tour in plan.tours:
-                    back[tour.driver_id] = tour.returns_at, drive(day, tour, pending, placed_at)
+                for route in plan.routes:
+                    back[route.courier_id] = route.returns_at, drive(day, route, pending, placed_at)
             now += day.step
     for order in (*pending.values(), *(order for _, order in coming)):
         day.minutes_late[order.order_id] = math.inf
 
 
-def on_shift(day: Day, back: dict[str, tuple[datetime, datetime]], now: datetime) -> list[Driver]:
+def on_shift(day: Day, back: dict[str, tuple[datetime, datetime]], now: datetime) -> list[Courier]:
     """The couriers of this moment, as the planner knows them."""
-    drivers = []
-    for begins, driver in day.couriers:
-        planned, true = back.get(driver.driver_id, (now, now))
+    couriers = []
+    for begins, courier in day.couriers:
+        planned, true = back.get(courier.courier_id, (now, now))
         free = None if true <= now else max(planned, now + timedelta(minutes=1))
         if begins <= now:
-            drivers.append(
-                Driver(driver.driver_id, driver.vehicle, None, driver.shift_ends_at, free)
+            couriers.append(
+                Courier(courier.courier_id, courier.vehicle, None, courier.shift_ends_at, free)
             )
-    return drivers
+    return couriers
 
 
 def drive(
-    day: Day, tour: Tour, pending: dict[str, Order], placed_at: dict[str, datetime]
+    day: Day, route: Route, pending: dict[str, Order], placed_at: dict[str, datetime]
 ) -> datetime:
     """Deliver the orders of a route; when it is back."""
-    chance = random.Random(f"{day.name} {tour.driver_id} {tour.departs_at}")
+    chance = random.Random(f"{day.name} {route.courier_id} {route.departs_at}")
     factor = chance.lognormvariate(0, day.noise)
-    for stop in tour.stops:
+    for stop in route.stops:
         order = pending.pop(stop.order_id)
-        arrival = tour.departs_at + factor * (stop.arrives_at - tour.departs_at)
+        arrival = route.departs_at + factor * (stop.arrives_at - route.departs_at)
         at_door = max(arrival, order.due_from)
         late = (at_door - order.due_until) / timedelta(minutes=1)
         day.minutes_late[order.order_id] = max(0.0, late)
@@ -239,14 +239,14 @@ def drive(
             minutes=1
         )
         if as_the_crow_flies(order.place) <= NEAR_KM:
-            day.near[order.order_id] = tour.vehicle
-    duration = factor * (tour.returns_at - tour.departs_at)
-    vehicle = FLEET.vehicles[tour.vehicle]
+            day.near[order.order_id] = route.vehicle
+    duration = factor * (route.returns_at - route.departs_at)
+    vehicle = FLEET.vehicles[route.vehicle]
     day.hours += duration / timedelta(hours=1)
-    day.kilometres += tour.distance_km
-    day.money += tour.distance_km * vehicle.cost_per_km
+    day.kilometres += route.distance_km
+    day.money += route.distance_km * vehicle.cost_per_km
     day.money += duration / timedelta(hours=1) * vehicle.cost_per_hour
-    return tour.departs_at + duration
+    return route.departs_at + duration
 
 
 def as_the_crow_flies(place: Place) -> float:

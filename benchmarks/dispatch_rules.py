@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 from functions.dispatch_orders import holding, search
 from functions.dispatch_orders.fleet import read_fleet
-from functions.dispatch_orders.tours import DEPOT, Courier, Schedule, Task, schedule
+from functions.dispatch_orders.routes import DEPOT, AvailableCourier, Schedule, Task, schedule
 
 FLEET = read_fleet()
 NEAR_KM = 3  # as the crow flies
@@ -39,13 +39,13 @@ class Rule:
             yield
 
 
-def threshold(tasks: Sequence[Task], couriers: Sequence[Courier]) -> Routes:
+def threshold(tasks: Sequence[Task], couriers: Sequence[AvailableCourier]) -> Routes:
     """Near to bicycles, far to motorcycles, nearest first."""
-    routes: Routes = {courier.driver_id: [] for courier in couriers}
+    routes: Routes = {courier.courier_id: [] for courier in couriers}
     left = list(tasks)
     for courier in couriers:
-        route, here = routes[courier.driver_id], DEPOT
-        metres = courier.roads.metres
+        route, here = routes[courier.courier_id], DEPOT
+        metres = courier.matrix.metres
         while not courier.on_the_road:
             fitting = [task for task in left if suits(task, courier) and fits(task, route, courier)]
             if not fitting:
@@ -57,17 +57,17 @@ def threshold(tasks: Sequence[Task], couriers: Sequence[Courier]) -> Routes:
     return routes
 
 
-def first_in_first_out(tasks: Sequence[Task], couriers: Sequence[Courier]) -> Routes:
+def first_in_first_out(tasks: Sequence[Task], couriers: Sequence[AvailableCourier]) -> Routes:
     """One order for each free courier: the order that was placed first goes where it is cheapest.
 
     Orders are numbered as they are placed.
     """
-    routes: Routes = {courier.driver_id: [] for courier in couriers}
+    routes: Routes = {courier.courier_id: [] for courier in couriers}
     for task in sorted(tasks, key=lambda task: task.job.order_id):
         free = [
-            (times.cost, courier.driver_id)
+            (times.cost, courier.courier_id)
             for courier in couriers
-            if not courier.on_the_road and not routes[courier.driver_id]
+            if not courier.on_the_road and not routes[courier.courier_id]
             if fits(task, [], courier) and (times := schedule(courier, [task.job]))
         ]
         if free:
@@ -75,23 +75,23 @@ def first_in_first_out(tasks: Sequence[Task], couriers: Sequence[Courier]) -> Ro
     return routes
 
 
-def suits(task: Task, courier: Courier) -> bool:
+def suits(task: Task, courier: AvailableCourier) -> bool:
     """Whether the threshold gives this order to this vehicle."""
     vehicle = courier.vehicle
-    kilometres = courier.roads.metres[DEPOT][task.job.node] / 1000 / vehicle.detour_factor
+    kilometres = courier.matrix.metres[DEPOT][task.job.node] / 1000 / vehicle.detour_factor
     near = kilometres <= NEAR_KM and task.job.boxes <= FLEET.vehicles["bicycle"].capacity_boxes
     return near == (vehicle.label == "bicycle")
 
 
-def fits(task: Task, route: Sequence[Task], courier: Courier) -> bool:
+def fits(task: Task, route: Sequence[Task], courier: AvailableCourier) -> bool:
     """Whether an order can be the last of a route that leaves soon."""
     times = schedule(courier, [*(other.job for other in route), task.job])
     return times is not None and holding.can_leave(courier, times)
 
 
-def find_none(_: Sequence[Task], couriers: Sequence[Courier]) -> Routes:
+def find_none(_: Sequence[Task], couriers: Sequence[AvailableCourier]) -> Routes:
     """No search: all is left to the greedy insertion."""
-    return {courier.driver_id: [] for courier in couriers}
+    return {courier.courier_id: [] for courier in couriers}
 
 
 def insert_none(tasks: Sequence[Task], routes: Mapping[str, Sequence[Task]]) -> list[Task]:
@@ -100,7 +100,7 @@ def insert_none(tasks: Sequence[Task], routes: Mapping[str, Sequence[Task]]) -> 
     return [task for task in tasks if id(task) not in planned]
 
 
-def at_once(courier: Courier, _: Sequence[Task], times: Schedule, **__: bool) -> bool:
+def at_once(courier: AvailableCourier, _: Sequence[Task], times: Schedule, **__: bool) -> bool:
     """No holding."""
     return holding.can_leave(courier, times)
 

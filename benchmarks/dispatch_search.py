@@ -15,10 +15,10 @@ import pyvrp
 from benchmarks.dispatch_days import START, make_day, simulate
 from benchmarks.dispatch_rules import FLEET, Rule
 from functions.dispatch_orders import search
-from functions.dispatch_orders.planning import Driver, plan_tours
-from functions.dispatch_orders.tours import Courier, Task
+from functions.dispatch_orders.planning import Courier, plan_routes
+from functions.dispatch_orders.routes import AvailableCourier, Task
 
-type Problem = tuple[Sequence[Task], Sequence[Courier]]
+type Problem = tuple[Sequence[Task], Sequence[AvailableCourier]]
 type Limit = Callable[[int], int]
 
 BURSTS = {100: 14, 200: 27, 300: 40, 600: 75, 1000: 120}  # orders at once, and couriers
@@ -56,7 +56,7 @@ def compare(name: str, problems: Sequence[Problem], factor: int) -> None:
 
 
 def search_for(
-    factor: int, tasks: Sequence[Task], couriers: Sequence[Courier]
+    factor: int, tasks: Sequence[Task], couriers: Sequence[AvailableCourier]
 ) -> tuple[float, float]:
     """Processor seconds and cost of a search of so many times the iterations."""
     noted: list[tuple[float, float]] = []
@@ -88,7 +88,7 @@ def plans_of_a_day(size: int) -> list[Problem]:
     caught: list[Problem] = []
     find_routes = search.find_routes
 
-    def catch(tasks: Sequence[Task], couriers: Sequence[Courier]) -> dict[str, list[Task]]:
+    def catch(tasks: Sequence[Task], couriers: Sequence[AvailableCourier]) -> dict[str, list[Task]]:
         caught.append((list(tasks), list(couriers)))
         return find_routes(tasks, couriers)
 
@@ -113,14 +113,14 @@ def burst(size: int) -> Problem:
     couriers = BURSTS[size]
     bicycles = couriers * 5 // 8
     vehicles = ["bicycle"] * bicycles + ["motorcycle"] * (couriers - bicycles)
-    drivers = [
-        Driver(f"courier-{number}", vehicle, None, now + timedelta(hours=2 + number % 3))
+    couriers = [
+        Courier(f"courier-{number}", vehicle, None, now + timedelta(hours=2 + number % 3))
         for number, vehicle in enumerate(vehicles)
     ]
     find_routes = search.find_routes
     with patch.object(search, "find_routes", wraps=find_routes) as asked:
         start = time.process_time()
-        plan_tours(orders, drivers, vehicles=FLEET.vehicles, depot=FLEET.depot, now=now)
+        plan_routes(orders, couriers, vehicles=FLEET.vehicles, depot=FLEET.depot, now=now)
         seconds = time.process_time() - start
     print(f"{size} orders at once, {couriers} couriers: {seconds:.1f} s of processor time")
     tasks, present = asked.call_args.args

@@ -152,9 +152,9 @@ def speed(predictions: int) -> None:
         "POWERTOOLS_SERVICE_NAME": "scones-unlimited",
         "POWERTOOLS_METRICS_NAMESPACE": "SconesUnlimited",
         "POWERTOOLS_TRACE_DISABLED": "1",
-        "PREDICTIONS_TABLE": "predictions",
-        "DRIFT_TABLE": "drift",
-        "PHOTOS_BUCKET": "photos",
+        "PREDICTIONS_TABLE_NAME": "predictions",
+        "DRIFT_TABLE_NAME": "drift",
+        "PHOTOS_BUCKET_NAME": "photos",
         "MAXIMUM_DRIFT": str(MAXIMUM_DRIFT),
         "PREDICTION_RETENTION_DAYS": "400",
     }

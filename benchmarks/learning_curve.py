@@ -66,7 +66,7 @@ def reduce(whole: Path, folder: Path, part: float) -> Path:
 
 
 def rank(row: dict[str, str]) -> float:
-    """From 0 to 1, the same for all pictures of a group; not what chose the split."""
+    """From 0 to 1, the same for all photos of a group; not what chose the split."""
     return int(hashlib.sha256(f"share {row['group']}".encode()).hexdigest()[:8], 16) / 2**32
 
 

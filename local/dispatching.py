@@ -23,12 +23,12 @@ class Dispatches:
     """What became of the sample orders.
 
     Attributes:
-        tours: details of the `Orders Dispatched` events, in their sequence.
+        routes: details of the `Orders Dispatched` events, in their sequence.
         waiting: why each other order waits or is refused, by id.
 
     """
 
-    tours: list[dict[str, Any]] = field(default_factory=list)
+    routes: list[dict[str, Any]] = field(default_factory=list)
     waiting: dict[str, str] = field(default_factory=dict)
 
 
@@ -74,11 +74,11 @@ class Shop:
         """Answer for a person: the label of each `image_id`."""
         answered = {"reviewed_by": "make run", "reviewed_at": datetime.now(UTC).isoformat()}
         answers = [{"image_id": image_id, "label": labels[image_id]} for image_id in labels]
-        self.publish("Vehicle Reviewed", [answer | answered for answer in answers])
+        self.publish("Photo Reviewed", [answer | answered for answer in answers])
 
     def wait_for_couriers(self, number: int) -> bool:
         """Wait until so many couriers are checked in; False where they are not in time."""
-        table = self.outputs["DriversTableName"]
+        table = self.outputs["CouriersTableName"]
         deadline = time.monotonic() + PLAN_SECONDS
         while time.monotonic() < deadline:
             pages = self.dynamodb.get_paginator("scan").paginate(TableName=table, Select="COUNT")
@@ -88,23 +88,23 @@ class Shop:
         return False
 
     def place(self, orders: Sequence[dict[str, Any]]) -> Dispatches:
-        """Place orders, and wait until each is on a tour or waits for a reason."""
+        """Place orders, and wait until each is on a route or waits for a reason."""
         self.publish("Order Placed", orders)
         found = Dispatches()
         deadline = time.monotonic() + PLAN_SECONDS
         while time.monotonic() < deadline:
-            found.tours += self.hear()
-            toured = {stop["order_id"] for tour in found.tours for stop in tour["stops"]}
-            rest = [order for order in self.orders() if order["order_id"] not in toured]
+            found.routes += self.hear()
+            routed = {stop["order_id"] for route in found.routes for stop in route["stops"]}
+            rest = [order for order in self.orders() if order["order_id"] not in routed]
             found.waiting = {order["order_id"]: order["reason"] for order in rest}
             decided = all(order["status"] in ("waiting", "refused") for order in rest)
-            if len(toured) + len(rest) == len(orders) and decided:
+            if len(routed) + len(rest) == len(orders) and decided:
                 break
             time.sleep(POLL_SECONDS)
         return found
 
     def hear(self) -> list[dict[str, Any]]:
-        """The tours that were given out since the last time."""
+        """The routes that were given out since the last time."""
         answer = self.sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10)
         messages = answer.get("Messages", [])
         for message in messages:

@@ -236,7 +236,7 @@ class Drill:
         entry = {
             "EventBusName": self.outputs["EventBusName"],
             "Source": SOURCE,
-            "DetailType": "Vehicle Reviewed",
+            "DetailType": "Photo Reviewed",
             "Detail": json.dumps(review | {"reviewed_at": datetime.now(UTC).isoformat()}),
         }
         self.cloud.client("events").put_events(Entries=[entry])

@@ -36,7 +36,7 @@ The local cloud is up. In another terminal, first:
   aws dynamodb scan --table-name {OrdersTableName}
 
   # Read the workflow's executions, and the functions' log.
-  aws stepfunctions list-executions --state-machine-arn {ClassifyVehicleStateMachineArn}
+  aws stepfunctions list-executions --state-machine-arn {ClassifyPhotoStateMachineArn}
   aws logs filter-log-events --log-group-name {FunctionsLogGroupName}
 
   # Ask the model alone.

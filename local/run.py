@@ -1,4 +1,4 @@
-"""Run Scones Unlimited on this machine: photos in, decisions and tours out.
+"""Run Scones Unlimited on this machine: photos in, decisions and routes out.
 
     make run                        the sample photos that ship with the project
     make run PHOTOS=~/Pictures      your own: any depth, any file
@@ -128,7 +128,7 @@ class Follower:
     def states(self) -> dict[str, str]:
         """The state that each running execution is in, by the key of its photo."""
         running = self.stepfunctions.list_executions(
-            stateMachineArn=self.outputs["ClassifyVehicleStateMachineArn"], statusFilter="RUNNING"
+            stateMachineArn=self.outputs["ClassifyPhotoStateMachineArn"], statusFilter="RUNNING"
         )["executions"]
         return {
             self.key_of(execution["executionArn"]): state
@@ -247,19 +247,24 @@ def dispatch(
     return orders, shop.place(orders)
 
 
-def tours_of(found: Dispatches) -> Table:
+def routes_of(found: Dispatches) -> Table:
     """One line per stop, courier by courier; then the orders that wait."""
     table = Table(box=None, pad_edge=False)
     for title in ("courier", "vehicle", "bay", "leaves", "order", "arrives", "km", "reason"):
         table.add_column(title, justify="right" if title == "km" else "left", overflow="fold")
-    for tour in found.tours:
-        own = tour["driver_id"], tour["vehicle"], tour["loading_bay"], clock(tour["departs_at"])
-        for stop in tour["stops"]:
+    for route in found.routes:
+        own = (
+            route["courier_id"],
+            route["vehicle"],
+            route["loading_bay"],
+            clock(route["departs_at"]),
+        )
+        for stop in route["stops"]:
             what = stop["order_id"], clock(stop["arrives_at"]), f"{stop['distance_km']:.1f}"
             table.add_row(*map(Text, (*own, *what, stop["reason"])))
             own = "", "", "", ""
         table.add_row(
-            "", "", "", "", "back", clock(tour["returns_at"]), f"{tour['distance_km']:.1f}"
+            "", "", "", "", "back", clock(route["returns_at"]), f"{route['distance_km']:.1f}"
         )
     for order_id, reason in sorted(found.waiting.items()):
         table.add_row("", "", "", "", *map(Text, (order_id, "", "", reason)))
@@ -311,15 +316,15 @@ def run(cloud: LocalCloud, uploads: list[Upload], console: Console) -> bool:
         cloud.stop()
     console.print(table_of(uploads))
     console.print()
-    console.print(tours_of(found))
+    console.print(routes_of(found))
     waiting = [
         order | {"reason": found.waiting[order["order_id"]]}
         for order in orders
         if order["order_id"] in found.waiting
     ]
     page = cloud.directory / "dispatch.html"
-    page.write_text(draw(found.tours, waiting), "utf-8")
-    console.print(f"\nMap of the tours: {page}", highlight=False, soft_wrap=True)
+    page.write_text(draw(found.routes, waiting), "utf-8")
+    console.print(f"\nMap of the routes: {page}", highlight=False, soft_wrap=True)
     console.print(
         f"{time.monotonic() - steps.start:.1f} s in all. Logs: {cloud.logs}",
         highlight=False,

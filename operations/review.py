@@ -4,7 +4,7 @@
     python -m operations.review --name anna     with another name than the user of this machine
 
 Shows each photo in the terminal; one key labels it. A review goes to the stack's bus as
-`Vehicle Reviewed`, and the workflow RecordReview carries it out. Several people can review at once.
+`Photo Reviewed`, and the workflow RecordReview carries it out. Several people can review at once.
 Credentials and region are those of the AWS CLI; after `make up`, with the variables that it prints,
 the photos are those of the local cloud.
 """
@@ -154,7 +154,7 @@ class Reviews:
         )
         return url
 
-    def picture(self, photo: Photo) -> Image.Image:
+    def photo(self, photo: Photo) -> Image.Image:
         """A photo as the model saw it: upright, at most 256 pixels.
 
         Raises:
@@ -187,7 +187,7 @@ class Reviews:
         given = Review(label, reviewer, now)
         detail = {"image_id": photo.image_id, "label": given.label}
         detail |= {"reviewed_by": given.by, "reviewed_at": given.at}
-        entry = {"Source": "scones-unlimited", "DetailType": "Vehicle Reviewed"}
+        entry = {"Source": "scones-unlimited", "DetailType": "Photo Reviewed"}
         entry |= {"EventBusName": self.bus, "Detail": json.dumps(detail)}
         [result] = self.events.put_events(Entries=[entry])["Entries"]
         if "ErrorCode" in result:
@@ -293,13 +293,13 @@ class Session:
         columns, rows = shutil.get_terminal_size()
         if sys.stdout.isatty():
             try:
-                picture = self.reviews.picture(photo)
+                photo = self.reviews.photo(photo)
             except UserError as error:
-                print(f"no picture: {error}")
+                print(f"no photo: {error}")
             else:
                 most_columns, most_rows = LARGEST_PICTURE
                 fitting = min(columns, most_columns), min(rows - 6, most_rows // 2)
-                print(draw(picture, max(8, fitting[0]), max(4, fitting[1])))
+                print(draw(photo, max(8, fitting[0]), max(4, fitting[1])))
         else:
             print(self.reviews.link(photo))
 

@@ -1,10 +1,10 @@
-"""Say honestly how good a model is, on pictures that nothing was chosen by.
+"""Say honestly how good a model is, on photos that nothing was chosen by.
 
     python -m training.evaluate                                   # the shipped model
     python -m training.evaluate --model build/model --against models/vehicles --gate
 
 Judges model.onnx as it is served (the same decoding, resizing and runtime) on the test split of
-the staged dataset, and on every picture of the sources that its training held out. Leaves
+the staged dataset, and on every photo of the sources that its training held out. Leaves
 report.md, evaluation.json and PNG plots in --report; with --record also writes the numbers into
 the model's own metadata.json and MODEL_CARD.md. With --gate also gate.json: whether --model may
 replace --against (gate.py), with what a model package keeps of it.
@@ -79,7 +79,7 @@ class Model:
 
 @dataclasses.dataclass
 class Judged:
-    """Pictures of one kind with a model's probabilities."""
+    """Photos of one kind with a model's probabilities."""
 
     rows: list[Row]
     probabilities: np.ndarray

@@ -1,4 +1,4 @@
-"""Turn sources of pictures into one versioned dataset with honest splits.
+"""Turn sources of photos into one versioned dataset with honest splits.
 
     python -m training.stage_data --cifar cifar-100-binary.tar.gz --photos my/photos
     python -m training.stage_data --cifar cifar-100-binary.tar.gz --photos my/photos --dry-run
@@ -12,18 +12,18 @@ Sources
     file optional) says which files came from one original. What reviewers labelled has the same
     layout and can be read where it is, s3://<photos bucket>/labelled; photos of one folder
     below a label, which are one courier's, count as of one original.
-    A staged dataset with --base, in place of --cifar: all of it is kept, and each picture stays
+    A staged dataset with --base, in place of --cifar: all of it is kept, and each photo stays
     in its split. A photo that is labelled anew in --photos takes its new label.
 
 What it makes in --dataset
-    manifest.csv   one row per picture: label, split, source, style, group, hashes
-    excluded.csv   what was left out, and why: unreadable, duplicate, too like a test picture
+    manifest.csv   one row per photo: label, split, source, style, group, hashes
+    excluded.csv   what was left out, and why: unreadable, duplicate, too like a test photo
     dataset.json   dataset version (a hash of the manifest's content) and counts
     photos/        upright JPEGs, longest side at most 256 pixels, named by content
     cifar-100/     train.bin, test.bin and the label names
 
-Pictures of one original, and near-duplicates by perceptual hash (mirrored ones too), never
-straddle two splits. A picture keeps its split when data is added: the split is a hash of its
+Photos of one original, and near-duplicates by perceptual hash (mirrored ones too), never
+straddle two splits. A photo keeps its split when data is added: the split is a hash of its
 group, and an earlier manifest in --dataset wins.
 """
 
@@ -57,7 +57,7 @@ from functions.serialize_image.photo import read
 
 LABELS = ("bicycle", "motorcycle", "other")
 SPLIT_SHARES = {"test": 0.15, "validation": 0.10}  # of the photo groups; the rest is train
-CIFAR_VALIDATION_SHARE = 0.04  # of CIFAR's train pictures; its test pictures stay test
+CIFAR_VALIDATION_SHARE = 0.04  # of CIFAR's train photos; its test photos stay test
 
 CIFAR_URL = "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz"
 CIFAR_MD5 = "03b5dce01913d631647c71ecec9e9cb8"  # as published beside the archive
@@ -66,11 +66,11 @@ CIFAR_RECORD_BYTES = 2 + 3 * 32 * 32  # coarse label, fine label, red, green and
 
 UPLOADS_AT_ONCE = 16
 HASH_BITS = 256
-NEAR_DUPLICATE_BITS = 40  # of 256; unrelated pictures differ in about 128
+NEAR_DUPLICATE_BITS = 40  # of 256; unrelated photos differ in about 128
 
 
 @dataclasses.dataclass
-class Picture:
+class Photo:
     """One row of the manifest. `record` is the position in a CIFAR file, empty for photos."""
 
     id: str  # the first 16 hexadecimal digits of the SHA-256 of the source's bytes
@@ -107,7 +107,7 @@ _BASIS = _cosine_basis(16, 32)
 
 
 def perceptual_hashes(grey: np.ndarray) -> np.ndarray:
-    """The DCT perceptual hash of grey pictures [n, 32, 32]: bool [n, 256].
+    """The DCT perceptual hash of grey photos [n, 32, 32]: bool [n, 256].
 
     A bit says whether one of the 16 x 16 lowest frequencies (the mean apart) is above their
     median, after https://www.hackerfactor.com/blog/index.php?/archives/432-Looks-Like-It.html.
@@ -136,10 +136,10 @@ def near_duplicates(hashes: np.ndarray, mirrored: np.ndarray) -> Iterator[tuple[
 # ---------------------------------------------------------------- reading the sources
 
 
-def read_cifar(directory: Path) -> tuple[list[Picture], np.ndarray]:
-    """CIFAR-100's pictures and their grey versions [n, 32, 32]."""
+def read_cifar(directory: Path) -> tuple[list[Photo], np.ndarray]:
+    """CIFAR-100's photos and their grey versions [n, 32, 32]."""
     names = (directory / "fine_label_names.txt").read_text().split()
-    pictures: list[Picture] = []
+    photos: list[Photo] = []
     greys = []
     for split in ("train", "test"):
         raw = np.fromfile(directory / f"{split}.bin", dtype=np.uint8)
@@ -153,8 +153,8 @@ def read_cifar(directory: Path) -> tuple[list[Picture], np.ndarray]:
         for position, record in enumerate(records):
             fine_label = names[record[1]]
             digest = _content_id(record[2:].tobytes())
-            pictures.append(
-                Picture(
+            photos.append(
+                Photo(
                     id=digest,
                     file=f"cifar-100/{split}.bin",
                     record=str(position),
@@ -169,7 +169,7 @@ def read_cifar(directory: Path) -> tuple[list[Picture], np.ndarray]:
             )
         planes = records[:, 2:].reshape(-1, 3, 32, 32).astype(np.float32)
         greys.append(planes.transpose(0, 2, 3, 1) @ np.array([0.299, 0.587, 0.114], np.float32))
-    return pictures, np.concatenate(greys)
+    return photos, np.concatenate(greys)
 
 
 def read_photo(file: Path) -> tuple[str, bytes, np.ndarray]:
@@ -197,7 +197,7 @@ def _content_id(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def photo_rows(root: Path) -> list[tuple[Path, Picture]]:
+def photo_rows(root: Path) -> list[tuple[Path, Photo]]:
     """Every file under root/<label>/, with what the root's manifest.csv says of it."""
     if not any((root / label).is_dir() for label in LABELS):
         raise StagingError(f"{root} holds none of bicycle/, motorcycle/, other/")
@@ -221,7 +221,7 @@ def photo_rows(root: Path) -> list[tuple[Path, Picture]]:
             rows.append(
                 (
                     file,
-                    Picture(
+                    Photo(
                         id="",
                         file=name,
                         record="",
@@ -238,14 +238,14 @@ def photo_rows(root: Path) -> list[tuple[Path, Picture]]:
     return rows
 
 
-def base_rows(base: Path) -> list[tuple[Path, Picture]]:
+def base_rows(base: Path) -> list[tuple[Path, Photo]]:
     """The photos of a staged dataset; their splits are assigned anew, and stay."""
     try:
         with (base / "manifest.csv").open(newline="") as stream:
-            pictures = [Picture(**row) for row in csv.DictReader(stream)]
+            photos = [Photo(**row) for row in csv.DictReader(stream)]
     except (OSError, TypeError) as error:
         raise StagingError(f"{base} holds no staged dataset: {error}") from error
-    photos = [picture for picture in pictures if not picture.fine_label]
+    photos = [photo for photo in photos if not photo.fine_label]
     return [(base / photo.file, dataclasses.replace(photo, split="")) for photo in photos]
 
 
@@ -334,49 +334,49 @@ def hashed_split(key: str, shares: dict[str, float]) -> str:
 
 
 def assign_splits(
-    pictures: list[Picture], links: Iterable[tuple[int, int]], earlier: dict[str, str]
+    photos: list[Photo], links: Iterable[tuple[int, int]], earlier: dict[str, str]
 ) -> dict[int, str]:
-    """Set every picture's split; return the positions to leave out, with the reason.
+    """Set every photo's split; return the positions to leave out, with the reason.
 
-    `links` joins near-duplicates; pictures of one group are joined too. `earlier` maps ids of an
+    `links` joins near-duplicates; photos of one group are joined too. `earlier` maps ids of an
     earlier version of the dataset to their splits, which stay. In a cluster that holds test
-    pictures of fixed split (CIFAR's, or an earlier version's), the others follow them or, where
+    photos of fixed split (CIFAR's, or an earlier version's), the others follow them or, where
     their own split is fixed as well, are left out.
     """
-    sets = DisjointSets(len(pictures))
+    sets = DisjointSets(len(photos))
     for one, other in links:
         sets.join(one, other)
     first_of_group: dict[str, int] = {}
-    for position, picture in enumerate(pictures):
-        sets.join(position, first_of_group.setdefault(picture.group, position))
+    for position, photo in enumerate(photos):
+        sets.join(position, first_of_group.setdefault(photo.group, position))
 
     left_out: dict[int, str] = {}
     for cluster in sets.clusters():
-        fixed = {position: _fixed_split(pictures[position], earlier) for position in cluster}
+        fixed = {position: _fixed_split(photos[position], earlier) for position in cluster}
         held = {split for split in fixed.values() if split}
         if not held:
-            key = min(pictures[position].group for position in cluster)
-            all_cifar = all(pictures[position].fine_label for position in cluster)
+            key = min(photos[position].group for position in cluster)
+            all_cifar = all(photos[position].fine_label for position in cluster)
             shares = {"validation": CIFAR_VALIDATION_SHARE} if all_cifar else SPLIT_SHARES
             split = hashed_split(key, shares)
         else:
             split = next(name for name in ("test", "validation", "train") if name in held)
         for position in cluster:
-            picture = pictures[position]
+            photo = photos[position]
             may_follow = fixed[position] in (None, split) and not (
-                picture.fine_label and split == "test" and picture.split == "train"
+                photo.fine_label and split == "test" and photo.split == "train"
             )
             if may_follow:
-                picture.split = split
+                photo.split = split
             else:
-                left_out[position] = f"near-duplicate of a {split} picture"
+                left_out[position] = f"near-duplicate of a {split} photo"
     return left_out
 
 
-def _fixed_split(picture: Picture, earlier: dict[str, str]) -> str | None:
-    if picture.fine_label and picture.split == "test":
+def _fixed_split(photo: Photo, earlier: dict[str, str]) -> str | None:
+    if photo.fine_label and photo.split == "test":
         return "test"
-    return earlier.get(picture.id)
+    return earlier.get(photo.id)
 
 
 # ---------------------------------------------------------------- the dataset
@@ -397,25 +397,25 @@ def stage(
     """
     excluded: list[Excluded] = []
     earlier = _earlier_splits(dataset) | (_earlier_splits(base) if base else {})
-    pictures, greys = read_cifar(cifar)
+    photos, greys = read_cifar(cifar)
     contents: dict[str, bytes] = {}
     rows = [row for root in photo_roots for row in photo_rows(root)]
     rows += base_rows(base) if base else []  # after them: a new label goes before the old one
     photos, photo_greys = _read_photos(rows, contents, excluded)
-    pictures = pictures + photos
+    photos = photos + photos
     greys = np.concatenate([greys, photo_greys])
 
     hashes = perceptual_hashes(greys)
-    for picture, bits in zip(pictures, hashes, strict=True):
-        picture.perceptual_hash = np.packbits(bits).tobytes().hex()
-    keep = _without_copies(pictures, excluded)
-    pictures = [pictures[position] for position in keep]
+    for photo, bits in zip(photos, hashes, strict=True):
+        photo.perceptual_hash = np.packbits(bits).tobytes().hex()
+    keep = _without_copies(photos, excluded)
+    photos = [photos[position] for position in keep]
     links = near_duplicates(hashes[keep], perceptual_hashes(greys[keep][:, :, ::-1]))
-    left_out = assign_splits(pictures, links, earlier)
+    left_out = assign_splits(photos, links, earlier)
     excluded += [
-        Excluded(_name(pictures[position]), reason) for position, reason in sorted(left_out.items())
+        Excluded(_name(photos[position]), reason) for position, reason in sorted(left_out.items())
     ]
-    kept = [picture for position, picture in enumerate(pictures) if position not in left_out]
+    kept = [photo for position, photo in enumerate(photos) if position not in left_out]
 
     description = describe(kept, excluded)
     if not dry_run:
@@ -423,16 +423,16 @@ def stage(
     return description
 
 
-def describe(pictures: list[Picture], excluded: list[Excluded]) -> dict[str, object]:
+def describe(photos: list[Photo], excluded: list[Excluded]) -> dict[str, object]:
     """The content of dataset.json: version and counts by split, source and label."""
-    content = sorted(f"{picture.id} {picture.label} {picture.split}" for picture in pictures)
+    content = sorted(f"{photo.id} {photo.label} {photo.split}" for photo in photos)
     counts: dict[str, dict[str, int]] = {}
     for split in ("train", "validation", "test"):
-        for picture in pictures:
-            if picture.split == split:
-                kind = "cifar-100" if picture.fine_label else "photos"
+        for photo in photos:
+            if photo.split == split:
+                kind = "cifar-100" if photo.fine_label else "photos"
                 labels = counts.setdefault(f"{split} {kind}", dict.fromkeys(LABELS, 0))
-                labels[picture.label] += 1
+                labels[photo.label] += 1
     return {
         "version": hashlib.sha256("\n".join(content).encode()).hexdigest()[:12],
         "labels": list(LABELS),
@@ -450,12 +450,12 @@ def _earlier_splits(dataset: Path) -> dict[str, str]:
 
 
 def _read_photos(
-    rows: list[tuple[Path, Picture]], contents: dict[str, bytes], excluded: list[Excluded]
-) -> tuple[list[Picture], np.ndarray]:
-    def read(row: tuple[Path, Picture]) -> tuple[str, bytes, np.ndarray] | str:
-        file, picture = row
+    rows: list[tuple[Path, Photo]], contents: dict[str, bytes], excluded: list[Excluded]
+) -> tuple[list[Photo], np.ndarray]:
+    def read(row: tuple[Path, Photo]) -> tuple[str, bytes, np.ndarray] | str:
+        file, photo = row
         try:
-            return (picture.id, *read_staged(file)) if picture.id else read_photo(file)
+            return (photo.id, *read_staged(file)) if photo.id else read_photo(file)
         except ValueError as error:
             return f"unreadable: {error}"
 
@@ -465,40 +465,40 @@ def _read_photos(
         results = tqdm(
             pool.map(read, rows), total=len(rows), desc="photos", unit="photo", disable=None
         )
-        for (_, picture), result in zip(rows, results, strict=True):
+        for (_, photo), result in zip(rows, results, strict=True):
             if isinstance(result, str):
-                excluded.append(Excluded(picture.file, result))
+                excluded.append(Excluded(photo.file, result))
                 continue
-            picture.id, staged, grey = result
-            contents.setdefault(picture.id, staged)
-            picture.group = picture.group or picture.id
-            photos.append(picture)
+            photo.id, staged, grey = result
+            contents.setdefault(photo.id, staged)
+            photo.group = photo.group or photo.id
+            photos.append(photo)
             greys.append(grey[None])
     return photos, np.concatenate(greys)
 
 
-def _without_copies(pictures: list[Picture], excluded: list[Excluded]) -> list[int]:
-    """Positions of the pictures whose content was not seen before, test pictures first."""
-    first: dict[str, Picture] = {}
+def _without_copies(photos: list[Photo], excluded: list[Excluded]) -> list[int]:
+    """Positions of the photos whose content was not seen before, test photos first."""
+    first: dict[str, Photo] = {}
     keep = []
-    for position in sorted(range(len(pictures)), key=lambda at: pictures[at].split != "test"):
-        picture = pictures[position]
-        if picture.id in first:
-            excluded.append(Excluded(_name(picture), f"copy of {_name(first[picture.id])}"))
+    for position in sorted(range(len(photos)), key=lambda at: photos[at].split != "test"):
+        photo = photos[position]
+        if photo.id in first:
+            excluded.append(Excluded(_name(photo), f"copy of {_name(first[photo.id])}"))
         else:
-            first[picture.id] = picture
+            first[photo.id] = photo
             keep.append(position)
     return sorted(keep)
 
 
-def _name(picture: Picture) -> str:
-    return f"{picture.file}#{picture.record}" if picture.record else picture.file
+def _name(photo: Photo) -> str:
+    return f"{photo.file}#{photo.record}" if photo.record else photo.file
 
 
 def _write(
     dataset: Path,
     cifar: Path,
-    pictures: list[Picture],
+    photos: list[Photo],
     contents: dict[str, bytes],
     excluded: list[Excluded],
     description: dict[str, object],
@@ -508,14 +508,14 @@ def _write(
     for name in CIFAR_FILES:
         if (cifar / name).resolve() != (dataset / "cifar-100" / name).resolve():
             shutil.copyfile(cifar / name, dataset / "cifar-100" / name)
-    for picture in pictures:
-        if not picture.fine_label:
-            picture.file = f"photos/{picture.id}.jpg"
-            target = dataset / picture.file
+    for photo in photos:
+        if not photo.fine_label:
+            photo.file = f"photos/{photo.id}.jpg"
+            target = dataset / photo.file
             if not target.exists():
-                target.write_bytes(contents[picture.id])
+                target.write_bytes(contents[photo.id])
     for name, rows, kind in (
-        ("manifest.csv", pictures, Picture),
+        ("manifest.csv", photos, Photo),
         ("excluded.csv", excluded, Excluded),
     ):
         with (dataset / name).open("w", newline="") as stream:

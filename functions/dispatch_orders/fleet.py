@@ -13,7 +13,7 @@ WAITING_COST = "cost_per_hour_of_waiting"
 BOUNDS = {
     "speed_kmh": (1, 130),
     "range_km": (0.1, 1000),
-    "capacity_boxes": (1, 99),  # a tour is one transaction: its courier and at most 99 orders
+    "capacity_boxes": (1, 99),  # a route is one transaction: its courier and at most 99 orders
     "cost_per_km": (0, 100),
     "cost_per_hour": (0, 1000),
     "detour_factor": (1, 5),
@@ -47,7 +47,7 @@ class Vehicle:
     """What a courier with this vehicle can do, and what it costs.
 
     Speed is the average in traffic; distances are the great circle times `detour_factor`;
-    `range_km` bounds a whole tour, back at the depot; `minutes_per_stop` is from stopping at the
+    `range_km` bounds a whole route, back at the depot; `minutes_per_stop` is from stopping at the
     door to leaving it. Costs are in one currency, whichever; an hour costs the wage and what is
     not delivered meanwhile, because this courier is out.
     """
@@ -65,7 +65,7 @@ class Vehicle:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """Where tours start and end, the vehicles by label, and what a customer's waiting costs.
+    """Where routes start and end, the vehicles by label, and what a customer's waiting costs.
 
     `cost_per_hour_of_waiting` is for each customer whose order is ready and due, in the currency of
     the vehicles' costs: the more it costs, the less is an order held for others to join it.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from functions.dispatch_orders.tours import Courier, Schedule, Task
+from functions.dispatch_orders.routes import AvailableCourier, Schedule, Task
 
 REPLAN_EVERY = timedelta(minutes=1)  # the rate of the schedule in template.yaml
 
@@ -15,7 +15,7 @@ HOLD_SECONDS = 600
 LOOK_AHEAD = timedelta(minutes=20)
 
 
-def can_leave(courier: Courier, times: Schedule) -> bool:
+def can_leave(courier: AvailableCourier, times: Schedule) -> bool:
     """Whether a route is to be handed out by this plan, if nothing is won by waiting.
 
     It leaves before the next plan, or it has to leave before the plan after that. The next plan may
@@ -28,7 +28,9 @@ def can_leave(courier: Courier, times: Schedule) -> bool:
     return leaves <= soon() or must_leave <= 2 * soon()
 
 
-def leaves_now(courier: Courier, route: Sequence[Task], times: Schedule, *, short: bool) -> bool:
+def leaves_now(
+    courier: AvailableCourier, route: Sequence[Task], times: Schedule, *, short: bool
+) -> bool:
     """Whether a route leaves before the next plan: it can, and nothing is won by waiting.
 
     Waiting lets more orders join. It is over when the route would soon be late, is full, has a late
@@ -49,6 +51,6 @@ def soon() -> float:
     return REPLAN_EVERY.total_seconds()
 
 
-def latest_call(courier: Courier, times: Schedule) -> float:
-    """When a held tour is given out at the latest, in seconds from now."""
+def latest_call(courier: AvailableCourier, times: Schedule) -> float:
+    """When a held route is given out at the latest, in seconds from now."""
     return times.latest - courier.approach - HOLD_SECONDS

@@ -1,8 +1,8 @@
-"""Plan tours: which courier takes which orders, in which sequence, leaving when, and why.
+"""Plan routes: which courier takes which orders, in which sequence, leaving when, and why.
 
 A plan is made anew whenever an order or a courier comes, and every REPLAN_EVERY while orders wait.
 It looks ahead over all orders and all couriers, also those on the road, but gives out only the
-tours that have to leave before the next plan: until then more orders may join them.
+routes that have to leave before the next plan: until then more orders may join them.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -16,14 +16,14 @@ import numpy as np
 from functions.dispatch_orders import holding, reasons, search
 from functions.dispatch_orders.fleet import Place, Vehicle
 from functions.dispatch_orders.orders import Order
-from functions.dispatch_orders.tours import (
+from functions.dispatch_orders.routes import (
     DEPOT,
     FAR,
-    Courier,
+    AvailableCourier,
     Job,
-    Roads,
     Schedule,
     Task,
+    TravelMatrix,
     cost_of,
     schedule,
 )
@@ -37,13 +37,13 @@ PATIENT_SECONDS = 3600
 
 
 @dataclass(frozen=True, slots=True)
-class Driver:
+class Courier:
     """A courier who is checked in: on which vehicle, where (None: the depot), and until when.
 
     One who is on the road is back at the depot at `free_at`.
     """
 
-    driver_id: str
+    courier_id: str
     vehicle: str
     place: Place | None
     shift_ends_at: datetime
@@ -52,7 +52,7 @@ class Driver:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """One order on a tour. `distance_km` is along the tour from the depot up to here."""
+    """One order on a route. `distance_km` is along the route from the depot up to here."""
 
     order_id: str
     arrives_at: datetime
@@ -61,10 +61,10 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
-class Tour:
+class Route:
     """One courier's way from the depot, along the stops, and back."""
 
-    driver_id: str
+    courier_id: str
     vehicle: str
     loading_bay: str
     departs_at: datetime
@@ -75,15 +75,15 @@ class Tour:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The tours that leave now, and for every other order, by its id, why it waits."""
+    """The routes that leave now, and for every other order, by its id, why it waits."""
 
-    tours: tuple[Tour, ...]
+    routes: tuple[Route, ...]
     waiting: dict[str, str]
 
 
-def plan_tours(
+def plan_routes(
     orders: Collection[Order],
-    drivers: Collection[Driver],
+    couriers: Collection[Courier],
     *,
     vehicles: Mapping[str, Vehicle],
     depot: Place,
@@ -91,14 +91,14 @@ def plan_tours(
     waiting_cost: float = 0,
     travel: Travel = great_circle,
 ) -> Plan:
-    """Plan all these orders over all these couriers; the plan's tours are those that leave now.
+    """Plan all these orders over all these couriers; the plan's routes are those that leave now.
 
     The same orders and couriers, in whatever sequence they are given, make the same plan. A courier
-    who is on the road (`free_at` after `now`) or whose shift is over gets no tour.
+    who is on the road (`free_at` after `now`) or whose shift is over gets no route.
 
     Args:
         orders: those that wait.
-        drivers: the couriers on shift.
+        couriers: the couriers on shift.
         vehicles: by their labels.
         depot: where every route begins and ends.
         now: the time of the plan, UTC.
@@ -110,57 +110,59 @@ def plan_tours(
 
     """
     orders = sorted(orders, key=lambda order: order.order_id)
-    drivers = sorted(drivers, key=lambda driver: driver.driver_id)
+    couriers = sorted(couriers, key=lambda courier: courier.courier_id)
     check_unique("order", [order.order_id for order in orders])
-    check_unique("courier", [driver.driver_id for driver in drivers])
-    for driver in drivers:
-        if driver.vehicle not in vehicles:
-            raise ValueError(f"courier {driver.driver_id!r}: no vehicle {driver.vehicle!r}")
+    check_unique("courier", [courier.courier_id for courier in couriers])
+    for courier in couriers:
+        if courier.vehicle not in vehicles:
+            raise ValueError(f"courier {courier.courier_id!r}: no vehicle {courier.vehicle!r}")
 
     by_id = {order.order_id: order for order in orders}
-    roads = roads_between(depot, orders, drivers, vehicles, travel)
-    couriers = [
-        courier_of(driver, node, vehicles[driver.vehicle], roads[driver.vehicle], waiting_cost, now)
-        for node, driver in enumerate(drivers, start=DEPOT + 1 + len(orders))
-        if driver.shift_ends_at > now
+    matrices = travel_matrices(depot, orders, couriers, vehicles, travel)
+    available = [
+        availability_of(
+            courier, node, vehicles[courier.vehicle], matrices[courier.vehicle], waiting_cost, now
+        )
+        for node, courier in enumerate(couriers, start=DEPOT + 1 + len(orders))
+        if courier.shift_ends_at > now
     ]
-    tasks, waiting = sort_out(orders, couriers, vehicles, roads, now)
-    routes = search.find_routes(tasks, couriers)
-    left = search.insert_left_out(tasks, routes)
+    tasks, waiting = sort_out(orders, available, vehicles, matrices, now)
+    found = search.find_routes(tasks, available)
+    left = search.insert_left_out(tasks, found)
     if waiting_cost:
-        search.shorten_waiting(routes)
-    short = {courier.driver_id for task in left for courier in task.able}
-    tours = []
-    for courier in couriers:
-        route = routes[courier.driver_id]
-        times = schedule(courier, [task.job for task in route]) if route else None
+        search.shorten_waiting(found)
+    short = {able.courier_id for task in left for able in task.able}
+    leaving = []
+    for each in available:
+        route = found[each.courier_id]
+        times = schedule(each, [task.job for task in route]) if route else None
         if times is None:
             continue
-        if holding.leaves_now(courier, route, times, short=courier.driver_id in short):
-            tours.append(tour_of(courier, route, times, by_id, now))
+        if holding.leaves_now(each, route, times, short=each.courier_id in short):
+            leaving.append(route_of(each, route, times, by_id, now))
         else:
             for task in route:
-                reason = reasons.why_held(courier, task, route, times, now)
+                reason = reasons.why_held(each, task, route, times, now)
                 waiting[task.job.order_id] = f"waiting: {reason}"
     for task in left:
-        waiting[task.job.order_id] = f"waiting: {reasons.why_left_out(task, routes, now)}"
-    return Plan(tuple(tours), dict(sorted(waiting.items())))
+        waiting[task.job.order_id] = f"waiting: {reasons.why_left_out(task, found, now)}"
+    return Plan(tuple(leaving), dict(sorted(waiting.items())))
 
 
 def sort_out(
     orders: Sequence[Order],
-    couriers: Sequence[Courier],
+    couriers: Sequence[AvailableCourier],
     vehicles: Mapping[str, Vehicle],
-    roads: Mapping[str, Roads],
+    matrices: Mapping[str, TravelMatrix],
     now: datetime,
 ) -> tuple[list[Task], dict[str, str]]:
     """The orders to be planned, and why the others, by id, cannot be."""
     tasks, waiting = [], {}
     for node, order in enumerate(orders, start=DEPOT + 1):
         job = job_of(order, node, now)
-        able, reason = reasons.who_is_able(job, couriers, vehicles, roads)
+        able, reason = reasons.who_is_able(job, couriers, vehicles, matrices)
         if able:
-            departs = min(tour.departs for _, tour in able)
+            departs = min(route.departs for _, route in able)
             reason = reasons.why_early(job.ready, job.opens, departs, now)
         if reason:
             waiting[order.order_id] = f"waiting: {reason}"
@@ -179,27 +181,27 @@ def check_unique(what: str, names: Sequence[str]) -> None:
 # ── From places and times to whole metres and seconds from now ──
 
 
-def roads_between(
+def travel_matrices(
     depot: Place,
     orders: Sequence[Order],
-    drivers: Sequence[Driver],
+    couriers: Sequence[Courier],
     vehicles: Mapping[str, Vehicle],
     travel: Travel,
-) -> dict[str, Roads]:
-    """The ways between the depot, the orders and the drivers (in this sequence), by vehicle."""
+) -> dict[str, TravelMatrix]:
+    """The ways between the depot, the orders and the couriers (in this sequence), by vehicle."""
     places = [
         depot,
         *(order.place for order in orders),
-        *(driver.place or depot for driver in drivers),
+        *(courier.place or depot for courier in couriers),
     ]
     doors = slice(DEPOT + 1, DEPOT + 1 + len(orders))
-    roads = {}
+    matrices = {}
     for label, vehicle in vehicles.items():
         kilometres, hours = travel(places, vehicle)
         seconds = 3600 * np.asarray(hours)
         seconds[doors] += 60 * vehicle.minutes_per_stop
-        roads[label] = Roads(whole(1000 * np.asarray(kilometres)), whole(seconds))
-    return roads
+        matrices[label] = TravelMatrix(whole(1000 * np.asarray(kilometres)), whole(seconds))
+    return matrices
 
 
 def whole(values: Matrix) -> list[list[int]]:
@@ -228,26 +230,26 @@ def job_of(order: Order, node: int, now: datetime) -> Job:
     )
 
 
-def courier_of(
-    driver: Driver,
+def availability_of(
+    courier: Courier,
     node: int,
     vehicle: Vehicle,
-    roads: Roads,
+    matrix: TravelMatrix,
     waiting_cost: float,
     now: datetime,
-) -> Courier:
-    """A driver, who is at a row of the matrices."""
-    free = max(driver.free_at or now, now)
-    approach = roads.seconds[node][DEPOT]
-    return Courier(
-        driver.driver_id,
+) -> AvailableCourier:
+    """A courier, who is at a row of the matrices."""
+    free = max(courier.free_at or now, now)
+    approach = matrix.seconds[node][DEPOT]
+    return AvailableCourier(
+        courier.courier_id,
         vehicle,
-        roads,
+        matrix,
         starts=ceil((free - now).total_seconds()) + approach,
-        ends=floor((driver.shift_ends_at - now).total_seconds()),
+        ends=floor((courier.shift_ends_at - now).total_seconds()),
         on_the_road=free > now,
         approach=approach,
-        fixed_cost=cost_of(vehicle, roads.metres[node][DEPOT], approach),
+        fixed_cost=cost_of(vehicle, matrix.metres[node][DEPOT], approach),
         waiting_cost=waiting_cost,
     )
 
@@ -255,9 +257,9 @@ def courier_of(
 # ── Who could deliver an order at all ──
 
 
-def task_of(job: Job, able: Sequence[tuple[Courier, Schedule]]) -> Task:
-    """What there is to know about an order that these couriers could deliver with these tours."""
-    soonest = min(tour.arrivals[0] for _, tour in able)
+def task_of(job: Job, able: Sequence[tuple[AvailableCourier, Schedule]]) -> Task:
+    """What there is to know about an order that these couriers could deliver with these routes."""
+    soonest = min(route.arrivals[0] for _, route in able)
     slack = job.closes - soonest
     if slack >= 0:
         weight = 3 - 2 * min(1, slack / PATIENT_SECONDS)
@@ -265,7 +267,7 @@ def task_of(job: Job, able: Sequence[tuple[Courier, Schedule]]) -> Task:
     else:
         weight = 2 + 2 * min(1, -slack / PATIENT_SECONDS)
         closes = soonest + GRACE_SECONDS
-    cost = max(tour.cost for _, tour in able)
+    cost = max(route.cost for _, route in able)
     couriers = [courier for courier, _ in able]
     return Task(replace(job, closes=closes), job.closes, couriers, cost, weight)
 
@@ -276,25 +278,25 @@ def task_of(job: Job, able: Sequence[tuple[Courier, Schedule]]) -> Task:
 # ── Who leaves now, and why the others wait ──
 
 
-def tour_of(
-    courier: Courier,
+def route_of(
+    courier: AvailableCourier,
     route: Sequence[Task],
     times: Schedule,
     orders: Mapping[str, Order],
     now: datetime,
-) -> Tour:
-    """A tour as the courier gets it."""
+) -> Route:
+    """A route as the courier gets it."""
     stops = []
     for task, arrival, metres in zip(route, times.arrivals, times.metres_at, strict=True):
-        tenths = ceil(courier.roads.metres[DEPOT][task.job.node] / 100)
+        tenths = ceil(courier.matrix.metres[DEPOT][task.job.node] / 100)
         reason = f"assigned: {courier.vehicle.label} within {tenths / 10:.1f} km"
         if arrival > task.promised:
             minutes = ceil((arrival - task.promised) / 60)
             reason += f", {minutes} minute{'s' if minutes > 1 else ''} late"
         arrives_at = max(now + timedelta(seconds=arrival), orders[task.job.order_id].due_from)
         stops.append(Stop(task.job.order_id, arrives_at, metres / 1000, reason))
-    return Tour(
-        courier.driver_id,
+    return Route(
+        courier.courier_id,
         courier.vehicle.label,
         courier.vehicle.loading_bay,
         now + timedelta(seconds=times.departs),

@@ -5,20 +5,28 @@ from datetime import datetime, timedelta
 
 from functions.dispatch_orders.fleet import Vehicle
 from functions.dispatch_orders.holding import LOOK_AHEAD, latest_call, soon
+from functions.dispatch_orders.routes import (
+    DEPOT,
+    AvailableCourier,
+    Job,
+    Schedule,
+    Task,
+    TravelMatrix,
+    alone,
+)
 from functions.dispatch_orders.search import next_time
-from functions.dispatch_orders.tours import DEPOT, Courier, Job, Roads, Schedule, Task, alone
 
 
 def who_is_able(
     job: Job,
-    couriers: Sequence[Courier],
+    couriers: Sequence[AvailableCourier],
     vehicles: Mapping[str, Vehicle],
-    roads: Mapping[str, Roads],
-) -> tuple[list[tuple[Courier, Schedule]], str]:
-    """Who could deliver this order alone, on time or not, with their tours; if nobody, why."""
+    matrices: Mapping[str, TravelMatrix],
+) -> tuple[list[tuple[AvailableCourier, Schedule]], str]:
+    """Who could deliver this order alone, on time or not, with their routes; if nobody, why."""
 
     def reaches(label: str) -> bool:
-        metres = roads[label].metres
+        metres = matrices[label].metres
         there_and_back = metres[DEPOT][job.node] + metres[job.node][DEPOT]
         return there_and_back <= 1000 * vehicles[label].range_km
 
@@ -36,9 +44,9 @@ def who_is_able(
         problem = f"{job.boxes} boxes are too many for a {words('or', reaching)}"
     else:
         able = [
-            (courier, tour)
+            (courier, route)
             for courier in couriers
-            if courier.vehicle.label in suited and (tour := alone(courier, job))
+            if courier.vehicle.label in suited and (route := alone(courier, job))
         ]
         return able, "" if able else "no shift is long enough to deliver it and be back"
     if suited:
@@ -66,9 +74,9 @@ def why_early(ready: float, opens: float, departs: float, now: datetime) -> str:
 
 
 def why_held(
-    courier: Courier, task: Task, route: Sequence[Task], times: Schedule, now: datetime
+    courier: AvailableCourier, task: Task, route: Sequence[Task], times: Schedule, now: datetime
 ) -> str:
-    """Why an order of a tour that does not leave now waits."""
+    """Why an order of a route that does not leave now waits."""
     if task.job.ready > soon():
         return f"being prepared until {clock(task.job.ready, now)}"
     if courier.on_the_road:
@@ -83,12 +91,12 @@ def why_held(
 
 
 def why_left_out(task: Task, routes: Mapping[str, Sequence[Task]], now: datetime) -> str:
-    """Why an order is on no tour."""
+    """Why an order is on no route."""
     later = next_time(task, routes)
     if later is None:
         return "all couriers who could deliver it are full until their shifts end"
     back = clock(later[1], now)
-    if all(routes[courier.driver_id] for courier in task.able):
+    if all(routes[courier.courier_id] for courier in task.able):
         return f"all couriers who could deliver it are full until {back}"
     return f"nobody could deliver it sooner than the courier who is back at {back}"
 

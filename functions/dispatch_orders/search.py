@@ -20,7 +20,7 @@ from pyvrp import (
 )
 from pyvrp.stop import MaxIterations, MaxRuntime, MultipleCriteria, NoImprovement, StoppingCriterion
 
-from functions.dispatch_orders.tours import DEPOT, FAR, Courier, Task, alone, schedule
+from functions.dispatch_orders.routes import DEPOT, FAR, AvailableCourier, Task, alone, schedule
 
 SEED = 1
 # A safety net: iterations end the search, so that the same input gives the same plan.
@@ -30,13 +30,15 @@ COST_UNITS = 100_000  # PyVRP computes in whole numbers: costs, in these parts o
 LEAST_PRIZE = 1000  # in these parts: orders of different weight differ though delivery is free
 
 
-def find_routes(tasks: Sequence[Task], couriers: Sequence[Courier]) -> dict[str, list[Task]]:
-    """The cheapest tours that PyVRP finds, by driver; every window, range and shift is kept.
+def find_routes(
+    tasks: Sequence[Task], couriers: Sequence[AvailableCourier]
+) -> dict[str, list[Task]]:
+    """The cheapest routes that PyVRP finds, by courier; every window, range and shift is kept.
 
     Orders are optional. Their prizes are above what delivering them costs: one is left out only
     where couriers are few, and then that which counts least.
     """
-    routes: dict[str, list[Task]] = {courier.driver_id: [] for courier in couriers}
+    routes: dict[str, list[Task]] = {courier.courier_id: [] for courier in couriers}
     if not tasks:
         return routes
     present = sorted((c for c in couriers if c.starts <= c.ends), key=kind_of)
@@ -53,7 +55,7 @@ def find_routes(tasks: Sequence[Task], couriers: Sequence[Courier]) -> dict[str,
     if result.best.is_feasible():
         for route in result.best.routes():
             courier = kinds[route.vehicle_type()].pop(0)
-            routes[courier.driver_id] = [
+            routes[courier.courier_id] = [
                 tasks[activity.idx] for activity in route if activity.is_client()
             ]
     return routes
@@ -87,16 +89,16 @@ def search_parameters(data: ProblemData) -> SolveParams:
     )
 
 
-def kind_of(courier: Courier) -> tuple[str, int, int, float]:
+def kind_of(courier: AvailableCourier) -> tuple[str, int, int, float]:
     """What makes two couriers the same to the search."""
     return courier.vehicle.label, courier.starts, courier.ends, courier.fixed_cost
 
 
-def problem_of(tasks: Sequence[Task], kinds: Sequence[Sequence[Courier]]) -> ProblemData:
+def problem_of(tasks: Sequence[Task], kinds: Sequence[Sequence[AvailableCourier]]) -> ProblemData:
     """The orders and couriers as PyVRP takes them, one vehicle type for each kind of courier."""
     nodes = [DEPOT, *(task.job.node for task in tasks)]
     labels = sorted({kind[0].vehicle.label for kind in kinds})
-    roads = {kind[0].vehicle.label: kind[0].roads for kind in kinds}
+    matrices = {kind[0].vehicle.label: kind[0].matrix for kind in kinds}
     prize = max(LEAST_PRIZE, COST_UNITS * max(task.cost for task in tasks))
     return ProblemData(
         locations=[Location(0, 0) for _ in nodes],
@@ -127,8 +129,8 @@ def problem_of(tasks: Sequence[Task], kinds: Sequence[Sequence[Courier]]) -> Pro
             )
             for kind in kinds
         ],
-        distance_matrices=[submatrix(roads[label].metres, nodes) for label in labels],
-        duration_matrices=[submatrix(roads[label].seconds, nodes) for label in labels],
+        distance_matrices=[submatrix(matrices[label].metres, nodes) for label in labels],
+        duration_matrices=[submatrix(matrices[label].seconds, nodes) for label in labels],
     )
 
 
@@ -152,8 +154,8 @@ def insert_left_out(tasks: Sequence[Task], routes: dict[str, list[Task]]) -> lis
         late = replace(task, job=replace(task.job, closes=closes))
         best = min(insertions(late, routes), key=lambda insertion: insertion[:2], default=None)
         if best:
-            _, driver_id, route = best
-            routes[driver_id] = route
+            _, courier_id, route = best
+            routes[courier_id] = route
         else:
             left.append(task)
     return left
@@ -161,8 +163,8 @@ def insert_left_out(tasks: Sequence[Task], routes: dict[str, list[Task]]) -> lis
 
 def shorten_waiting(routes: dict[str, list[Task]]) -> None:
     """Move each order to where it costs least, with the waiting that PyVRP does not know of."""
-    for driver_id, task in [(driver, task) for driver in routes for task in routes[driver]]:
-        routes[driver_id] = [other for other in routes[driver_id] if other is not task]
+    for courier_id, task in [(courier, task) for courier in routes for task in routes[courier]]:
+        routes[courier_id] = [other for other in routes[courier_id] if other is not task]
         _, best, route = min(insertions(task, routes), key=lambda insertion: insertion[:2])
         routes[best] = route
 
@@ -170,28 +172,28 @@ def shorten_waiting(routes: dict[str, list[Task]]) -> None:
 def insertions(
     task: Task, routes: Mapping[str, Sequence[Task]]
 ) -> Iterator[tuple[float, str, list[Task]]]:
-    """All ways to put an order into the tours as they are: what it adds to the cost, who, how."""
+    """All ways to put an order into the routes as they are: what it adds to the cost, who, how."""
     for courier in task.able:
-        route = routes[courier.driver_id]
+        route = routes[courier.courier_id]
         jobs = [other.job for other in route]
         before = schedule(courier, jobs) if route else None
         for position in range(len(route) + 1):
             after = schedule(courier, [*jobs[:position], task.job, *jobs[position:]])
             if after:
                 cost = after.cost - (before.cost if before else 0)
-                yield cost, courier.driver_id, [*route[:position], task, *route[position:]]
+                yield cost, courier.courier_id, [*route[:position], task, *route[position:]]
 
 
 def next_time(task: Task, routes: Mapping[str, Sequence[Task]]) -> tuple[int, int] | None:
     """The soonest arrival if the order waits until who could deliver it is back, and when that is.
 
-    None where all their shifts are too short for another tour.
+    None where all their shifts are too short for another route.
     """
     times = []
     for courier in task.able:
-        route = [other.job for other in routes[courier.driver_id]]
-        tour = schedule(courier, route) if route else None
-        starts = tour.returns if tour else courier.starts
+        jobs = [other.job for other in routes[courier.courier_id]]
+        times_before = schedule(courier, jobs) if jobs else None
+        starts = times_before.returns if times_before else courier.starts
         again = alone(replace(courier, starts=starts), task.job)
         if again:
             times.append((again.arrivals[0], starts))

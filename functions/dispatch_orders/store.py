@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 from functions.dispatch_orders.fields import time_of
 from functions.dispatch_orders.messages import CheckIn, OffShift
 from functions.dispatch_orders.orders import Order
-from functions.dispatch_orders.planning import Tour
+from functions.dispatch_orders.planning import Route
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import (
@@ -38,25 +38,25 @@ deserialize = TypeDeserializer().deserialize
 
 
 @dataclass(frozen=True, slots=True)
-class DriverRecord:
-    """A courier as DriversTable has them.
+class CourierRecord:
+    """A courier as CouriersTable has them.
 
     Attributes:
-        driver_id: the key.
+        courier_id: the key.
         version: counts the writes.
         vehicle: label of their vehicle; None without an accepted photo.
         checked_in_at: when their photo was recorded, UTC; None before the first.
         shift_ends_at: when the shift ends that began with it.
         off_shift_at: when they last went home by their own word, UTC; None if never.
-        dispatch_id: of their last tour; None without one.
+        dispatch_id: of their last route; None without one.
         dispatched_shift: the `checked_in_at` of the shift in which they got it.
         returns_at: when they are back from it, UTC.
-        arrivals: when they arrive, by order of that tour.
+        arrivals: when they arrive, by order of that route.
         outbox: events to be published, as JSON.
 
     """
 
-    driver_id: str
+    courier_id: str
     version: int
     vehicle: str | None
     checked_in_at: datetime | None
@@ -75,7 +75,7 @@ class DriverRecord:
 
     @property
     def undelivered(self) -> list[str]:
-        """Orders of the last tour to which the courier, who went home, never came."""
+        """Orders of the last route to which the courier, who went home, never came."""
         if self.off_shift_at is None or not is_over(self.dispatched_shift, self.off_shift_at):
             return []
         return [order for order, at in self.arrivals.items() if at > self.off_shift_at]
@@ -110,27 +110,27 @@ def check_in(message: CheckIn) -> None:
     else:
         change, values[":vehicle"] = f"SET {changes}, vehicle = :vehicle", message.vehicle
     newest = "attribute_not_exists(as_of) OR as_of <= :as_of"
-    if not change_driver(message.driver_id, change, newest, values):
+    if not change_courier(message.courier_id, change, newest, values):
         logger.info("A later photo is known", extra={"image_id": message.image_id})
 
 
 def go_off_shift(message: OffShift) -> None:
     """Note when a courier went home, unless a later time is known."""
     at = message.off_shift_at
-    change_driver(
-        message.driver_id,
+    change_courier(
+        message.courier_id,
         "SET off_shift_at = :at, expires_at = if_not_exists(expires_at, :expires)",
         "attribute_not_exists(off_shift_at) OR off_shift_at <= :at",
         {":at": text(at), ":expires": expiry(at)},
     )
 
 
-def change_driver(driver_id: str, change: str, condition: str, values: dict[str, Any]) -> bool:
+def change_courier(courier_id: str, change: str, condition: str, values: dict[str, Any]) -> bool:
     """Change a courier, if the condition holds; whether it did."""
     try:
         dynamodb.update_item(
-            TableName=os.environ["DRIVERS_TABLE_NAME"],
-            Key=item(driver_id=driver_id),
+            TableName=os.environ["COURIERS_TABLE_NAME"],
+            Key=item(courier_id=courier_id),
             UpdateExpression=f"{change} ADD version :one",
             ConditionExpression=condition,
             ExpressionAttributeValues=item(**values | {":one": 1}),
@@ -201,22 +201,22 @@ def put_order(**attributes: Any) -> bool:
 # ── What a plan reads ──
 
 
-def read_drivers() -> list[DriverRecord]:
+def read_couriers() -> list[CourierRecord]:
     """All couriers."""
     pages = dynamodb.get_paginator("scan").paginate(
-        TableName=os.environ["DRIVERS_TABLE_NAME"], ConsistentRead=True
+        TableName=os.environ["COURIERS_TABLE_NAME"], ConsistentRead=True
     )
-    return [driver_of(plain(each)) for page in pages for each in page["Items"]]
+    return [courier_id_of(plain(each)) for page in pages for each in page["Items"]]
 
 
-def driver_of(record: Mapping[str, Any]) -> DriverRecord:
-    """The courier of a record of DriversTable."""
+def courier_id_of(record: Mapping[str, Any]) -> CourierRecord:
+    """The courier of a record of CouriersTable."""
 
     def time(name: str) -> datetime | None:
         return time_of(name, record[name]) if name in record else None
 
-    return DriverRecord(
-        driver_id=record["driver_id"],
+    return CourierRecord(
+        courier_id=record["courier_id"],
         version=int(record["version"]),
         vehicle=record.get("vehicle"),
         checked_in_at=time("checked_in_at"),
@@ -237,59 +237,59 @@ def driver_of(record: Mapping[str, Any]) -> DriverRecord:
 
 
 def assign(
-    driver: DriverRecord, tour: Tour, dispatch_id: str, announcement: str
-) -> DriverRecord | None:
-    """Give a courier a tour: all of it, or nothing where the courier or an order has changed.
+    courier: CourierRecord, route: Route, dispatch_id: str, announcement: str
+) -> CourierRecord | None:
+    """Give a courier a route: all of it, or nothing where the courier or an order has changed.
 
     Returns:
         The courier with the event to be published; None where nothing was written.
 
     """
-    of_driver = {
+    of_courier = {
         ":dispatch": dispatch_id,
-        ":shift": text(driver.checked_in_at) if driver.checked_in_at else "",
-        ":departs": text(tour.departs_at),
-        ":returns": text(tour.returns_at),
-        ":arrivals": {stop.order_id: text(stop.arrives_at) for stop in tour.stops},
+        ":shift": text(courier.checked_in_at) if courier.checked_in_at else "",
+        ":departs": text(route.departs_at),
+        ":returns": text(route.returns_at),
+        ":arrivals": {stop.order_id: text(stop.arrives_at) for stop in route.stops},
     }
     change = "SET dispatch_id = :dispatch, dispatched_shift = :shift, departs_at = :departs"
     change += ", returns_at = :returns, arrivals = :arrivals,"
-    writes = [announcing(driver, change, announcement, of_driver)]
-    for stop in tour.stops:
+    writes = [announcing(courier, change, announcement, of_courier)]
+    for stop in route.stops:
         values = {
             ":assigned": "assigned",
             ":reason": stop.reason,
-            ":driver": tour.driver_id,
-            ":vehicle": tour.vehicle,
+            ":courier": route.courier_id,
+            ":vehicle": route.vehicle,
             ":dispatch": dispatch_id,
             ":arrives": text(stop.arrives_at),
         }
-        change = "SET #status = :assigned, reason = :reason, driver_id = :driver"
+        change = "SET #status = :assigned, reason = :reason, courier_id = :courier"
         change += ", vehicle = :vehicle, dispatch_id = :dispatch, arrives_at = :arrives"
         change += " REMOVE dispatch_state"
         writes.append(
             order_change(stop.order_id, change, "attribute_exists(dispatch_state)", values)
         )
-    return announced(driver, announcement) if all_or_nothing(writes) else None
+    return announced(courier, announcement) if all_or_nothing(writes) else None
 
 
-def withdraw(driver: DriverRecord, reason: str, announcement: str) -> DriverRecord | None:
+def withdraw(courier: CourierRecord, reason: str, announcement: str) -> CourierRecord | None:
     """Let the orders to which a courier never came wait again; like `assign`."""
     change = "REMOVE dispatch_id, dispatched_shift, departs_at, returns_at, arrivals SET"
-    writes = [announcing(driver, change, announcement, {})]
-    for order_id in driver.undelivered:
-        values = {":waiting": "waiting", ":reason": reason, ":dispatch": driver.dispatch_id}
+    writes = [announcing(courier, change, announcement, {})]
+    for order_id in courier.undelivered:
+        values = {":waiting": "waiting", ":reason": reason, ":dispatch": courier.dispatch_id}
         change = "SET #status = :waiting, reason = :reason, dispatch_state = :waiting"
-        change += " REMOVE driver_id, vehicle, dispatch_id, arrives_at"
+        change += " REMOVE courier_id, vehicle, dispatch_id, arrives_at"
         writes.append(order_change(order_id, change, "dispatch_id = :dispatch", values))
     if not all_or_nothing(writes):
         return None
-    freed = replace(driver, dispatch_id=None, returns_at=None, arrivals={})
+    freed = replace(courier, dispatch_id=None, returns_at=None, arrivals={})
     return announced(freed, announcement)
 
 
 def announcing(
-    driver: DriverRecord, change: str, announcement: str, values: Mapping[str, Any]
+    courier: CourierRecord, change: str, announcement: str, values: Mapping[str, Any]
 ) -> "TransactWriteItemTypeDef":
     """The change of a courier who is still as they were read, with an event to be published.
 
@@ -298,14 +298,14 @@ def announcing(
     change += " outbox = list_append(if_not_exists(outbox, :none), :announcement) ADD version :one"
     return {
         "Update": {
-            "TableName": os.environ["DRIVERS_TABLE_NAME"],
-            "Key": item(driver_id=driver.driver_id),
+            "TableName": os.environ["COURIERS_TABLE_NAME"],
+            "Key": item(courier_id=courier.courier_id),
             "UpdateExpression": change,
             "ConditionExpression": "version = :version",
             "ExpressionAttributeValues": item(
                 **{
                     **values,
-                    ":version": driver.version,
+                    ":version": courier.version,
                     ":one": 1,
                     ":none": [],
                     ":announcement": [announcement],
@@ -315,10 +315,10 @@ def announcing(
     }
 
 
-def announced(driver: DriverRecord, announcement: str) -> DriverRecord:
+def announced(courier: CourierRecord, announcement: str) -> CourierRecord:
     """The courier after a change that `announcing` made."""
-    outbox = (*driver.outbox, announcement)
-    return replace(driver, version=driver.version + 1, outbox=outbox)
+    outbox = (*courier.outbox, announcement)
+    return replace(courier, version=courier.version + 1, outbox=outbox)
 
 
 def order_change(
@@ -366,10 +366,10 @@ def explain(order_id: str, reason: str) -> None:
             raise
 
 
-def clear_outbox(driver: DriverRecord) -> None:
+def clear_outbox(courier: CourierRecord) -> None:
     """Forget the events of a courier that were published, if no other has come meanwhile."""
-    change_driver(
-        driver.driver_id, "REMOVE outbox", "version = :version", {":version": driver.version}
+    change_courier(
+        courier.courier_id, "REMOVE outbox", "version = :version", {":version": courier.version}
     )
 
 

@@ -29,7 +29,7 @@ filtering = load_module("filter_inferences", "filtering")
 
 def definition() -> dict[str, Any]:
     """The state machine, its substitutions named after themselves."""
-    text = (REPOSITORY / "statemachine" / "classify_vehicle.asl.json").read_text()
+    text = (REPOSITORY / "statemachine" / "classify_photo.asl.json").read_text()
     filled = re.sub(r"\$\{(\w+)\}", lambda found: SUBSTITUTIONS.get(found[1], found[1]), text)
     machine: dict[str, Any] = json.loads(filled)
     return machine

@@ -102,8 +102,8 @@ ROLES = {
             ("sqs:ReceiveMessage", "${DispatchQueue.Arn}"),
             ("sqs:DeleteMessage", "${DispatchQueue.Arn}"),
             ("sqs:GetQueueAttributes", "${DispatchQueue.Arn}"),
-            ("dynamodb:Scan", "${DriversTable.Arn}"),
-            ("dynamodb:UpdateItem", "${DriversTable.Arn}"),
+            ("dynamodb:Scan", "${CouriersTable.Arn}"),
+            ("dynamodb:UpdateItem", "${CouriersTable.Arn}"),
             ("dynamodb:BatchGetItem", "${OrdersTable.Arn}"),
             ("dynamodb:PutItem", "${OrdersTable.Arn}"),
             ("dynamodb:UpdateItem", "${OrdersTable.Arn}"),
@@ -115,7 +115,7 @@ ROLES = {
         f"scheduler.amazonaws.com {OWN_ACCOUNT}",
         {("sqs:SendMessage", "${DispatchQueue.Arn}")},
     ),
-    "ClassifyVehicleRole": (
+    "ClassifyPhotoRole": (
         STEP_FUNCTIONS,
         {
             ("lambda:InvokeFunction", "${SerializeImageFunction.Arn}"),
@@ -130,7 +130,7 @@ ROLES = {
     ),
     "PhotoUploadedRole": (
         RULE.format("${AWS::StackName}-photo-uploaded"),
-        {("states:StartExecution", "${ClassifyVehicleStateMachine}")},
+        {("states:StartExecution", "${ClassifyPhotoStateMachine}")},
     ),
     "RecordReviewRole": (
         STEP_FUNCTIONS,
@@ -148,7 +148,7 @@ ROLES = {
             *LOGS_AND_TRACES,
         },
     ),
-    "VehicleReviewedRole": (
+    "PhotoReviewedRole": (
         RULE.format("${EventBus}/${AWS::StackName}-vehicle-reviewed"),
         {("states:StartExecution", "${RecordReviewStateMachine}")},
     ),
@@ -299,7 +299,7 @@ RESOURCE_POLICIES = {
     "ReviewsDeadLetterQueuePolicy": {
         f"Deny * sqs:* ${{ReviewsDeadLetterQueue.Arn}} {UNENCRYPTED}",
         "Allow events.amazonaws.com sqs:SendMessage ${ReviewsDeadLetterQueue.Arn} "
-        + OWN_RULE.format("VehicleReviewedRule"),
+        + OWN_RULE.format("PhotoReviewedRule"),
     },
     "DispatchQueuePolicy": {
         f"Deny * sqs:* ${{DispatchQueue.Arn}} {UNENCRYPTED}",

@@ -103,8 +103,8 @@ def test_every_permanent_failure_is_caught(machine: Machine) -> None:
 
 
 def test_nothing_but_a_refused_input_ends_without_a_record_or_a_message() -> None:
-    """A failure of any task of ClassifyVehicle leads to a record, or else to a queue."""
-    path = REPOSITORY / "statemachine" / "classify_vehicle.asl.json"
+    """A failure of any task of ClassifyPhoto leads to a record, or else to a queue."""
+    path = REPOSITORY / "statemachine" / "classify_photo.asl.json"
     states = json.loads(path.read_text())["States"]
     caught = {
         name: [way["Next"] for way in state["Catch"] if "States.ALL" in way["ErrorEquals"]]

@@ -103,7 +103,7 @@ def test_predictions_and_orders_can_be_found(resources: Resources) -> None:
 def test_what_nothing_else_knows_can_be_restored(resources: Resources) -> None:
     for name, key in (
         ("PredictionsTable", "image_id"),
-        ("DriversTable", "driver_id"),
+        ("CouriersTable", "courier_id"),
         ("OrdersTable", "order_id"),
     ):
         table = resources[name]["Properties"]
@@ -115,14 +115,14 @@ def test_tables_cost_nothing_at_rest_and_forget_after_a_time(resources: Resource
     tables = of_type(resources, "AWS::DynamoDB::Table")
     turn = tables.pop("RetrainingTable")  # one item
     assert turn["BillingMode"] == "PAY_PER_REQUEST"
-    assert tables.keys() == {"PredictionsTable", "DriftTable", "DriversTable", "OrdersTable"}
+    assert tables.keys() == {"PredictionsTable", "DriftTable", "CouriersTable", "OrdersTable"}
     for table in tables.values():
         assert table["BillingMode"] == "PAY_PER_REQUEST"
         assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
 
 
 def test_an_update_that_replaces_storage_keeps_what_is_stored(resources: Resources) -> None:
-    stored = ("PredictionsTable", "DriftTable", "DriversTable", "OrdersTable")
+    stored = ("PredictionsTable", "DriftTable", "CouriersTable", "OrdersTable")
     for name in ("PhotosBucket", "TrainingBucket", *stored):
         assert resources[name]["UpdateReplacePolicy"] == "Retain"
 
@@ -167,15 +167,15 @@ def test_functions_are_traced_and_log_into_the_one_group(resources: Resources) -
         ("ClassifyImageFunction", "LABELS", {"Ref": "Labels"}),
         ("FilterInferencesFunction", "CONFIDENCE_THRESHOLD", {"Ref": "ConfidenceThreshold"}),
         ("MeasureDriftFunction", "MAXIMUM_DRIFT", {"Ref": "MaximumDrift"}),
-        ("MeasureDriftFunction", "PREDICTIONS_TABLE", {"Ref": "PredictionsTable"}),
-        ("MeasureDriftFunction", "DRIFT_TABLE", {"Ref": "DriftTable"}),
-        ("MeasureDriftFunction", "PHOTOS_BUCKET", {"Ref": "PhotosBucket"}),
+        ("MeasureDriftFunction", "PREDICTIONS_TABLE_NAME", {"Ref": "PredictionsTable"}),
+        ("MeasureDriftFunction", "DRIFT_TABLE_NAME", {"Ref": "DriftTable"}),
+        ("MeasureDriftFunction", "PHOTOS_BUCKET_NAME", {"Ref": "PhotosBucket"}),
         (
             "MeasureDriftFunction",
             "PREDICTION_RETENTION_DAYS",
             {"Ref": "PredictionRetentionDays"},
         ),
-        ("DispatchOrdersFunction", "DRIVERS_TABLE_NAME", {"Ref": "DriversTable"}),
+        ("DispatchOrdersFunction", "COURIERS_TABLE_NAME", {"Ref": "CouriersTable"}),
         ("DispatchOrdersFunction", "ORDERS_TABLE_NAME", {"Ref": "OrdersTable"}),
         ("DispatchOrdersFunction", "EVENT_BUS_NAME", {"Ref": "EventBus"}),
         ("DispatchOrdersFunction", "DISPATCH_QUEUE_URL", {"Ref": "DispatchQueue"}),
@@ -218,14 +218,14 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
                 },
             },
         },
-        {"Ref": "ClassifyVehicleStateMachine"},
+        {"Ref": "ClassifyPhotoStateMachine"},
         "UploadsDeadLetterQueue",
     ),
-    "VehicleReviewedRule": (
+    "PhotoReviewedRule": (
         {
             "Name": {"Fn::Sub": "${AWS::StackName}-vehicle-reviewed"},
             "EventBusName": {"Ref": "EventBus"},
-            "EventPattern": {"source": ["scones-unlimited"], "detail-type": ["Vehicle Reviewed"]},
+            "EventPattern": {"source": ["scones-unlimited"], "detail-type": ["Photo Reviewed"]},
         },
         {"Ref": "RecordReviewStateMachine"},
         "ReviewsDeadLetterQueue",
@@ -235,7 +235,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
             "EventBusName": {"Ref": "EventBus"},
             "EventPattern": {
                 "source": ["scones-unlimited"],
-                "detail-type": ["Vehicle Classified"],
+                "detail-type": ["Photo Classified"],
                 "detail": {"$or": [{"status": ["accepted"]}, {"reviewed_at": [{"exists": True}]}]},
             },
         },
@@ -245,7 +245,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
     "OrderRule": (
         {
             "EventBusName": {"Ref": "EventBus"},
-            "EventPattern": {"detail-type": ["Order Placed", "Driver Off Shift"]},
+            "EventPattern": {"detail-type": ["Order Placed", "Courier Off Shift"]},
         },
         attribute("DispatchQueue"),
         "DispatchEventsDeadLetterQueue",
@@ -441,13 +441,13 @@ def test_workflows_ask_for_the_alarms_that_they_are_about(resources: Resources) 
 
 # ── Alarms ──
 
-WORKFLOW = {"StateMachineArn": {"Ref": "ClassifyVehicleStateMachine"}}
+WORKFLOW = {"StateMachineArn": {"Ref": "ClassifyPhotoStateMachine"}}
 ENDPOINT = {"EndpointName": {"Ref": "EndpointName"}, "VariantName": "AllTraffic"}
 OURS = {"service": {"Ref": "AWS::StackName"}}  # not those of another stack of the account
 # A fault: where nothing is counted, nothing failed. It rings at the first.
 FAULTS: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "WorkflowFailedAlarm": ("AWS/States", "ExecutionsFailed", WORKFLOW),
-    "WorkflowTimedOutAlarm": ("AWS/States", "ExecutionsTimedOut", WORKFLOW),
+    "ClassifyPhotoFailedAlarm": ("AWS/States", "ExecutionsFailed", WORKFLOW),
+    "ClassifyPhotoTimedOutAlarm": ("AWS/States", "ExecutionsTimedOut", WORKFLOW),
     **{
         alarm: (
             "AWS/SQS",
@@ -455,7 +455,7 @@ FAULTS: dict[str, tuple[str, str, dict[str, Any]]] = {
             {"QueueName": attribute(queue, "QueueName")},
         )
         for alarm, queue in (
-            ("DeadLettersAlarm", "UploadsDeadLetterQueue"),
+            ("UploadsDeadLettersAlarm", "UploadsDeadLetterQueue"),
             ("ReviewsDeadLettersAlarm", "ReviewsDeadLetterQueue"),
             ("DispatchDeadLettersAlarm", "DispatchDeadLetterQueue"),
             ("DispatchEventsDeadLettersAlarm", "DispatchEventsDeadLetterQueue"),
@@ -632,10 +632,10 @@ def test_outputs_are_described(template: dict[str, Any]) -> None:
         "PhotosBucketName",
         "PredictionsTableName",
         "EventBusName",
-        "ClassifyVehicleStateMachineArn",
+        "ClassifyPhotoStateMachineArn",
         "UploadsDeadLetterQueueUrl",
         "ReviewsDeadLetterQueueUrl",
-        "DriversTableName",
+        "CouriersTableName",
         "OrdersTableName",
         "DispatchQueueUrl",
         "AlarmsTopicArn",

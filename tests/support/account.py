@@ -18,7 +18,7 @@ ACCOUNT, REGION = "123456789012", "eu-west-1"
 STACK, ENDPOINT = "scones-unlimited", "scones-vehicle-classifier"
 STACK_ID = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{STACK}/5f439d0e"
 TRAINING_BUCKET = f"{STACK}-training-{ACCOUNT}-{REGION}"
-PHOTOS_BUCKET = f"{STACK}-photosbucket-1abc"
+PHOTOS_BUCKET_NAME = f"{STACK}-photosbucket-1abc"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/training"
 OURS = [{"Key": "project", "Value": "scones-unlimited"}, {"Key": "endpoint", "Value": ENDPOINT}]
 OTHERS = [{"Key": "project", "Value": "scones-unlimited"}, {"Key": "endpoint", "Value": "other"}]
@@ -309,7 +309,7 @@ def make_table(name: str, tags: list[dict[str, str]] | None = None) -> None:
 
 def deploy(account: Aws, status: str = "CREATE_COMPLETE") -> None:
     """The stack, with a bucket, a table, a log group and an alarm."""
-    make_bucket(PHOTOS_BUCKET)
+    make_bucket(PHOTOS_BUCKET_NAME)
     make_table(f"{STACK}-PredictionsTable-1ABC")
     boto3.client("logs").create_log_group(logGroupName=f"/aws/lambda/{STACK}")
     account.stack = status
@@ -317,7 +317,7 @@ def deploy(account: Aws, status: str = "CREATE_COMPLETE") -> None:
         "FunctionsLogGroup": ("AWS::Logs::LogGroup", f"/aws/lambda/{STACK}"),
         "PredictionsTable": ("AWS::DynamoDB::Table", f"{STACK}-PredictionsTable-1ABC"),
         "Alarm": ("AWS::CloudWatch::Alarm", f"{STACK}-Alarm-1ABC"),
-        "PhotosBucket": ("AWS::S3::Bucket", PHOTOS_BUCKET),
+        "PhotosBucket": ("AWS::S3::Bucket", PHOTOS_BUCKET_NAME),
     }
 
 

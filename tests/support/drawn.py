@@ -1,4 +1,4 @@
-"""Pictures and source directories that the tests draw for themselves."""
+"""Photos and source directories that the tests draw for themselves."""
 
 import io
 from pathlib import Path
@@ -12,7 +12,7 @@ SIDE = 120  # pixels of a drawn photo
 
 
 def draw_photo(seed: int, width: int = SIDE, height: int = SIDE) -> Image.Image:
-    """A picture of random shapes: like no other seed's, like itself after a change of size."""
+    """A photo of random shapes: like no other seed's, like itself after a change of size."""
     random = np.random.default_rng(seed)
     image = Image.new("RGB", (width, height), tuple(random.integers(0, 256, 3).tolist()))
     canvas = ImageDraw.Draw(image)
@@ -32,15 +32,15 @@ def encoded(image: Image.Image, kind: str = "JPEG", **options: object) -> bytes:
 
 
 def write_cifar(directory: Path, train: list[tuple[str, int]], test: list[tuple[str, int]]) -> Path:
-    """CIFAR-100's binary layout with drawn pictures, given as (class, seed)."""
+    """CIFAR-100's binary layout with drawn photos, given as (class, seed)."""
     names = [f"class_{at}" for at in range(100)]
     names[8], names[48] = "bicycle", "motorcycle"
     directory.mkdir(parents=True)
     (directory / "fine_label_names.txt").write_text("\n".join(names))
     (directory / "coarse_label_names.txt").write_text("things")
-    for split, pictures in (("train", train), ("test", test)):
+    for split, photos in (("train", train), ("test", test)):
         records = b""
-        for label, seed in pictures:
+        for label, seed in photos:
             planes = np.asarray(draw_photo(seed, 32, 32)).transpose(2, 0, 1)
             records += bytes([0, names.index(label)]) + planes.tobytes()
         (directory / f"{split}.bin").write_bytes(records)

@@ -17,7 +17,7 @@ TINY += ["--report-every=2"]
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The real photos and pictures, which are no part of the repository."""
+    """The real photos and photos, which are no part of the repository."""
     path = Path(os.environ.get("SCONES_DATA", REPOSITORY.parent / "shared" / "data"))
     if not path.is_dir():
         pytest.skip(f"no real data at {path}: set SCONES_DATA to its directory")
@@ -34,7 +34,7 @@ def cifar(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def staged(cifar: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A staged dataset of 120 drawn photos and 16 CIFAR pictures."""
+    """A staged dataset of 120 drawn photos and 16 CIFAR photos."""
     photos = write_photos(tmp_path_factory.mktemp("photos"), 40)
     dataset = tmp_path_factory.mktemp("staged") / "dataset"
     stage_data.stage(cifar, [photos], dataset)

@@ -4,28 +4,28 @@ import pytest
 import torch
 
 from training.source import augmentation
-from training.source.augmentation import Dice, Pictures
+from training.source.augmentation import Dice, Photos
 
 
 def dice(count: int, seed: int = 0) -> Dice:
     return Dice(count, torch.Generator().manual_seed(seed))
 
 
-def pictures(count: int = 8, side: int = 48) -> Pictures:
-    """Red pictures with a green left half, some wide, some tall."""
+def photos(count: int = 8, side: int = 48) -> Photos:
+    """Red photos with a green left half, some wide, some tall."""
     full = torch.zeros(count, 3, side, side, dtype=torch.uint8)
     full[:, 0] = 200
     full[:, 1, :, : side // 2] = 200
-    return Pictures(full, full[:, :, ::2, ::2], torch.linspace(0.5, 2, count))
+    return Photos(full, full[:, :, ::2, ::2], torch.linspace(0.5, 2, count))
 
 
 def views(seed: int, geometry: augmentation.Geometry, size: int = 40):
-    source = pictures()
+    source = photos()
     return augmentation.random_views(source, torch.arange(8), size, geometry, dice(8, seed))
 
 
-@pytest.mark.parametrize("size", [40, 16])  # 16: from the half-size pictures
-def test_views_are_of_the_picture_and_the_mask_says_where(size):
+@pytest.mark.parametrize("size", [40, 16])  # 16: from the half-size photos
+def test_views_are_of_the_photo_and_the_mask_says_where(size):
     images, mask = views(0, augmentation.PHOTO_VIEWS, size)
     assert images.shape == (8, 3, size, size)
     assert mask.shape == (8, 1, size, size)
@@ -59,7 +59,7 @@ def test_surroundings_replace_only_what_is_outside():
     filled = augmentation.fill_surroundings(images, mask, scenes, dice(400))
     assert (filled[:, :, 2:6, 2:6] == 10).all()
     outside = filled[:, 0, 0, 0]
-    assert 0.25 < (outside == 99).float().mean() < 0.45  # other pictures
+    assert 0.25 < (outside == 99).float().mean() < 0.45  # other photos
     assert 0.08 < (outside == 10).float().mean() < 0.25  # its own border
     assert 0.3 < (outside == 124).float().mean() < 0.5  # the padding that serving uses
 

@@ -1,4 +1,4 @@
-"""The model in the repository: its contract, its card, and its floor on real pictures."""
+"""The model in the repository: its contract, its card, and its floor on real photos."""
 
 import json
 import tarfile
@@ -16,7 +16,7 @@ from training.source.network import BICYCLE, MOTORCYCLE
 
 MODEL = Path(__file__).resolve().parents[2] / "models" / "vehicles"
 LARGEST_FILE = 8_000_000  # bytes
-FLOOR = 0.97  # of CIFAR-100's 200 official bicycle and motorcycle test pictures
+FLOOR = 0.97  # of CIFAR-100's 200 official bicycle and motorcycle test photos
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_it_finds_noise_more_novel_than_the_photos_it_was_validated_on(model):
     assert novelty.mean() > baseline["mean_novelty"] + baseline["novelty_deviation"] / 2
 
 
-def test_pictures_of_noise_are_no_vehicles(model):
+def test_photos_of_noise_are_no_vehicles(model):
     size = model.metadata["input_size"]
     noise = np.random.default_rng(0).integers(0, 256, (50, 3, size, size)).astype(np.float32)
     flat = np.repeat(np.arange(0, 250, 5, dtype=np.float32), 3 * size * size)
@@ -65,8 +65,8 @@ def test_the_card_quotes_the_recorded_numbers(model):
 
 
 @pytest.fixture(scope="module")
-def official_pictures(shared_data: Path) -> tuple[np.ndarray, np.ndarray]:
-    """CIFAR-100's bicycle and motorcycle test pictures [200, 3, 32, 32], and their labels."""
+def official_photos(shared_data: Path) -> tuple[np.ndarray, np.ndarray]:
+    """CIFAR-100's bicycle and motorcycle test photos [200, 3, 32, 32], and their labels."""
     with tarfile.open(shared_data / "cifar-100-binary-subset.tar.xz") as archive:
         content = archive.extractfile("cifar-100-binary/test.bin").read()
     records = np.frombuffer(content, np.uint8).reshape(-1, 3074)
@@ -74,13 +74,13 @@ def official_pictures(shared_data: Path) -> tuple[np.ndarray, np.ndarray]:
     return records[:, 2:].reshape(-1, 3, 32, 32), (records[:, 1] == MOTORCYCLE).astype(int)
 
 
-def test_it_tells_official_bicycles_from_motorcycles(model, official_pictures):
-    pictures, labels = official_pictures
-    assert len(pictures) == 200
+def test_it_tells_official_bicycles_from_motorcycles(model, official_photos):
+    photos, labels = official_photos
+    assert len(photos) == 200
     size = model.metadata["input_size"]
     inputs = [
         preprocess(encoded(Image.fromarray(planes.transpose(1, 2, 0)), "BMP"), size)[0]
-        for planes in pictures
+        for planes in photos
     ]
     probabilities = model.predict(np.stack(inputs))
     right = probabilities[:, :2].argmax(1) == labels

@@ -30,7 +30,7 @@ def splits(dataset: Path) -> dict[str, str]:
     return {row["id"]: row["split"] for row in manifest(dataset)}
 
 
-def test_every_picture_is_staged_and_readable(staged):
+def test_every_photo_is_staged_and_readable(staged):
     rows = manifest(staged)
     assert len([row for row in rows if row["source"] != "cifar-100"]) == 120
     for row in rows:
@@ -58,7 +58,7 @@ def test_the_splits_are_the_same_from_any_directory(staged, cifar, tmp_path):
     assert versions[0]["version"] == versions[1]["version"]
 
 
-def test_pictures_keep_their_split_when_data_is_added(staged, cifar, tmp_path):
+def test_photos_keep_their_split_when_data_is_added(staged, cifar, tmp_path):
     dataset = tmp_path / "dataset"
     shutil.copytree(staged, dataset)
     before = splits(dataset)
@@ -91,12 +91,12 @@ def test_near_duplicates_share_a_split(cifar, tmp_path):
     assert len(set.union(*by_seed.values())) > 1  # not all in one by a slip
 
 
-def test_unlike_pictures_are_not_taken_for_duplicates(staged):
+def test_unlike_photos_are_not_taken_for_duplicates(staged):
     reasons = excluded(staged)
     assert reasons == {}
 
 
-def test_a_twin_of_a_cifar_test_picture_leaves_train(tmp_path):
+def test_a_twin_of_a_cifar_test_photo_leaves_train(tmp_path):
     cifar = write_cifar(
         tmp_path / "cifar",
         train=[("bicycle", 1), ("motorcycle", 2), ("bicycle", 3)],

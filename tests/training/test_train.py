@@ -231,8 +231,8 @@ def test_eight_bits_are_smaller_and_nearly_as_exact(staged, tiny_model, tmp_path
     train.main(["--dataset", str(staged), *TINY, *places(tmp_path), "--int8"])
     whole, small = tiny_model / "model.onnx", tmp_path / "model" / "model.onnx"
     assert b"QuantizeLinear" in small.read_bytes()
-    pictures = np.random.default_rng(0).integers(0, 256, (8, 3, 32, 32), dtype=np.uint8)
-    exact, rough = (train.predict_exported(path, pictures)[0] for path in (whole, small))
+    photos = np.random.default_rng(0).integers(0, 256, (8, 3, 32, 32), dtype=np.uint8)
+    exact, rough = (train.predict_exported(path, photos)[0] for path in (whole, small))
     np.testing.assert_allclose(rough, exact, atol=0.05)
     assert (rough != exact).any()
 

@@ -234,7 +234,7 @@ def test_a_cloud_that_is_up_is_kept_and_its_commands_are_shown_again(
     outputs = dict.fromkeys(
         (
             *("PhotosBucketName", "PredictionsTableName", "OrdersTableName", "EventBusName"),
-            *("ClassifyVehicleStateMachineArn", "FunctionsLogGroupName"),
+            *("ClassifyPhotoStateMachineArn", "FunctionsLogGroupName"),
         ),
         "name",
     )
@@ -384,7 +384,7 @@ def test_what_up_prints_can_be_pasted_into_a_shell(
     outputs = dict.fromkeys(
         (
             *("PhotosBucketName", "PredictionsTableName", "OrdersTableName", "EventBusName"),
-            *("ClassifyVehicleStateMachineArn", "FunctionsLogGroupName"),
+            *("ClassifyPhotoStateMachineArn", "FunctionsLogGroupName"),
         ),
         "na'me",
     )

@@ -508,9 +508,9 @@ def cloud(
     environment: pytest.MonkeyPatch,
     context: Any,
 ) -> Cloud:
-    environment.setenv("PREDICTIONS_TABLE", "predictions")
-    environment.setenv("DRIFT_TABLE", "drift")
-    environment.setenv("PHOTOS_BUCKET", "photos")
+    environment.setenv("PREDICTIONS_TABLE_NAME", "predictions")
+    environment.setenv("DRIFT_TABLE_NAME", "drift")
+    environment.setenv("PHOTOS_BUCKET_NAME", "photos")
     environment.setenv("MAXIMUM_DRIFT", "0.25")
     environment.setenv("PREDICTION_RETENTION_DAYS", "400")
     cloud = Cloud(load("measure_drift", "app"), context)

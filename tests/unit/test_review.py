@@ -63,7 +63,7 @@ class Desk:
             for entry in request["Entries"]:
                 assert (entry["Source"], entry["DetailType"]) == (
                     "scones-unlimited",
-                    "Vehicle Reviewed",
+                    "Photo Reviewed",
                 )
                 self.carry_out(json.loads(entry["Detail"]))
             return put_events(**request)
@@ -218,10 +218,10 @@ def test_local_clouds_etag_is_no_version() -> None:
     assert review.Photo.of(version).version == "3/L4kqtJlcpXroDTDmJ+rmSpXd3dIbrH"
 
 
-def test_picture_fits_and_has_the_colours_of_the_photo(desk: Desk) -> None:
+def test_photo_fits_and_has_the_colours_of_the_photo(desk: Desk) -> None:
     desk.add("a", 7)
     [photo] = desk.reviews.waiting()
-    lines = review.draw(desk.reviews.picture(photo), 40, 20).splitlines()
+    lines = review.draw(desk.reviews.photo(photo), 40, 20).splitlines()
     assert len(lines) == 15
     assert all(line.count("▀") == 40 for line in lines)
     red, green, blue = map(int, lines[0].removeprefix("\033[38;2;").partition("m")[0].split(";"))
@@ -229,7 +229,7 @@ def test_picture_fits_and_has_the_colours_of_the_photo(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 999), (999, 1), (3, 3)])
-def test_picture_of_any_shape(size: tuple[int, int]) -> None:
+def test_photo_of_any_shape(size: tuple[int, int]) -> None:
     assert "▀" in review.draw(Image.new("RGB", size), 8, 4)
 
 
@@ -240,7 +240,7 @@ def test_photo_that_is_gone_or_unreadable_is_said_to_be(desk: Desk) -> None:
     boto3.client("s3").delete_object(**gone.object)
     for photo, words in ((gone, "deleted"), (text, "not a photo")):
         with pytest.raises(UserError, match=words):
-            desk.reviews.picture(photo)
+            desk.reviews.photo(photo)
 
 
 def test_photo_that_is_gone_is_skipped_by_who_may_not_list_the_bucket(
@@ -255,7 +255,7 @@ def test_photo_that_is_gone_is_skipped_by_who_may_not_list_the_bucket(
 
     monkeypatch.setattr(desk.reviews.s3, "get_object", get_object)
     with pytest.raises(UserError, match="deleted, or may not be read"):
-        desk.reviews.picture(gone)
+        desk.reviews.photo(gone)
 
 
 def test_names_of_files_do_not_steer_the_terminal(

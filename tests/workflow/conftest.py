@@ -225,7 +225,7 @@ class Outcome:
         status: SUCCEEDED or FAILED.
         error: of a failed execution; so is `cause`.
         record: of the photo, None without one; its values as DynamoDB types them, by name.
-        events: details of all `Vehicle Classified` events of the photo, so far.
+        events: details of all `Photo Classified` events of the photo, so far.
         states: the states that were entered, in order.
         failures: error and cause of every attempt of a task that failed.
     """
@@ -332,7 +332,7 @@ class Stack:
 
     @property
     def state_machine(self) -> str:
-        return self.outputs["ClassifyVehicleStateMachineArn"]
+        return self.outputs["ClassifyPhotoStateMachineArn"]
 
     def photo(self, red: int = 0) -> bytes:
         """A small photo like no other: green and blue are its number."""
@@ -500,7 +500,7 @@ class Stack:
         return [record["image_id"]["S"] for record in found]
 
     def hear(self, image_id: str = "") -> dict[str, list[dict[str, Any]]]:
-        """All `Vehicle Classified` of the bus so far, by `image_id`; `others` has the other events.
+        """All `Photo Classified` of the bus so far, by `image_id`; `others` has the other events.
 
         The local cloud delivers an event before the publishing call returns: when an execution
         has ended, its event is here, and no second one comes. Where an event of a photo is still
@@ -520,7 +520,7 @@ class Stack:
                 event = json.loads(message["Body"])
                 assert event["source"] == "scones-unlimited"
                 check_event(event["detail-type"], event["detail"])
-                if event["detail-type"] == "Vehicle Classified":
+                if event["detail-type"] == "Photo Classified":
                     self.events.setdefault(event["detail"]["image_id"], []).append(event["detail"])
                 else:
                     self.others.setdefault(event["detail-type"], []).append(event["detail"])
@@ -536,11 +536,11 @@ def check_event(detail_type: str, detail: Any) -> None:
     `uploaded_at`: these are not checked.
     """
     ours = EVENTS.get(detail_type, {}).get("x-action") != "receive"
-    if ours and (detail_type != "Vehicle Classified" or "uploaded_at" in detail):
+    if ours and (detail_type != "Photo Classified" or "uploaded_at" in detail):
         assert_event(detail_type, detail)
 
 
-UPLOAD = {"image_id", "driver_id", "s3_bucket", "s3_key", "uploaded_at", "execution"}
+UPLOAD = {"image_id", "sender_id", "s3_bucket", "s3_key", "uploaded_at", "execution"}
 DECISION = {"status", "reason", "recorded_at"}
 INFERENCES = {"inferences", "model"}
 PREDICTION = {"label", "confidence"}

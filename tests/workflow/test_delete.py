@@ -132,7 +132,7 @@ def test_everything_goes_but_what_is_not_ours(deletion: Deletion) -> None:
     for prefix in (NAME, f"{NAME}-2"):
         s3.put_object(Bucket=output["OutputValue"], Key=f"{prefix}/{'0' * 32}", Body=b"zip")
     # What only looks like ours.
-    not_ours = f"{NAME}-holiday-pictures"
+    not_ours = f"{NAME}-holiday-photos"
     s3.create_bucket(Bucket=not_ours)
 
     before = deletion.names()

@@ -52,7 +52,7 @@ def test_decided_by_the_inferences(
         again = stack.upload(stack.photo())
     record = assert_recorded(outcome, status)
     assert outcome.status == "SUCCEEDED"
-    assert (record["label"], record["driver_id"]) == (label, "42")
+    assert (record["label"], record["sender_id"]) == (label, "42")
     assert record["reason"].startswith(reason)
     assert record["confidence"] == max(record["inferences"].values())
     assert record["model"] == "chosen/1"
@@ -93,7 +93,7 @@ def test_photo_that_is_gone_is_rejected(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "driver"),
+    ("key", "courier"),
     [
         ("uploads/42/my bike.jpg", "42"),
         ("uploads/42/a+b.jpg", "42"),
@@ -107,11 +107,11 @@ def test_photo_that_is_gone_is_rejected(stack: Stack) -> None:
         ("uploads/{% 1 %}/$.x.jpg", "{% 1 %}"),
     ],
 )
-def test_keys_as_people_choose_them(stack: Stack, key: str, driver: str) -> None:
+def test_keys_as_people_choose_them(stack: Stack, key: str, courier: str) -> None:
     with stack.endpoint.answering(then=SURE):
         outcome = stack.upload(stack.photo(), key)
     record = assert_recorded(outcome, "accepted")
-    assert (record["s3_key"], record["driver_id"]) == (key, driver)
+    assert (record["s3_key"], record["sender_id"]) == (key, courier)
 
 
 def test_version_of_the_photo_that_the_event_names(stack: Stack) -> None:

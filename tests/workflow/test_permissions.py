@@ -82,14 +82,14 @@ def test_workflow_may_do_what_it_does_and_no_more(stack: Stack) -> None:
     calls = calls_of_the_workflow(stack)
     assert len(calls) == 7
     for action, resource in calls:
-        assert allowed(stack, "ClassifyVehicleRole", action, resource)
-        assert not allowed(stack, "ClassifyVehicleRole", action, resource + "-other")
+        assert allowed(stack, "ClassifyPhotoRole", action, resource)
+        assert not allowed(stack, "ClassifyPhotoRole", action, resource + "-other")
     for action, resource in (
         ("dynamodb:DeleteItem", next(arn for call, arn in calls if call == "dynamodb:PutItem")),
         ("events:PutEvents", "arn:aws:events:us-east-1:000000000000:event-bus/default"),
         ("s3:GetObject", f"arn:aws:s3:::{stack.bucket}/uploads/42/bike.jpg"),
     ):
-        assert not allowed(stack, "ClassifyVehicleRole", action, resource)
+        assert not allowed(stack, "ClassifyPhotoRole", action, resource)
 
 
 @pytest.mark.parametrize(
@@ -104,8 +104,8 @@ def test_workflow_may_do_what_it_does_and_no_more(stack: Stack) -> None:
 )
 def test_workflow_needs_every_policy(stack: Stack, policy: str, action: str) -> None:
     calls = calls_of_the_workflow(stack)
-    with without(stack, "ClassifyVehicleRole", policy, action):
-        assert refused(stack, "ClassifyVehicleRole", calls) == {action}
+    with without(stack, "ClassifyPhotoRole", policy, action):
+        assert refused(stack, "ClassifyPhotoRole", calls) == {action}
 
 
 def test_function_may_see_that_an_upload_is_gone(stack: Stack) -> None:

@@ -281,7 +281,7 @@ def test_storm_of_alarms_starts_one(retraining: Retraining) -> None:
         {"alarmName": f"scones-unlimited-{name}", "state": {"value": "ALARM"}} for name in alarms
     ]
     details += [
-        {"alarmName": "scones-unlimited-DeadLettersAlarm-4", "state": {"value": "ALARM"}},
+        {"alarmName": "scones-unlimited-UploadsDeadLettersAlarm-4", "state": {"value": "ALARM"}},
         {"alarmName": "another-DriftAlarm-5", "state": {"value": "ALARM"}},
         {"alarmName": "scones-unlimited-DriftAlarm-3", "state": {"value": "OK"}},
     ]

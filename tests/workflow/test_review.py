@@ -54,14 +54,14 @@ def executions(stack: Stack) -> set[str]:
 
 
 def review(stack: Stack, detail: dict[str, Any]) -> str:
-    """Put `Vehicle Reviewed` onto the bus; what became of it."""
+    """Put `Photo Reviewed` onto the bus; what became of it."""
     before = executions(stack)
     put = stack.cloud.client("events").put_events(
         Entries=[
             {
                 "EventBusName": stack.outputs["EventBusName"],
                 "Source": "scones-unlimited",
-                "DetailType": "Vehicle Reviewed",
+                "DetailType": "Photo Reviewed",
                 "Detail": json.dumps(detail),
             }
         ]
@@ -496,6 +496,6 @@ def test_workflow_needs_every_policy(stack: Stack, policy: str, action: str) -> 
 
 @standard_only
 def test_rule_may_start_this_workflow_only(stack: Stack) -> None:
-    role, start_it = "VehicleReviewedRole", "states:StartExecution"
+    role, start_it = "PhotoReviewedRole", "states:StartExecution"
     assert allowed(stack, role, start_it, stack.outputs["RecordReviewStateMachineArn"])
     assert not allowed(stack, role, start_it, stack.state_machine)

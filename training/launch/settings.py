@@ -202,7 +202,7 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     model.add_argument(
         "--max-concurrency",
         type=whole(200),
-        default=5,
+        default=10,
         help="of the serverless endpoint, photos at once, up to 200 (default: %(default)s)",
     )
     model.add_argument(

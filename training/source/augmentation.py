@@ -19,7 +19,7 @@ from training.source.network import MEAN
 class Geometry:
     """Ranges of the random views."""
 
-    smallest_view: float  # of the picture's side; under 1 crops
+    smallest_view: float  # of the photo's side; under 1 crops
     widest_view: float  # over 1 shows surroundings
     rotation: float = 6.0  # degrees, either way
     stretch: float = 0.15  # of the aspect ratio, natural logarithm, either way
@@ -37,7 +37,7 @@ class Dice:
         self.generator = generator
 
     def of(self, count: int) -> "Dice":
-        """Dice for another number of pictures, from the same generator."""
+        """Dice for another number of photos, from the same generator."""
         return Dice(count, self.generator)
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> Tensor:
@@ -54,8 +54,8 @@ class Dice:
 
 
 @dataclasses.dataclass
-class Pictures:
-    """Pictures stretched to squares."""
+class Photos:
+    """Photos stretched to squares."""
 
     full: Tensor  # uint8 [n, 3, C, C]
     half: Tensor  # the same at half size, for views that would alias
@@ -63,13 +63,13 @@ class Pictures:
 
 
 def random_views(
-    pictures: Pictures, chosen: Tensor, size: int, geometry: Geometry, dice: Dice
+    photos: Photos, chosen: Tensor, size: int, geometry: Geometry, dice: Dice
 ) -> tuple[Tensor, Tensor]:
-    """Random affine views of the chosen pictures.
+    """Random affine views of the chosen photos.
 
-    Returns float [n, 3, size, size] and a mask [n, 1, size, size], 1 inside the picture.
+    Returns float [n, 3, size, size] and a mask [n, 1, size, size], 1 inside the photo.
     """
-    aspects = pictures.aspects[chosen]
+    aspects = photos.aspects[chosen]
     undistorted = dice.uniform()  # 0: squashed into the square, 1: true aspect ratio
     span_x = (1 / aspects).clamp(min=1) ** undistorted
     span_y = aspects.clamp(min=1) ** undistorted
@@ -91,8 +91,8 @@ def random_views(
     grid = functional.affine_grid(matrix, [len(chosen), 3, size, size], align_corners=False)
     mask = (grid.abs() <= 1).all(dim=3).unsqueeze(1).float()
     views = torch.empty(len(chosen), 3, size, size, device=grid.device)
-    coarse = torch.maximum(span_x, span_y) * pictures.full.shape[-1] / size > 2  # noqa: PLR2004
-    for rows, source in ((~coarse, pictures.full), (coarse, pictures.half)):
+    coarse = torch.maximum(span_x, span_y) * photos.full.shape[-1] / size > 2  # noqa: PLR2004
+    for rows, source in ((~coarse, photos.full), (coarse, photos.half)):
         if rows.any():
             views[rows] = functional.grid_sample(
                 source[chosen[rows]].float(), grid[rows], padding_mode="border", align_corners=False
@@ -101,10 +101,10 @@ def random_views(
 
 
 def fill_surroundings(views: Tensor, mask: Tensor, backgrounds: Tensor, dice: Dice) -> Tensor:
-    """Replace what is outside the picture.
+    """Replace what is outside the photo.
 
-    It becomes the serving padding, one random colour, the picture's own stretched border, or
-    another picture (`backgrounds`, [m, 3, S, S], none a vehicle).
+    It becomes the serving padding, one random colour, the photo's own stretched border, or
+    another photo (`backgrounds`, [m, 3, S, S], none a vehicle).
     """
     kind = dice.uniform().view(-1, 1, 1, 1)
     padding, colour_until, border_until = 0.4, 0.5, 0.65

@@ -21,7 +21,7 @@ CIFAR_RECORD_BYTES = 2 + 3 * CIFAR_SIDE**2
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One picture of the manifest."""
+    """One photo of the manifest."""
 
     id: str
     file: str
@@ -38,7 +38,7 @@ class Row:
 
 
 class Dataset:
-    """A staged dataset directory: its manifest, and its pictures as arrays."""
+    """A staged dataset directory: its manifest, and its photos as arrays."""
 
     def __init__(self, directory: Path) -> None:
         if not (directory / "manifest.csv").is_file():
@@ -72,29 +72,29 @@ class Dataset:
     def select(self, keep: Callable[[Row], bool]) -> list[Row]:
         return [row for row in self.rows if keep(row)]
 
-    def cifar_pictures(self, rows: Sequence[Row]) -> np.ndarray:
-        """CIFAR pictures as uint8 [n, 3, 32, 32], RGB."""
+    def cifar_photos(self, rows: Sequence[Row]) -> np.ndarray:
+        """CIFAR photos as uint8 [n, 3, 32, 32], RGB."""
         files = {
             file: np.fromfile(self.directory / file, np.uint8).reshape(-1, CIFAR_RECORD_BYTES)
             for file in {row.file for row in rows}
         }
-        pictures = np.empty((len(rows), 3, CIFAR_SIDE, CIFAR_SIDE), np.uint8)
+        photos = np.empty((len(rows), 3, CIFAR_SIDE, CIFAR_SIDE), np.uint8)
         for at, row in enumerate(rows):
-            pictures[at] = files[row.file][int(row.record), 2:].reshape(3, CIFAR_SIDE, CIFAR_SIDE)
-        return pictures
+            photos[at] = files[row.file][int(row.record), 2:].reshape(3, CIFAR_SIDE, CIFAR_SIDE)
+        return photos
 
     def image_bytes(self, row: Row) -> bytes:
-        """A picture as a file's bytes: what a client would send to the endpoint."""
+        """A photo as a file's bytes: what a client would send to the endpoint."""
         if row.is_photo:
             return (self.directory / row.file).read_bytes()
-        planes = self.cifar_pictures([row])[0]
+        planes = self.cifar_photos([row])[0]
         return _bitmap(planes)
 
     def served_inputs(self, rows: Sequence[Row], input_size: int) -> np.ndarray:
-        """Pictures exactly as the served model gets them: uint8 [n, 3, S, S]."""
+        """Photos exactly as the served model gets them: uint8 [n, 3, S, S]."""
         inputs = np.empty((len(rows), 3, input_size, input_size), np.uint8)
         cifar = [at for at, row in enumerate(rows) if not row.is_photo]
-        for at, planes in zip(cifar, self.cifar_pictures([rows[at] for at in cifar]), strict=True):
+        for at, planes in zip(cifar, self.cifar_photos([rows[at] for at in cifar]), strict=True):
             inputs[at] = preprocess(_bitmap(planes), input_size)[0]
 
         def read(at: int) -> None:
@@ -128,7 +128,7 @@ def label_positions(rows: Sequence[Row]) -> np.ndarray:
 
 
 def _bitmap(planes: np.ndarray) -> bytes:
-    """An uncompressed picture file (BMP) of RGB planes [3, height, width]."""
+    """An uncompressed photo file (BMP) of RGB planes [3, height, width]."""
     buffer = io.BytesIO()
     Image.fromarray(planes.transpose(1, 2, 0)).save(buffer, "BMP")
     return buffer.getvalue()

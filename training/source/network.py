@@ -218,7 +218,7 @@ class Novelty(nn.Module):
       components: the residual of ViM (Wang, Li, Feng and Zhang, CVPR 2022), relative to the whole.
       Other things, and other views of things, show here.
     - d / (1 + d), where d is the squared Mahalanobis distance of its middle features from theirs,
-      by feature (Lee, Lee, Lee and Shin, NeurIPS 2018). Darkness, blur and broken pictures show
+      by feature (Lee, Lee, Lee and Shin, NeurIPS 2018). Darkness, blur and broken photos show
       here; the network has learned to look past them before the last layer.
     """
 

@@ -7,7 +7,7 @@
 Runs as it is in a SageMaker PyTorch training container (its environment variables are the
 defaults) and on a laptop, on CPU or GPU. Needs a dataset staged by training/stage_data.py.
 
-Every batch holds photos and CIFAR-100 pictures. Both are read from one hundred-way head (see
+Every batch holds photos and CIFAR-100 photos. Both are read from one hundred-way head (see
 network.py): CIFAR-100 by cross-entropy over its classes, photos by the three-way likelihood of
 bicycle, motorcycle and other. Views start small and end large. Validation, calibration
 and the threshold use an average of the weights; the test split is never read here.
@@ -64,7 +64,7 @@ COOL_DOWN = 0.5  # the last share of the steps: the learning rate falls, the vie
 EARLY_VIEW = 5 / 7
 COOL_DOWN_VIEWS = (6 / 7, 8 / 7)
 CIFAR_VEHICLE_WEIGHT = 8.0  # how often a CIFAR bicycle or motorcycle is drawn, against others
-CIFAR_PHOTOMETRIC = 0.15  # share of CIFAR pictures whose light and camera are changed too
+CIFAR_PHOTOMETRIC = 0.15  # share of CIFAR photos whose light and camera are changed too
 EMPTY_FRAMES = 0.04  # share of photos spoiled into frames that show nothing
 LABEL_SMOOTHING = 0.02
 EXPORT_TOLERANCE = 1e-4  # the largest difference in probability between PyTorch and ONNX
@@ -95,12 +95,12 @@ RECIPES = {
 class Pool:
     """What batches are drawn from, on the training device."""
 
-    pictures: augmentation.Pictures
-    labels: Tensor  # of LABELS for photos, of CIFAR-100 for CIFAR pictures
+    photos: augmentation.Photos
+    labels: Tensor  # of LABELS for photos, of CIFAR-100 for CIFAR photos
     weights: Tensor  # [n], relative chance to be drawn
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """Positions of `count` pictures."""
+        """Positions of `count` photos."""
         return torch.multinomial(self.weights, count, replacement=True, generator=generator)
 
 
@@ -148,29 +148,29 @@ def cifar_pool(dataset: Dataset, device: torch.device) -> Pool:
     labels = np.array([dataset.fine_labels.index(row.fine_label) for row in rows])
     weights = np.array([1.0 if row.label == "other" else CIFAR_VEHICLE_WEIGHT for row in rows])
     return make_pool(
-        dataset.cifar_pictures(rows), np.ones(len(rows), np.float32), labels, weights, device
+        dataset.cifar_photos(rows), np.ones(len(rows), np.float32), labels, weights, device
     )
 
 
 def noise_pool(classes: int, device: torch.device) -> Pool:
-    """Pictures of noise, for --dry-run: the mechanics without the data."""
+    """Photos of noise, for --dry-run: the mechanics without the data."""
     count, side = 64, 48
-    pictures = np.random.default_rng(0).integers(0, 256, (count, 3, side, side), dtype=np.uint8)
+    photos = np.random.default_rng(0).integers(0, 256, (count, 3, side, side), dtype=np.uint8)
     ones = np.ones(count, np.float32)
-    return make_pool(pictures, ones, np.arange(count) % classes, ones, device)
+    return make_pool(photos, ones, np.arange(count) % classes, ones, device)
 
 
 def make_pool(
-    pictures: np.ndarray,
+    photos: np.ndarray,
     aspects: np.ndarray,
     labels: np.ndarray,
     weights: np.ndarray,
     device: torch.device,
 ) -> Pool:
-    full = torch.from_numpy(pictures).to(device)
+    full = torch.from_numpy(photos).to(device)
     half = torch.cat([functional.avg_pool2d(part.float(), 2) for part in full.split(256)])
     return Pool(
-        augmentation.Pictures(full, half.to(torch.uint8), torch.from_numpy(aspects).to(device)),
+        augmentation.Photos(full, half.to(torch.uint8), torch.from_numpy(aspects).to(device)),
         torch.from_numpy(labels).to(device),
         torch.from_numpy(weights).float().to(device),
     )
@@ -184,7 +184,7 @@ def photo_batch(
     labels = pool.labels[chosen]
     dice = augmentation.Dice(count, generator)
     views, mask = augmentation.random_views(
-        pool.pictures, chosen, size, augmentation.PHOTO_VIEWS, dice
+        pool.photos, chosen, size, augmentation.PHOTO_VIEWS, dice
     )
     views = augmentation.fill_surroundings(views, mask, views[labels == OTHER], dice)
     spoiled = dice.chance(EMPTY_FRAMES)
@@ -198,11 +198,11 @@ def photo_batch(
 def cifar_batch(
     pool: Pool, count: int, size: int, classes: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Augmented CIFAR pictures [count, 3, size, size] and label probabilities [count, classes]."""
+    """Augmented CIFAR photos [count, 3, size, size] and label probabilities [count, classes]."""
     chosen = pool.draw(count, generator)
     dice = augmentation.Dice(count, generator)
     views, mask = augmentation.random_views(
-        pool.pictures, chosen, size, augmentation.CIFAR_VIEWS, dice
+        pool.photos, chosen, size, augmentation.CIFAR_VIEWS, dice
     )
     views = augmentation.fill_surroundings(views, mask, views[:0], dice)
     views = augmentation.apply_where(
@@ -214,7 +214,7 @@ def cifar_batch(
 
 
 def mix(images: Tensor, targets: Tensor, dice: augmentation.Dice) -> tuple[Tensor, Tensor]:
-    """Blend a tenth of the pictures with their neighbours (mixup, Zhang et al., 2018)."""
+    """Blend a tenth of the photos with their neighbours (mixup, Zhang et al., 2018)."""
     share = torch.where(dice.chance(0.1), dice.uniform(0, 0.4), 0.0)
     images = torch.lerp(images, images.roll(1, 0), share.view(-1, 1, 1, 1))
     return images, torch.lerp(targets, targets.roll(1, 0), share.view(-1, 1))
@@ -230,7 +230,7 @@ def view_size(step: int, options: argparse.Namespace) -> int:
 def make_batch(
     photos: Pool, cifar: Pool, step: int, options: argparse.Namespace, device: torch.device
 ) -> Batch:
-    """The batch of this step, half photos and half CIFAR pictures: the same in every run."""
+    """The batch of this step, half photos and half CIFAR photos: the same in every run."""
     generator = torch.Generator(device).manual_seed(options.seed * 1_000_003 + step)
     size, half = view_size(step, options), options.batch_size // 2
     photo_images, photo_targets = photo_batch(photos, half, size, generator)
@@ -353,9 +353,9 @@ def load_validation(dataset: Dataset, held_out: list[str], input_size: int) -> V
 
 def noise_validation(input_size: int) -> Validation:
     shape = (30, 3, input_size, input_size)
-    pictures = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
+    photos = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
     labels = np.arange(30) % len(LABELS)
-    return Validation(pictures, pictures, labels, pictures, labels)
+    return Validation(photos, photos, labels, photos, labels)
 
 
 def train(
@@ -416,7 +416,7 @@ def train(
 
 
 def training_loss(network: nn.Module, batch: Batch) -> Tensor:
-    """Three-way likelihood of the photos plus hundred-way cross-entropy of the CIFAR pictures."""
+    """Three-way likelihood of the photos plus hundred-way cross-entropy of the CIFAR photos."""
     # A T4 only emulates bfloat16: it computes in 32 bits.
     half = batch.images.is_cuda and torch.cuda.is_bf16_supported(including_emulation=False)
     with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=half):
@@ -651,7 +651,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     schedule = parser.add_argument_group("schedule")
     schedule.add_argument("--steps", type=positive, help=f"batches (default: {defaults('steps')})")
     schedule.add_argument(
-        "--batch-size", type=even, default=96, help="pictures a batch (default: %(default)s)"
+        "--batch-size", type=even, default=96, help="photos a batch (default: %(default)s)"
     )
     schedule.add_argument(
         "--learning-rate",

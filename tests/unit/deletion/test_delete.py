@@ -13,7 +13,7 @@ from tests.support.account import (
     ENDPOINT,
     OTHERS,
     OURS,
-    PHOTOS_BUCKET,
+    PHOTOS_BUCKET_NAME,
     REGION,
     STACK,
     STACK_ID,
@@ -113,7 +113,7 @@ def test_what_is_not_ours_stays(clean: Clean) -> None:
             {"Key": "aws:cloudformation:stack-id", "Value": elsewhere},
         ],
     )
-    make_bucket(f"{STACK}-holiday-pictures")
+    make_bucket(f"{STACK}-holiday-photos")
     make_bucket(
         f"{STACK}-2-photosbucket",
         [
@@ -148,7 +148,7 @@ def test_a_half_deployed_stack_goes(aws_account: Aws, clean: Clean, status: str)
 
 def test_a_stack_whose_bucket_was_deleted_by_hand_goes(aws_account: Aws, clean: Clean) -> None:
     aws_account.stack = "DELETE_FAILED"
-    aws_account.resources = {"PhotosBucket": ("AWS::S3::Bucket", PHOTOS_BUCKET)}
+    aws_account.resources = {"PhotosBucket": ("AWS::S3::Bucket", PHOTOS_BUCKET_NAME)}
     aws_account.answers["DeleteStack"] = lambda _: setattr(aws_account, "stack", None) or {}
     assert clean("--yes").code == 0
 
@@ -175,7 +175,7 @@ def test_what_s3_keeps_is_said_and_the_stack_is_left_whole(aws_account: Aws, cle
     outcome = clean("--yes")
     assert outcome.code == 1
     assert "S3 kept 1 object version, first 'uploads/7/a +é%.jpg' (AccessDenied: " in outcome.err
-    assert f"left as it is, because {PHOTOS_BUCKET} is not empty" in outcome.err
+    assert f"left as it is, because {PHOTOS_BUCKET_NAME} is not empty" in outcome.err
     assert "DeleteStack" not in aws_account.calls
     assert set(inventory()) == {"buckets", "tables", "log groups"}
     assert lines(outcome.out.split("Looked again")[1], "stack")
@@ -189,7 +189,7 @@ def test_the_reason_why_aws_kept_the_stack_is_said(aws_account: Aws, clean: Clea
     s3 = boto3.client("s3")
 
     def upload_and_delete(arguments: dict[str, Any]) -> dict[str, Any]:
-        s3.put_object(Bucket=PHOTOS_BUCKET, Key="uploads/8/late.jpg", Body=b"late")
+        s3.put_object(Bucket=PHOTOS_BUCKET_NAME, Key="uploads/8/late.jpg", Body=b"late")
         return aws_account.delete_stack(arguments)
 
     aws_account.answers["DeleteStack"] = upload_and_delete
@@ -201,7 +201,7 @@ def test_the_reason_why_aws_kept_the_stack_is_said(aws_account: Aws, clean: Clea
     assert outcome.err.endswith(again)
     aws_account.answers["DeleteStack"] = aws_account.delete_stack
     aws_account.stuck_on = None
-    aws_account.resources = {"PhotosBucket": ("AWS::S3::Bucket", PHOTOS_BUCKET)}
+    aws_account.resources = {"PhotosBucket": ("AWS::S3::Bucket", PHOTOS_BUCKET_NAME)}
     assert clean("--yes").code == 0
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.support.account import (
     ACCOUNT,
     OURS,
-    PHOTOS_BUCKET,
+    PHOTOS_BUCKET_NAME,
     REGION,
     STACK,
     TRAINING_BUCKET,
@@ -94,7 +94,7 @@ def forbid(action: str) -> Callable[[Aws], None]:
         (protect_log_group, "aws logs put-log-group-deletion-protection --no-deletion"),
         (add_rule, f"rule social-media-team on event bus {STACK} is not the stack's"),
         (deny_deletes, "denies s3:DeleteObject (statement Keep): remove that statement"),
-        (switch_mfa_on, f"bucket {PHOTOS_BUCKET} has MFA delete"),
+        (switch_mfa_on, f"bucket {PHOTOS_BUCKET_NAME} has MFA delete"),
         (retain, "run this again after that"),
         (hold, "remove its legal hold"),
         (forbid("s3:DeleteObjectVersion"), "is not permitted to s3:DeleteObjectVersion on arn:aws"),
