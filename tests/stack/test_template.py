@@ -223,7 +223,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
     ),
     "PhotoReviewedRule": (
         {
-            "Name": {"Fn::Sub": "${AWS::StackName}-vehicle-reviewed"},
+            "Name": {"Fn::Sub": "${AWS::StackName}-photo-reviewed"},
             "EventBusName": {"Ref": "EventBus"},
             "EventPattern": {"source": ["scones-unlimited"], "detail-type": ["Photo Reviewed"]},
         },
@@ -595,12 +595,22 @@ def test_every_parameter_has_a_description_a_default_and_bounds(template: dict[s
         assert bounded or {"MinValue", "MaxValue"} <= parameter.keys(), name
         if "AllowedPattern" in parameter:
             assert re.search(parameter["AllowedPattern"], parameter["Default"]), name
-            assert parameter["ConstraintDescription"], name
         if "MinValue" in parameter:
             default = float(parameter["Default"])
             assert parameter["MinValue"] <= default <= parameter["MaxValue"], name
         if "AllowedValues" in parameter:
             assert parameter["Default"] in parameter["AllowedValues"], name
+
+
+def test_the_message_for_a_refused_parameter_names_the_bounds(template: dict[str, Any]) -> None:
+    """CloudFormation itself names no allowed value."""
+    for name, parameter in template["Parameters"].items():
+        message = parameter["ConstraintDescription"]
+        assert message.startswith("must be "), name
+        words = re.split(r"[ ,]+", message)
+        bounds = [parameter.get("MinValue"), parameter.get("MaxValue")]
+        values = [*parameter.get("AllowedValues", []), *bounds]
+        assert {str(value) for value in values if value is not None} <= set(words), name
 
 
 @pytest.mark.parametrize(
