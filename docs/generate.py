@@ -81,18 +81,10 @@ def parameters(template: Mapping[str, Any]) -> Iterator[str]:
         for name in group["Parameters"]:
             parameter = template["Parameters"][name]
             default = f"`{parameter['Default']}`" if parameter["Default"] != "" else "none"
-            rows.append((f"`{name}`", default, allowed(parameter), parameter["Description"]))
+            allowed = parameter["ConstraintDescription"].removeprefix("must be ")
+            rows.append((f"`{name}`", default, allowed, parameter["Description"]))
         yield f"**{group['Label']['default']}**"
         yield table(("parameter", "default", "allowed", "what it is"), rows)
-
-
-def allowed(parameter: Mapping[str, Any]) -> str:
-    """The values that a parameter may have, in a few words."""
-    if "AllowedValues" in parameter:
-        return ", ".join(f"`{value}`" for value in parameter["AllowedValues"])
-    if "MinValue" in parameter:
-        return f"{parameter['MinValue']} to {parameter['MaxValue']}"
-    return str(parameter.get("ConstraintDescription", "text")).removeprefix("must be ")
 
 
 def only_if(output: Mapping[str, Any]) -> str:

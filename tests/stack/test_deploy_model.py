@@ -193,7 +193,7 @@ def test_a_new_model_that_could_not_be_rolled_back_is_told_with_the_alarm(way: s
     assert failure
     cause = str(failure.cause)
     assert ERRORS_ALARM in cause
-    assert "no capacity" in cause or "no model served before" in cause
+    assert "no capacity" in cause or "there is no previous model" in cause
 
 
 def test_a_model_is_registered_with_its_measures_and_its_version() -> None:
@@ -211,7 +211,7 @@ def test_a_model_is_registered_with_its_measures_and_its_version() -> None:
     ("way", "status", "reason"),
     [
         ("not accepted", "Rejected", "no better than chance explains"),
-        ("rolled back by AWS", "Rejected", "AWS rolled the update back: alarm"),
+        ("rolled back by AWS", "Rejected", "AWS rolled back the update: alarm"),
         ("rolled back on alarms", "Rejected", ERRORS_ALARM),
         ("serverless", "Approved", "30 of 900 photos are classified better"),
     ],

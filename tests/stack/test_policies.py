@@ -53,21 +53,6 @@ def sagemaker(resource: str, *actions: str) -> set[tuple[str, str]]:
     return {(f"sagemaker:{action}", SAGEMAKER + resource) for action in actions}
 
 
-LOGS_AND_TRACES = {  # of a state machine; AWS documents no resource for these
-    ("logs:CreateLogDelivery", "*"),
-    ("logs:GetLogDelivery", "*"),
-    ("logs:UpdateLogDelivery", "*"),
-    ("logs:DeleteLogDelivery", "*"),
-    ("logs:ListLogDeliveries", "*"),
-    ("logs:PutResourcePolicy", "*"),
-    ("logs:DescribeResourcePolicies", "*"),
-    ("logs:DescribeLogGroups", "*"),
-    ("xray:PutTraceSegments", "*"),
-    ("xray:PutTelemetryRecords", "*"),
-    ("xray:GetSamplingRules", "*"),
-    ("xray:GetSamplingTargets", "*"),
-}
-
 ROLES = {
     "SerializeImageRole": (
         LAMBDA,
@@ -125,7 +110,6 @@ ROLES = {
             ("dynamodb:UpdateItem", "${PredictionsTable.Arn}"),
             ("events:PutEvents", "${EventBus.Arn}"),
             ("sqs:SendMessage", "${UploadsDeadLetterQueue.Arn}"),
-            *LOGS_AND_TRACES,
         },
     ),
     "PhotoUploadedRole": (
@@ -145,11 +129,10 @@ ROLES = {
             ("s3:ListBucket", "${PhotosBucket.Arn}"),
             ("events:PutEvents", "${EventBus.Arn}"),
             ("sqs:SendMessage", "${ReviewsDeadLetterQueue.Arn}"),
-            *LOGS_AND_TRACES,
         },
     ),
     "PhotoReviewedRole": (
-        RULE.format("${EventBus}/${AWS::StackName}-vehicle-reviewed"),
+        RULE.format("${EventBus}/${AWS::StackName}-photo-reviewed"),
         {("states:StartExecution", "${RecordReviewStateMachine}")},
     ),
     "SageMakerRole": (
@@ -223,11 +206,10 @@ ROLES = {
             ("cloudwatch:PutMetricAlarm", SCALING_ALARMS),
             ("cloudwatch:DeleteAlarms", SCALING_ALARMS),
             ("iam:CreateServiceLinkedRole", SCALING_ROLE),
-            # AWS does not say that it answers about several to who may see those only.
+            # AWS does not document a narrower resource for several alarms.
             ("cloudwatch:DescribeAlarms", "*"),
             ("s3:GetObject", "${TrainingBucket.Arn}/reports/*"),
             ("s3:PutObject", "${PhotosBucket.Arn}/baselines/*"),
-            *LOGS_AND_TRACES,
         },
     ),
     "RetrainModelRole": (
@@ -256,13 +238,12 @@ ROLES = {
             ("events:PutTargets", NESTED_RULE),
             ("events:PutRule", NESTED_RULE),
             ("events:DescribeRule", NESTED_RULE),
-            # AWS does not say that it answers about several to who may see those only.
+            # AWS does not document a narrower resource for several alarms.
             ("cloudwatch:DescribeAlarms", "*"),
             ("s3:GetObject", "${TrainingBucket.Arn}/reports/*"),
             ("ssm:GetParameter", TRAINING_RUN),
             ("dynamodb:UpdateItem", "${RetrainingTable.Arn}"),
             ("sns:Publish", "${AlarmsTopic}"),
-            *LOGS_AND_TRACES,
         },
     ),
     "ModelAlarmRuleRole": (
@@ -280,7 +261,25 @@ MANAGED_POLICIES = {
         ("logs:PutLogEvents", "${FunctionsLogGroup.Arn}"),
         ("xray:PutTraceSegments", "*"),
         ("xray:PutTelemetryRecords", "*"),
-    }
+    },
+    "DeliverLogsAndTracesPolicy": {  # AWS documents no resources for these actions
+        ("logs:CreateLogDelivery", "*"),
+        ("logs:GetLogDelivery", "*"),
+        ("logs:UpdateLogDelivery", "*"),
+        ("logs:DeleteLogDelivery", "*"),
+        ("logs:ListLogDeliveries", "*"),
+        ("logs:PutResourcePolicy", "*"),
+        ("logs:DescribeResourcePolicies", "*"),
+        ("logs:DescribeLogGroups", "*"),
+        ("xray:PutTraceSegments", "*"),
+        ("xray:PutTelemetryRecords", "*"),
+        ("xray:GetSamplingRules", "*"),
+        ("xray:GetSamplingTargets", "*"),
+    },
+}
+MANAGED_POLICY_OF = {
+    LAMBDA: [{"Ref": "WriteLogsAndTracesPolicy"}],
+    STEP_FUNCTIONS: [{"Ref": "DeliverLogsAndTracesPolicy"}],
 }
 RESOURCE_POLICIES = {
     "PhotosBucketPolicy": {
@@ -404,7 +403,7 @@ def test_roles_may_do_exactly_this(resources: Resources) -> None:
         assert (trust["Effect"], each(trust["Action"])) == ("Allow", ["sts:AssumeRole"])
         [principal] = principals(trust)
         assert principal + condition(trust) == trusted, name
-        managed = [{"Ref": "WriteLogsAndTracesPolicy"}] if trusted == LAMBDA else []
+        managed = MANAGED_POLICY_OF.get(trusted, [])
         assert roles[name].get("ManagedPolicyArns", []) == managed, name
 
 

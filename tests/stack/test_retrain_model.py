@@ -187,7 +187,12 @@ def test_every_way_ends_as_it_should(way: str) -> None:
         assert taken.visited.count("Notify") == 1
     else:
         assert outcome(taken).startswith(end)
-        assert taken.visited[-4:] == ["NameRelease", "ReleaseLock", "HasFailed", "RetrainingEnded"]
+        assert taken.visited[-4:] == [
+            "DescribeRelease",
+            "ReleaseLock",
+            "HasFailed",
+            "RetrainingEnded",
+        ]
         assert taken.visited.count("Notify") == 1
 
 
@@ -202,7 +207,7 @@ TASKS = {name for name, state in all_states(MACHINE).items() if state["Type"] ==
 @pytest.mark.parametrize("failing", sorted(TASKS - {"Notify", "ReleaseLock"}))
 def test_whatever_fails_is_told_and_releases_the_lock(failing: str) -> None:
     taken = retrain(answers(**{failing: Failure("Some.Error", "the cause\n" * 500)}), DAILY)
-    assert taken.visited[-5:-1] == ["Notify", "NameRelease", "ReleaseLock", "HasFailed"]
+    assert taken.visited[-5:-1] == ["Notify", "DescribeRelease", "ReleaseLock", "HasFailed"]
     assert taken.failure
     assert "Some.Error" in taken.calls["Notify"]["Message"]
 

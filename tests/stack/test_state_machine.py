@@ -16,7 +16,7 @@ EXPRESS_SECONDS = 300  # what AWS gives an Express execution
 LONGEST_EXPRESSION = 150  # characters
 STATE_MACHINES = sorted((REPOSITORY / "statemachine").glob("*.asl.json"))
 # Tasks whose failure ends the execution without a message: the queue is the last resort.
-LAST_RESORTS = {"KeepUpload", "KeepReview"}
+LAST_RESORTS = {"SendUploadToDeadLetterQueue", "SendReviewToDeadLetterQueue"}
 
 
 def inner(state: dict[str, Any]) -> list[Machine]:
@@ -114,9 +114,9 @@ def test_nothing_but_a_refused_input_ends_without_a_record_or_a_message() -> Non
     assert caught == {
         "ClassifyPhoto": ["DescribeFailure"],
         "RecordPrediction": ["DescribeFailure"],
-        "RecordFailure": ["KeepUpload"],
+        "RecordFailure": ["SendUploadToDeadLetterQueue"],
         "PublishPrediction": ["RecordUnpublished"],
-        "RecordUnpublished": ["KeepUpload"],
+        "RecordUnpublished": ["SendUploadToDeadLetterQueue"],
     }
 
 

@@ -223,7 +223,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
     ),
     "PhotoReviewedRule": (
         {
-            "Name": {"Fn::Sub": "${AWS::StackName}-vehicle-reviewed"},
+            "Name": {"Fn::Sub": "${AWS::StackName}-photo-reviewed"},
             "EventBusName": {"Ref": "EventBus"},
             "EventPattern": {"source": ["scones-unlimited"], "detail-type": ["Photo Reviewed"]},
         },
@@ -548,13 +548,32 @@ def test_the_dashboard_shows_all_alarms_and_existing_resources(resources: Resour
 
 def test_the_dashboard_shows_what_the_alarms_watch(resources: Resources) -> None:
     dashboard = json.loads((REPOSITORY / "dashboard.json").read_text())
-    drawn = {
-        (metric[0], metric[1])
+    drawn = [
+        metric
         for widget in dashboard["widgets"]
-        for metric in widget["properties"].get("metrics", [])
-    }
+        for metric in expand(widget["properties"].get("metrics", []))
+    ]
     for name, alarm in of_type(resources, "AWS::CloudWatch::Alarm").items():
-        assert watched(alarm)[:2] in drawn, name
+        namespace, metric, dimensions = watched(alarm)
+        if dimensions:
+            pairs = [part for pair in dimensions.items() for part in pair]
+            assert [namespace, metric, *pairs] in drawn, name
+        else:  # all functions of the account
+            for function in FUNCTIONS:
+                assert [namespace, metric, "FunctionName", {"Ref": function}] in drawn, name
+
+
+def expand(rows: list[list[Any]]) -> list[list[Any]]:
+    """The metrics of a widget without their options, and without CloudWatch's shorthand: "." is the
+    field of the row above, "..." are all fields of the row above that are not given."""
+    found: list[list[Any]] = []
+    for row in rows:
+        fields = [each for each in row if not (isinstance(each, dict) and "label" in each)]
+        if fields[0] == "...":
+            above, given = found[-1], fields[1:]
+            fields = above[: len(above) - len(given)] + given
+        found.append([found[-1][i] if field == "." else field for i, field in enumerate(fields)])
+    return found
 
 
 def test_widgets_of_the_dashboard_do_not_overlap() -> None:
@@ -595,12 +614,22 @@ def test_every_parameter_has_a_description_a_default_and_bounds(template: dict[s
         assert bounded or {"MinValue", "MaxValue"} <= parameter.keys(), name
         if "AllowedPattern" in parameter:
             assert re.search(parameter["AllowedPattern"], parameter["Default"]), name
-            assert parameter["ConstraintDescription"], name
         if "MinValue" in parameter:
             default = float(parameter["Default"])
             assert parameter["MinValue"] <= default <= parameter["MaxValue"], name
         if "AllowedValues" in parameter:
             assert parameter["Default"] in parameter["AllowedValues"], name
+
+
+def test_the_message_for_a_refused_parameter_names_the_bounds(template: dict[str, Any]) -> None:
+    """CloudFormation itself names no allowed value."""
+    for name, parameter in template["Parameters"].items():
+        message = parameter["ConstraintDescription"]
+        assert message.startswith("must be "), name
+        words = re.split(r"[ ,]+", message)
+        bounds = [parameter.get("MinValue"), parameter.get("MaxValue")]
+        values = [*parameter.get("AllowedValues", []), *bounds]
+        assert {str(value) for value in values if value is not None} <= set(words), name
 
 
 @pytest.mark.parametrize(

@@ -121,8 +121,8 @@ def test_a_baseline_in_the_bucket_comes_first(stack: Stack, hour: str) -> None:
     ("policy", "action"),
     [
         ("ReadPredictions", "dynamodb:Query"),
-        ("KeepCounts", "dynamodb:Query"),
-        ("KeepCounts", "dynamodb:UpdateItem"),
+        ("UpdateCounts", "dynamodb:Query"),
+        ("UpdateCounts", "dynamodb:UpdateItem"),
     ],
 )
 def test_each_permission_is_needed(stack: Stack, hour: str, policy: str, action: str) -> None:

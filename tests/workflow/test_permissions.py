@@ -99,7 +99,7 @@ def test_workflow_may_do_what_it_does_and_no_more(stack: Stack) -> None:
         ("RecordPredictions", "dynamodb:PutItem"),
         ("RecordPredictions", "dynamodb:UpdateItem"),
         ("PublishPredictions", "events:PutEvents"),
-        ("KeepUploads", "sqs:SendMessage"),
+        ("SendToUploadsDeadLetterQueue", "sqs:SendMessage"),
     ],
 )
 def test_workflow_needs_every_policy(stack: Stack, policy: str, action: str) -> None:
@@ -114,7 +114,7 @@ def test_function_may_see_that_an_upload_is_gone(stack: Stack) -> None:
     bucket = f"arn:aws:s3:::{stack.bucket}"
     assert allowed(stack, *see, bucket)
     assert not allowed(stack, *see, f"{bucket}-other")
-    with without(stack, "SerializeImageRole", "SeeThatAnUploadIsGone", "s3:ListBucket"):
+    with without(stack, "SerializeImageRole", "DetectMissingUploads", "s3:ListBucket"):
         assert not allowed(stack, *see, bucket)
 
 
@@ -144,5 +144,5 @@ def test_rule_may_start_this_workflow_only(stack: Stack) -> None:
     role, start = "PhotoUploadedRole", "states:StartExecution"
     assert allowed(stack, role, start, stack.state_machine)
     assert not allowed(stack, role, start, stack.state_machine + "-other")
-    with without(stack, role, "StartClassification", start):
+    with without(stack, role, "StartClassifyPhoto", start):
         assert not allowed(stack, role, start, stack.state_machine)

@@ -114,7 +114,7 @@ def test_model_that_aws_rolls_back_is_explained(retraining: Retraining, metadata
     assert described["status"] == "SUCCEEDED"
     [(subject, text)] = retraining.messages()
     assert subject == "Scones Unlimited: the new model was rolled back"
-    assert "AWS rolled the update back: alarm EndpointServerErrorsAlarm" in text
+    assert "AWS rolled back the update: alarm EndpointServerErrorsAlarm" in text
 
 
 def test_nothing_is_trained_before_a_training_run_is_published(retraining: Retraining) -> None:

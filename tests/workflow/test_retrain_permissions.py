@@ -105,7 +105,7 @@ def test_a_workflow_may_do_what_it_does_and_no_more(stack: Stack, role: str) -> 
         ("RetrainModelRole", "TrainAndEvaluate", "sagemaker:CreateTrainingJob"),
         ("RetrainModelRole", "DescribeChampion", "sagemaker:DescribeModelPackage"),
         ("RetrainModelRole", "StartDeployModel", "states:StartExecution"),
-        ("RetrainModelRole", "ReadReports", "ssm:GetParameter"),
+        ("RetrainModelRole", "ReadTrainingRun", "ssm:GetParameter"),
         ("RetrainModelRole", "Lock", "dynamodb:UpdateItem"),
         ("RetrainModelRole", "Notify", "sns:Publish"),
     ],

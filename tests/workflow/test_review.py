@@ -127,9 +127,9 @@ def take_note(stack: Stack) -> float | None:
 @pytest.mark.parametrize(
     ("label", "status", "reason"),
     [
-        ("bicycle", "accepted", "bicycle, says a person"),
-        ("motorcycle", "accepted", "motorcycle, says a person"),
-        ("other", "rejected", "no bicycle or motorcycle in the photo, says a person"),
+        ("bicycle", "accepted", "bicycle, reviewed by a person"),
+        ("motorcycle", "accepted", "motorcycle, reviewed by a person"),
+        ("other", "rejected", "the photo shows no bicycle or motorcycle, reviewed by a person"),
     ],
 )
 def test_answer_is_recorded_learned_from_and_published(
@@ -316,17 +316,17 @@ def test_labels_and_corrections_are_noted_and_nothing_else_is(stack: Stack) -> N
     ("wrong", "reason"),
     [
         ({"image_id": "uploads/42/none.jpg#1"}, "no photo has this image_id"),
-        ({"image_id": None}, "image_id is missing"),
-        ({"image_id": ""}, "image_id is missing"),
-        ({"image_id": {"S": "x"}}, "image_id is missing"),
-        ({"label": "unicycle"}, "label is none of bicycle,motorcycle,other"),
-        ({"label": ["bicycle"]}, "label is missing"),
-        ({"reviewed_by": "  "}, "reviewed_by is missing"),
-        ({"reviewed_by": "a" * 201}, "reviewed_by is missing"),
-        ({"reviewed_at": 1763640000}, "reviewed_at is missing"),
-        ({"reviewed_at": "yesterday"}, "reviewed_at is no time in UTC"),
-        ({"reviewed_at": "2026-11-20T12:00:00+01:00"}, "reviewed_at is no time in UTC"),
-        ({"reviewed_at": "2026-13-20T12:00:00Z"}, "reviewed_at is no time in UTC"),
+        ({"image_id": None}, "image_id must be a text of 1 to 1100 characters"),
+        ({"image_id": ""}, "image_id must be a text of 1 to 1100 characters"),
+        ({"image_id": {"S": "x"}}, "image_id must be a text of 1 to 1100 characters"),
+        ({"label": "unicycle"}, "label is not one of bicycle,motorcycle,other"),
+        ({"label": ["bicycle"]}, "label must be a text of 1 to 100 characters"),
+        ({"reviewed_by": "  "}, "reviewed_by must be a text of 1 to 200 characters"),
+        ({"reviewed_by": "a" * 201}, "reviewed_by must be a text of 1 to 200 characters"),
+        ({"reviewed_at": 1763640000}, "reviewed_at must be a text of 1 to 40 characters"),
+        ({"reviewed_at": "yesterday"}, "reviewed_at is not a time in UTC"),
+        ({"reviewed_at": "2026-11-20T12:00:00+01:00"}, "reviewed_at is not a time in UTC"),
+        ({"reviewed_at": "2026-13-20T12:00:00Z"}, "reviewed_at is not a time in UTC"),
         ({"reviewed_at": "9999-01-01T00:00:00Z"}, "reviewed_at is in the future"),
     ],
 )
@@ -479,14 +479,14 @@ def test_workflow_may_do_what_it_does_and_no_more(stack: Stack) -> None:
     [
         ("RecordReviews", "dynamodb:UpdateItem"),
         ("RecordReviews", "dynamodb:GetItem"),
-        ("NoteLabels", "dynamodb:UpdateItem"),
+        ("RecordLabelTimes", "dynamodb:UpdateItem"),
         ("CopyUploads", "s3:GetObject"),
         ("CopyUploads", "s3:GetObjectVersion"),
         ("CopyUploads", "s3:PutObject"),
         ("CopyUploads", "s3:DeleteObject"),
         ("CopyUploads", "s3:ListBucket"),
         ("PublishReviews", "events:PutEvents"),
-        ("KeepReviews", "sqs:SendMessage"),
+        ("SendToReviewsDeadLetterQueue", "sqs:SendMessage"),
     ],
 )
 def test_workflow_needs_every_policy(stack: Stack, policy: str, action: str) -> None:
