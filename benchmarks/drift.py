@@ -232,7 +232,7 @@ def baseline_photos(count: int = 20_000) -> Photos:
     confidence = np.array([confidence for _, confidence in pairs])
     unsure = confidence < THRESHOLD
     novelty = dice.normal(BASELINE.mean_novelty, BASELINE.novelty_deviation, count).clip(0, 1)
-    right = np.where(unsure, BASELINE.unsure_accuracy, BASELINE.sure_accuracy)
+    right = np.where(unsure, BASELINE.below_threshold.accuracy, BASELINE.above_threshold.accuracy)
     return Photos(labels, confidence, novelty, right)
 
 
@@ -309,8 +309,8 @@ def delay(
         hour = make_hour(dice, after, dice.poisson(a_day / 24), reviewing)
         seen += sum(hour.models[NAME].labels.values())
         windows = [hour, *windows[: WEEK - 1]]
-        evidence, name = accuracy_drop(NAME, windows, BASELINE)
-        if evidence >= 1:
+        drop, name = accuracy_drop(NAME, windows, BASELINE)
+        if drop >= 1:
             return seen, name
     return None
 

@@ -22,7 +22,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.measure_drift.keys import own_key, traffic_key
-from functions.measure_drift.windows import BINS, Tally, Window
+from functions.measure_drift.windows import ABOVE_THRESHOLD, BELOW_THRESHOLD, BINS, Tally, Window
 from operations.errors import UserError, code_of, explain
 from operations.stack import DEFAULT_STACK, Stack, require_stack
 
@@ -30,7 +30,7 @@ SHIPPED = json.loads(
     (Path(__file__).parents[1] / "models" / "vehicles" / "metadata.json").read_text()
 )
 FEWEST_PREDICTIONS = 500
-FEWEST_REVIEWS = 20  # of what the model was sure of, and as many of the rest
+FEWEST_REVIEWS = 20  # above the confidence threshold, and as many below it
 
 
 def describe_traffic(tally: Tally) -> dict[str, Any]:
@@ -43,20 +43,20 @@ def describe_traffic(tally: Tally) -> dict[str, Any]:
     count = tally.predictions
     if count < FEWEST_PREDICTIONS:
         raise UserError(f"{count} predictions are too few: {FEWEST_PREDICTIONS} are needed")
-    sure, unsure = tally.stratum("accepted", "rejected"), tally.stratum("review")
-    for kind, part in (("sure", sure), ("unsure", unsure)):
+    above, below = tally.stratum(*ABOVE_THRESHOLD), tally.stratum(*BELOW_THRESHOLD)
+    for side, part in (("above", above), ("below", below)):
         if part.predictions and part.reviewed < min(FEWEST_REVIEWS, part.predictions):
             raise UserError(
-                f"{part.reviewed} reviews are too few of photos that the model was {kind} of: "
+                f"{part.reviewed} reviews are too few of photos {side} the confidence threshold: "
                 f"{FEWEST_REVIEWS} are needed (`make review`, or a longer time)"
             )
-    known = [part for part in (sure, unsure) if part.reviewed]
-    parts = {"accepted": sure, "review": unsure, "rejected": sure}
+    known = [part for part in (above, below) if part.reviewed]
+    parts = {"accepted": above, "review": below, "rejected": above}
     statuses = {
         name: {
             "share": round(tally.statuses[name].predictions / count, 4),
             # What is accepted and what is rejected are audited alike, and told together.
-            "accuracy": round(part.right / part.reviewed, 4) if part.reviewed else None,
+            "accuracy": round(part.correct / part.reviewed, 4) if part.reviewed else None,
             "reviewed": tally.statuses[name].reviewed,
         }
         for name, part in parts.items()
@@ -73,7 +73,7 @@ def describe_traffic(tally: Tally) -> dict[str, Any]:
         "mean_novelty": rounded(tally.novelty.mean),
         "novelty_deviation": rounded(tally.novelty.deviation),
         "accuracy": round(
-            sum(part.right / part.reviewed * part.predictions / count for part in known), 4
+            sum(part.correct / part.reviewed * part.predictions / count for part in known), 4
         ),
         "statuses": statuses,
     }

@@ -19,7 +19,7 @@ from functions.classify_image.inferences import (
     without_underflow,
 )
 
-MAX_ANSWER_BYTES = 64 * 1024
+MAX_RESPONSE_BYTES = 64 * 1024
 THROTTLED = {"ThrottlingException", "ModelNotReadyException"}
 
 logger = Logger(use_rfc3339=True)
@@ -38,9 +38,10 @@ class SerializedPhoto(TypedDict):
 
 
 class Inferences(TypedDict):
-    """The probability, 0 to 1, of each label, and the `<name>/<version>` of the model.
+    """The result of the endpoint.
 
-    `novelty`, if the model has it: from 0, like the photos that it was trained on, to 1.
+    `inferences` is the probability of each label, 0 to 1; `model` is `<name>/<version>`. `novelty`
+    is from 0 (like the training photos) to 1; not every model returns it.
     """
 
     inferences: dict[str, float]
@@ -49,26 +50,26 @@ class Inferences(TypedDict):
 
 
 class EndpointError(Exception):
-    """The endpoint gave no usable answer. The message names the endpoint and the cause."""
+    """The endpoint gave no valid response. The message names the endpoint and the cause."""
 
 
 class EndpointBusyError(Exception):
-    """The endpoint takes no more photos at the moment, or its container is still starting.
+    """The endpoint is throttled, or its container is still starting.
 
-    Not a kind of EndpointError: Step Functions compares names, and waits longer for this one.
+    It is not a subclass of EndpointError: Step Functions compares names, and waits longer for this.
     """
 
 
 @tracer.capture_lambda_handler
 @logger.inject_lambda_context
 def handler(event: SerializedPhoto, context: LambdaContext) -> Inferences:
-    """Ask the endpoint what the photo shows; raises EndpointBusyError or EndpointError."""
+    """Classify the photo with the endpoint; raises EndpointBusyError or EndpointError."""
     image = base64.b64decode(event["image_data"], validate=True)
     labels = os.environ["LABELS"].split(",")
     endpoint = os.environ["ENDPOINT_NAME"]
     try:
-        answer, model, novelty = invoke_endpoint(endpoint, image)
-        inferences: Inferences = {"inferences": read_inferences(answer, labels), "model": model}
+        body, model, novelty = invoke_endpoint(endpoint, image)
+        inferences: Inferences = {"inferences": read_inferences(body, labels), "model": model}
     except (BotoCoreError, ClientError, InvalidInferencesError) as error:
         kind = EndpointBusyError if is_busy(error) else EndpointError
         raise kind(f"endpoint {endpoint}: {error}") from error
@@ -78,9 +79,9 @@ def handler(event: SerializedPhoto, context: LambdaContext) -> Inferences:
 
 
 def is_busy(error: Exception) -> bool:
-    """Whether SageMaker refused the call because of too many calls, or of a cold start.
+    """Return whether SageMaker refused the call because of too many calls or a cold start.
 
-    It answers 429 then: ThrottlingException, or ModelNotReadyException while it provisions.
+    Its status is then 429: ThrottlingException, or ModelNotReadyException during a cold start.
     """
     if not isinstance(error, ClientError):
         return False
@@ -89,20 +90,25 @@ def is_busy(error: Exception) -> bool:
 
 
 def invoke_endpoint(endpoint: str, image: bytes) -> tuple[bytes, str, float | None]:
-    """The endpoint's answer to a JPEG, the model that gave it, and the novelty, if it has one.
+    """Send a JPEG to the endpoint; return the body of the response, the model and the novelty.
 
-    Raises ClientError, BotoCoreError, or InvalidInferencesError for an answer that is too long.
+    The novelty is None if the model does not return it.
+
+    Raises:
+        ClientError, BotoCoreError: the call failed.
+        InvalidInferencesError: the response is too long.
+
     """
     response = sagemaker_runtime.invoke_endpoint(
         EndpointName=endpoint, ContentType="image/jpeg", Accept="application/json", Body=image
     )
     with closing(response["Body"]) as body:
-        answer = body.read(MAX_ANSWER_BYTES + 1)
-    if len(answer) > MAX_ANSWER_BYTES:
-        raise InvalidInferencesError(f"the answer is longer than {MAX_ANSWER_BYTES} bytes")
+        content = body.read(MAX_RESPONSE_BYTES + 1)
+    if len(content) > MAX_RESPONSE_BYTES:
+        raise InvalidInferencesError(f"the response is longer than {MAX_RESPONSE_BYTES} bytes")
     attributes = response.get("CustomAttributes", "")
     model = re.search(r"\bmodel=([^,;\s]+)", attributes)
     variant = response.get("InvokedProductionVariant", endpoint)
     novelty = re.search(r"\bnovelty=(0\.\d+|1\.0+)(?![^,;\s])", attributes)
-    novel = without_underflow(float(novelty[1])) if novelty else None
-    return answer, model[1] if model else variant, novel
+    value = without_underflow(float(novelty[1])) if novelty else None
+    return content, model[1] if model else variant, value

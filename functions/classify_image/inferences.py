@@ -1,38 +1,44 @@
-"""Read the inferences in the answer of a SageMaker endpoint, and let nothing else pass."""
+"""Read the inferences in the response of a SageMaker endpoint, and refuse any other response."""
 
 import json
 import math
 from collections.abc import Sequence
 
 SUM_TOLERANCE = 0.01  # endpoints round their probabilities
-ROUNDING = 1e-6  # float32: a certain answer may read 1.0000001
-SMALLEST = 1e-130  # DynamoDB takes no number between 0 and this one
+ROUNDING = 1e-6  # float32: a probability of 1 may be 1.0000001
+SMALLEST = 1e-130  # DynamoDB stores no number between 0 and this
 
 
 class InvalidInferencesError(ValueError):
-    """The endpoint's answer is not one probability for each label."""
+    """The response is not one probability for each label."""
 
 
 def read_inferences(body: bytes, labels: Sequence[str]) -> dict[str, float]:
-    """The probability, 0 to 1, of each of `labels`, in their order.
+    """Return the probability, 0 to 1, of each of `labels`, in their order.
 
-    `body` is JSON: an object of exactly the labels, or a plain list in the order of `labels`
-    (what SageMaker's built-in image classification answers). Raises InvalidInferencesError.
+    Args:
+        body: JSON: an object with exactly the labels, or a list in the order of `labels` (the
+            format of SageMaker's built-in image classification).
+        labels: of the endpoint.
+
+    Raises:
+        InvalidInferencesError: `body` is anything else.
+
     """
     try:
-        answer = json.loads(body, object_pairs_hook=without_duplicates)
+        response = json.loads(body, object_pairs_hook=without_duplicates)
     except (ValueError, RecursionError) as error:
-        raise InvalidInferencesError(f"the answer is not JSON: {error}") from error
-    if isinstance(answer, list):
-        if len(answer) != len(labels):
-            message = f"{len(answer)} probabilities for {len(labels)} labels"
+        raise InvalidInferencesError(f"the response is not JSON: {error}") from error
+    if isinstance(response, list):
+        if len(response) != len(labels):
+            message = f"{len(response)} probabilities for {len(labels)} labels"
             raise InvalidInferencesError(message)
-        answer = dict(zip(labels, answer, strict=True))
-    if not isinstance(answer, dict):
-        raise InvalidInferencesError("the answer is neither a JSON object nor a list")
-    if answer.keys() != set(labels):
-        raise InvalidInferencesError(f"the answer's labels are not {', '.join(labels)}")
-    inferences = {label: read_probability(label, answer[label]) for label in labels}
+        response = dict(zip(labels, response, strict=True))
+    if not isinstance(response, dict):
+        raise InvalidInferencesError("the response is neither a JSON object nor a list")
+    if response.keys() != set(labels):
+        raise InvalidInferencesError(f"the response's labels are not {', '.join(labels)}")
+    inferences = {label: read_probability(label, response[label]) for label in labels}
     total = math.fsum(inferences.values())
     if abs(total - 1) > SUM_TOLERANCE:
         raise InvalidInferencesError(f"the probabilities add up to {total:g}, not to 1")
@@ -40,15 +46,15 @@ def read_inferences(body: bytes, labels: Sequence[str]) -> dict[str, float]:
 
 
 def without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """The JSON object of these pairs; raises ValueError where a name comes twice."""
+    """Make an object of the pairs; raises ValueError if a name is there twice."""
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ValueError("a label comes twice")
+        raise ValueError("a label is there twice")
     return members
 
 
 def read_probability(label: str, value: object) -> float:
-    """`value` as a float from 0 to 1; raises InvalidInferencesError (NaN and booleans too)."""
+    """Return `value` as a float from 0 to 1; raises InvalidInferencesError for any other value."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidInferencesError(f"{label}: not a number")
     if not -ROUNDING <= value <= 1 + ROUNDING:
@@ -57,5 +63,5 @@ def read_probability(label: str, value: object) -> float:
 
 
 def without_underflow(value: float) -> float:
-    """`value`, or 0 if it is negative or nearer to 0 than DynamoDB can store."""
+    """Return `value`, or 0 if it is less than the smallest number that DynamoDB stores."""
     return value if value >= SMALLEST else 0.0

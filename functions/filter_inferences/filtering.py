@@ -1,4 +1,4 @@
-"""Decide by its inferences what becomes of a photo: a pure rule."""
+"""Decide from its inferences whether a photo is accepted, rejected or reviewed: a pure rule."""
 
 import math
 from collections.abc import Mapping
@@ -6,11 +6,11 @@ from typing import Literal, TypedDict
 
 type Status = Literal["accepted", "review", "rejected"]
 
-OTHER = "other"  # the label of everything that is no vehicle
+OTHER = "other"  # the label of a photo that shows none of the other labels
 
 
 class Prediction(TypedDict):
-    """The most probable label, its probability (0 to 1), what follows from it, and why."""
+    """The most probable label, its probability (0 to 1), the decision, and the reason for it."""
 
     label: str
     confidence: float
@@ -19,11 +19,18 @@ class Prediction(TypedDict):
 
 
 def decide(inferences: Mapping[str, float], threshold: float) -> Prediction:
-    """Accept a sure vehicle, reject a sure non-vehicle, leave the rest to a person.
+    """Accept or reject a photo at or above the threshold; leave the others to a reviewer.
 
-    `inferences` holds the probability of each label; sure is at or over `threshold`. Of equally
-    probable labels the first in the alphabet counts. Raises ValueError where there is none, or a
-    value is not a probability.
+    A photo is rejected if its most probable label is OTHER. If two labels have the same
+    probability, the first in the alphabet counts.
+
+    Args:
+        inferences: the probability of each label, 0 to 1.
+        threshold: the least confidence of a decision without a reviewer, 0.5 to 1.
+
+    Raises:
+        ValueError: there is no label, or a value is not a probability.
+
     """
     if not inferences or not all(map(is_probability, inferences.values())):
         raise ValueError(f"not a probability for each label: {inferences}")
@@ -32,19 +39,19 @@ def decide(inferences: Mapping[str, float], threshold: float) -> Prediction:
     status: Status
     if confidence < threshold:
         guesses = [f"{label} {percent(inferences[label])}" for label in [best, *others[:1]]]
-        status, reason = "review", f"unsure: {', '.join(guesses)}"
+        status, reason = "review", f"below the confidence threshold: {', '.join(guesses)}"
     elif best == OTHER:
-        status, reason = "rejected", f"no {' or '.join(sorted(others))} in the photo"
+        status, reason = "rejected", f"the photo shows no {' or '.join(sorted(others))}"
     else:
-        status, reason = "accepted", f"{best}, {percent(confidence)} sure"
+        status, reason = "accepted", f"{best}, {percent(confidence)} confidence"
     return {"label": best, "confidence": confidence, "status": status, "reason": reason}
 
 
 def is_probability(value: object) -> bool:
-    """Whether this is a number from 0 to 1; NaN and booleans are not."""
+    """Return whether this is a number from 0 to 1; NaN and booleans are not."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def percent(probability: float) -> str:
-    """The whole percentage, rounded down: nothing under a threshold may read as if it met it."""
+    """Write a whole percentage, rounded down: a value below a threshold must not look above it."""
     return f"{math.floor(round(100 * probability, 6))}%"

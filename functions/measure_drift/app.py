@@ -19,10 +19,10 @@ from functions.measure_drift.report import METRICS, Baseline, Report, describe
 from functions.measure_drift.windows import Record, Window
 
 HOUR = "%Y-%m-%dT%H"
-# An hour is counted once it is over, and again 1, 3, 7 ... hours later, as people review it.
+# An hour is counted when it is over, and again 1, 3, 7 ... hours later, because reviews come late.
 AGES = [2**power for power in range(9)]
-DAYS = 7  # that a report looks back
-SHIPPED = Path(__file__).with_name("metadata.json")  # of the model that ships with the project
+DAYS = 7  # a report looks back so far
+SHIPPED = Path(__file__).with_name("metadata.json")  # baseline of the shipped model
 
 logger = Logger(use_rfc3339=True)
 tracer = Tracer(patch_modules=["botocore"])
@@ -32,7 +32,7 @@ s3 = boto3.client("s3")
 
 
 class Request(TypedDict, total=False):
-    """`hour`: the newest hour to measure, such as "2026-11-20T14"; or else the last whole one."""
+    """`hour`: the newest hour to measure, such as "2026-11-20T14"; default: the last one."""
 
     hour: str
 
@@ -40,7 +40,7 @@ class Request(TypedDict, total=False):
 @tracer.capture_lambda_handler
 @logger.inject_lambda_context
 def handler(event: Request, context: LambdaContext) -> Report | None:
-    """Count the hours anew, and report on the model in service; None after an hour without it."""
+    """Count the hours again, and report on the model in service; None without predictions."""
     newest = parse_hour(event.get("hour"))
     for age in AGES:
         count_hour(hour_before(newest, age - 1))
@@ -50,7 +50,8 @@ def handler(event: Request, context: LambdaContext) -> Report | None:
     model = max(windows[0].models, key=lambda name: windows[0].models[name].last_at)
     baseline = read_baseline(model)
     if baseline is None:
-        logger.warning("no baseline", extra={"model": model, "put_it_at": own_key(model)})
+        extra = {"model": model, "put_it_at": own_key(model)}
+        logger.warning("The model has no baseline", extra=extra)
     report = describe(model, windows, baseline, float(os.environ["MAXIMUM_DRIFT"]))
     keep(report["hour"], report=json.dumps(report))
     publish(report)
@@ -58,7 +59,7 @@ def handler(event: Request, context: LambdaContext) -> Report | None:
 
 
 def parse_hour(text: str | None) -> datetime:
-    """The hour that is meant. Raises ValueError where the text is no hour."""
+    """Read an hour; None is the last complete one. Raises ValueError if the text is not an hour."""
     if text is None:
         now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
         return now - timedelta(hours=1)
@@ -69,11 +70,12 @@ def parse_hour(text: str | None) -> datetime:
 
 
 def hour_before(hour: datetime, hours: int) -> str:
+    """Write the hour that is so many hours earlier."""
     return (hour - timedelta(hours=hours)).strftime(HOUR)
 
 
 def count_hour(hour: str) -> None:
-    """Count the predictions of an hour, and keep the counts in place of earlier ones."""
+    """Count the predictions of an hour, and replace the earlier counts."""
     window = Window(hour)
     for page in read_predictions(hour):
         window.count(page)
@@ -82,7 +84,7 @@ def count_hour(hour: str) -> None:
 
 
 def read_predictions(hour: str) -> Iterator[Iterable[Record]]:
-    """The records of an hour, page by page."""
+    """Read the records of an hour, page by page."""
     names = "status", "label", "confidence", "novelty", "model", "recorded_at", "reviewed_label"
     pages = dynamodb.get_paginator("query").paginate(
         TableName=os.environ["PREDICTIONS_TABLE_NAME"],
@@ -97,7 +99,7 @@ def read_predictions(hour: str) -> Iterator[Iterable[Record]]:
 
 
 def keep(hour: str, **values: str) -> None:
-    """Set values of an hour's item in DriftTable."""
+    """Set values in the item of an hour in DriftTable."""
     days = int(os.environ["PREDICTION_RETENTION_DAYS"])
     ends = datetime.strptime(hour, HOUR).replace(tzinfo=UTC) + timedelta(days=days)
     named = {f"#{name}": name for name in values} | {"#expires_at": "expires_at"}
@@ -112,7 +114,7 @@ def keep(hour: str, **values: str) -> None:
 
 
 def read_windows(newest: datetime) -> Iterator[Window]:
-    """The counts of the last days, the newest hour first."""
+    """Read the counts of the last DAYS, the newest hour first."""
     pages = dynamodb.get_paginator("query").paginate(
         TableName=os.environ["DRIFT_TABLE_NAME"],
         KeyConditionExpression="series = :series AND #hour BETWEEN :oldest AND :newest",
@@ -131,14 +133,14 @@ def read_windows(newest: datetime) -> Iterator[Window]:
 
 
 def read_baseline(model: str) -> Baseline | None:
-    """The baseline of a model, `<name>/<version>`: its traffic's, or its own, or None.
+    """Read the baseline of a model, `<name>/<version>`: of its traffic, or its own, or None.
 
-    Raises ValueError where there is one that lacks something.
+    Raises ValueError if a baseline is not complete.
     """
     for key in (traffic_key(model), own_key(model)):
         try:
-            answer = s3.get_object(Bucket=os.environ["PHOTOS_BUCKET_NAME"], Key=key)
-            return Baseline.from_metadata(json.load(answer["Body"]))
+            response = s3.get_object(Bucket=os.environ["PHOTOS_BUCKET_NAME"], Key=key)
+            return Baseline.from_metadata(json.load(response["Body"]))
         except ClientError as error:
             if error.response["Error"]["Code"] != "NoSuchKey":
                 raise
@@ -149,7 +151,7 @@ def read_baseline(model: str) -> Baseline | None:
 
 
 def publish(report: Report) -> None:
-    """Emit what is known as metrics, with the whole report beside them in the log."""
+    """Emit the known values as metrics, and the report as their metadata in the log."""
     known = {name: report[key] for key, name in METRICS.items() if report[key] is not None}  # type: ignore[literal-required]
     if known:
         for name, value in known.items():

@@ -1,4 +1,4 @@
-"""The formulas behind the verdicts: drift between shares, intervals, sequential tests."""
+"""Formulas of the report: population stability index, intervals, CUSUM statistics."""
 
 import math
 from collections.abc import Sequence
@@ -19,24 +19,24 @@ class Interval(NamedTuple):
 
 
 def population_stability_index(counts: Sequence[float], expected: Sequence[float]) -> float:
-    """How far the shares of `counts` are from those of `expected`: 0 for none, in nats.
+    """Return how far the shares of `counts` are from those of `expected`, in nats; 0 if equal.
 
-    The sum of (a - e) ln(a / e) over all bins (Siddiqi, Credit Risk Scorecards, 2006), which is
-    Kullback and Leibler's divergence J (1951). Half an observation is added to each bin on both
-    sides, so that an empty one counts, and not for infinity.
+    It is the sum of (a - e) ln(a / e) over all bins (Siddiqi, Credit Risk Scorecards, 2006), and
+    equal to Kullback and Leibler's divergence J (1951). Half an observation is added to each bin on
+    both sides, so that an empty bin does not make it infinite.
     """
     actual, wanted = with_half(counts), with_half(expected)
     return math.fsum((a - e) * math.log(a / e) for a, e in zip(actual, wanted, strict=True))
 
 
 def with_half(counts: Sequence[float]) -> list[float]:
-    """Shares of counts, half an observation added to each."""
+    """Add half an observation to each count, and return the shares."""
     total = math.fsum(counts) + 0.5 * len(counts)
     return [(count + 0.5) / total for count in counts]
 
 
-def index_by_chance(bins: int, count: float, expected_count: float) -> float:
-    """What a population stability index stays under in 999 of 1,000 windows without any drift.
+def index_limit(bins: int, count: float, expected_count: float) -> float:
+    """Return the 99.9th percentile of the population stability index without drift.
 
     Without drift the index is 1 / count + 1 / expected_count times chi-square with bins - 1 degrees
     of freedom (Yurdakul and Naranjo, Journal of Risk Model Validation 14(4), 2020).
@@ -45,13 +45,13 @@ def index_by_chance(bins: int, count: float, expected_count: float) -> float:
 
 
 def chi_square_999(degrees: int) -> float:
-    """The 99.9th percentile of chi-square, within 1% (Wilson and Hilferty, 1931)."""
+    """Return the 99.9th percentile of chi-square, within 1% (Wilson and Hilferty, 1931)."""
     spread = 2 / (9 * degrees)
     return degrees * (1 - spread + Z_999 * math.sqrt(spread)) ** 3
 
 
 def wilson_interval(share: float, count: float) -> Interval:
-    """A share of so many with Wilson's interval (1927); of nothing, 0 to 1."""
+    """Return Wilson's interval (1927) of a share (0 to 1) of `count`; 0 to 1 if `count` is 0."""
     if count == 0:
         return Interval(0.5, 0.0, 1.0)
     centre = share + Z_95**2 / (2 * count)
@@ -61,64 +61,88 @@ def wilson_interval(share: float, count: float) -> Interval:
 
 
 def stratified_interval(strata: Sequence[Stratum]) -> Interval:
-    """The share that is right of all predictions, of which each stratum was reviewed at random.
+    """Estimate the accuracy of all predictions from strata that were reviewed at random.
 
-    Photos that the model is unsure of are reviewed more often than others, so their plain average
-    would be too low: each stratum counts by its predictions. The interval joins Wilson's intervals
-    of the strata (Zou, Huang and Zhang, Computational Statistics and Data Analysis 53, 2009); of a
-    single stratum it is Wilson's. There has to be a prediction.
+    Photos below the confidence threshold are reviewed more often than the others. A plain average
+    of the reviews would be too low, so each stratum is weighted by its predictions. The interval
+    combines Wilson's intervals of the strata (Zou, Huang and Zhang, Computational Statistics and
+    Data Analysis 53, 2009). For one stratum it is Wilson's interval.
+
+    Args:
+        strata: with one prediction at least.
+
     """
     total = sum(stratum.predictions for stratum in strata)
     value = below = above = 0.0
     for stratum in strata:
         weight = stratum.predictions / total
-        part = wilson_interval(stratum.right / max(stratum.reviewed, 1), stratum.reviewed)
+        part = wilson_interval(stratum.correct / max(stratum.reviewed, 1), stratum.reviewed)
         value += weight * part.value
         below += (weight * (part.value - part.low)) ** 2
         above += (weight * (part.high - part.value)) ** 2
     return Interval(value, max(0.0, value - math.sqrt(below)), min(1.0, value + math.sqrt(above)))
 
 
-# ── Page's cumulative sums: how long has it been worse than it should be? ──
+# ── CUSUM statistics ──
 #
-# A sum goes up with evidence of a drop and down, never under zero, with evidence of none (Page,
-# Biometrika 41, 1954). Its unit is made such that without a drop the exponential of one addend is
-# 1 on average. Then a sum that starts in an hour reaches `limit` with a chance of exp(-limit) at
-# most (Kingman, 1964): at a limit of 10 there is less than one false alarm of each sum in 22,000
-# hours, of four sums in 5,500, whatever the traffic.
+# A CUSUM statistic rises with observations that a drop explains better, and falls with the others,
+# but not below 0 (Page, Biometrika 41, 1954). It is scaled so that, without a drop, the exponential
+# of one increment is 1 on average. Then a statistic that starts in an hour reaches `limit` with a
+# probability of exp(-limit) at most (Kingman, 1964). At a limit of 10, one statistic gives less
+# than one false alarm in 22,000 hours, and four of them less than one in 5,500, for any traffic.
 
 
-def cumulative_sum(addends: Sequence[float], most: float) -> float:
-    """Page's sum after the last addend, never over `most`: what is over soon is soon forgotten."""
-    total = 0.0
-    for addend in addends:
-        total = min(most, max(0.0, total + addend))
-    return total
+def cusum(increments: Sequence[float], maximum: float) -> float:
+    """Return Page's statistic after the last increment.
+
+    It does not exceed `maximum`, so that an alarm ends soon after its cause.
+    """
+    statistic = 0.0
+    for increment in increments:
+        statistic = min(maximum, max(0.0, statistic + increment))
+    return statistic
 
 
-def outcome_evidence(reviewed: int, right: int, accuracy: float, drop: float) -> float:
-    """The log-likelihood ratio that the accuracy is `drop` under `accuracy`, all from 0 to 1."""
+def log_likelihood_ratio(reviewed: int, correct: int, accuracy: float, drop: float) -> float:
+    """Return the increment for reviews: the log-likelihood ratio of a drop to no drop.
+
+    Args:
+        reviewed: number of reviews.
+        correct: number of reviews that confirmed the label.
+        accuracy: without a drop, 0 to 1.
+        drop: of the accuracy, 0 to 1.
+
+    """
     good = min(max(accuracy, 0.01), 0.999)  # a baseline without a mistake does not rule one out
     bad = max(good - drop, 0.005)
-    wrong = reviewed - right
-    return right * math.log(bad / good) + wrong * math.log((1 - bad) / (1 - good))
+    wrong = reviewed - correct
+    return correct * math.log(bad / good) + wrong * math.log((1 - bad) / (1 - good))
 
 
 def normal_scale(mean: float, deviation: float, target: float) -> float:
-    """The scale that makes of (value - target) an addend of Page's sum.
+    """Return the scale for which `scale * (value - target)` is an increment.
 
-    Values without a drop are normal with this mean and standard deviation, and `target` is more
-    than their mean: the positive root of E[exp(scale * (value - target))] = 1.
+    It is the positive root of E[exp(scale * (value - target))] = 1.
+
+    Args:
+        mean: of the values without a drop, which have a normal distribution.
+        deviation: their standard deviation.
+        target: above their mean.
+
     """
     return 2 * (target - mean) / deviation**2
 
 
 def confidence_scale(shares: Sequence[float], values: Sequence[float], target: float) -> float:
-    """The scale that makes of (target - confidence) an addend of Page's sum.
+    """Return the scale for which `scale * (target - confidence)` is an increment.
 
-    `shares`, of any sum and none of them 0, is how often each of `values` occurs without a drop;
-    `target` is less than their mean.
-    The positive root of E[exp(scale * (target - value))] = 1, by bisection.
+    It is the positive root of E[exp(scale * (target - value))] = 1, found by bisection.
+
+    Args:
+        shares: how often each of `values` occurs without a drop; any sum, none of them 0.
+        values: confidences, 0 to 1.
+        target: below their mean.
+
     """
 
     def excess(scale: float) -> float:
@@ -126,7 +150,7 @@ def confidence_scale(shares: Sequence[float], values: Sequence[float], target: f
         return math.fsum(s * math.exp(scale * (target - v)) for s, v in terms) - math.fsum(shares)
 
     low, high = 0.0, 1.0
-    while excess(high) < 0 and high < 1000:  # noqa: PLR2004 - all confidences over the target
+    while excess(high) < 0 and high < 1000:  # noqa: PLR2004 - all confidences are above the target
         low, high = high, 2 * high
     for _ in range(60):
         middle = (low + high) / 2

@@ -1,11 +1,11 @@
-"""Where in the photos' bucket the baselines of a model, `<name>/<version>`, are kept."""
+"""Keys of the baselines of a model, `<name>/<version>`, in PhotosBucket."""
 
 
 def own_key(model: str) -> str:
-    """The key of the model's own metadata, which holds the baseline of its validation photos."""
+    """Return the key of the model's own metadata, with the baseline of its validation photos."""
     return f"baselines/{model}.json"
 
 
 def traffic_key(model: str) -> str:
-    """The key of the baseline that `operations.baseline` makes of traffic; it comes first."""
+    """Return the key of the baseline of traffic (`operations.baseline`), which is used first."""
     return f"baselines/{model}/traffic.json"

@@ -4,32 +4,41 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Self, TypedDict
+from typing import Any, NamedTuple, Self, TypedDict
 
 from functions.measure_drift.formulas import (
     Z_95,
     Interval,
     confidence_scale,
-    cumulative_sum,
-    index_by_chance,
+    cusum,
+    index_limit,
+    log_likelihood_ratio,
     normal_scale,
-    outcome_evidence,
     population_stability_index,
     stratified_interval,
     wilson_interval,
 )
-from functions.measure_drift.windows import BINS, ROUNDING, Moments, Tally, Window
+from functions.measure_drift.windows import (
+    ABOVE_THRESHOLD,
+    BELOW_THRESHOLD,
+    BINS,
+    ROUNDING,
+    Moments,
+    Stratum,
+    Tally,
+    Window,
+)
 
-PREDICTIONS = 500  # that drift is measured over, where the last hours have as many
-FEWEST_PREDICTIONS = 100  # that a rate or a mean is told of
-REVIEWS = 200  # that accuracy is measured over, where the last hours have as many
-WIDEST = 0.2  # the interval of a measured accuracy that is still told
-DROP = 0.05  # of accuracy, that the sequential tests look for
-CONFIDENCE_FALLS = 0.3  # of what accuracy falls: of the unknown a model is too sure
-NOVELTY_RISES = 0.1  # standard deviations that the sequential test of the novelty looks for
-EVIDENCE = 10.0  # that rings: formulas.py says how often without a drop
-MOST_EVIDENCE = 1.2 * EVIDENCE  # that is remembered, so that the alarm ends soon after its cause
-METRICS = {  # of CloudWatch, by their names in a report
+PREDICTIONS = 500  # drift is measured over so many, if the last hours have as many
+MIN_PREDICTIONS = 100  # for a rate or a mean
+REVIEWS = 200  # accuracy is measured over so many, if the last hours have as many
+MAX_INTERVAL_WIDTH = 0.2  # of a measured accuracy that is reported
+DROP = 0.05  # of accuracy, that the CUSUM statistics detect
+CONFIDENCE_PER_ACCURACY = 0.3  # confidence falls less than accuracy: unknown photos look known
+NOVELTY_RISE = 0.1  # in standard deviations, that the CUSUM statistic of the novelty detects
+CUSUM_LIMIT = 10.0  # an `accuracy_drop` of 1; formulas.py gives the rate of false alarms
+CUSUM_MAXIMUM = 1.2 * CUSUM_LIMIT  # so that the alarm ends soon after its cause
+METRICS = {  # field of the report: CloudWatch metric
     "estimated_accuracy": "EstimatedAccuracy",
     "measured_accuracy": "MeasuredAccuracy",
     "measured_accuracy_high": "MeasuredAccuracyHigh",
@@ -40,11 +49,12 @@ METRICS = {  # of CloudWatch, by their names in a report
 
 
 class Report(TypedDict):
-    """What is known of a model at the end of an hour; None where too little is known.
+    """What is known about a model at the end of an hour. A value is None if too little is known.
 
-    All but `drift` are shares from 0 to 1. Drift is the larger of two population stability indices.
-    `accuracy_drop` is the evidence that accuracy fell by DROP: 1 rings, and 1.2 is the most.
-    `novelty` is the mean.
+    Accuracies and rates are shares from 0 to 1. `novelty` is the mean. `drift` is the larger of two
+    population stability indices, in nats. `accuracy_drop` is the largest CUSUM statistic divided by
+    CUSUM_LIMIT, 0 to 1.2: at 1 AccuracyDropAlarm goes to ALARM. `accuracy_drop_seen_in` names that
+    statistic: confidence, novelty, above_threshold or below_threshold.
     """
 
     model: str
@@ -66,23 +76,35 @@ class Report(TypedDict):
     accuracy_drop_seen_in: str | None
 
 
+class KnownAccuracy(NamedTuple):
+    """The accuracy of a part of the baseline's photos.
+
+    Attributes:
+        accuracy: share of correct labels, 0 to 1.
+        photos: number of photos that it was measured on.
+        share: of all photos that are in this part, 0 to 1.
+
+    """
+
+    accuracy: float
+    photos: float
+    share: float
+
+
 @dataclass(frozen=True)
 class Baseline:
-    """What the predictions of a model look like while nothing is wrong.
+    """The predictions of a model that works as expected.
 
     Attributes:
         count: photos that it was measured on.
         labels: share of each label.
         edges: of the bins of the confidence, from 0 to 1, whole hundredths.
         confidence: share of each bin.
-        mean_confidence: of all.
-        mean_novelty: of all; None where the model does not tell it.
+        mean_confidence: of all photos.
+        mean_novelty: of all photos; None if the model does not return it.
         novelty_deviation: its standard deviation, or None.
-        sure_accuracy: share that is right of those with a confidence over the threshold.
-        unsure_accuracy: the same of those under it.
-        sure_count: photos that `sure_accuracy` was measured on.
-        unsure_count: the same of `unsure_accuracy`.
-        unsure: share of those under the threshold.
+        above_threshold: accuracy of the photos at or above the confidence threshold.
+        below_threshold: accuracy of the photos below it.
 
     """
 
@@ -93,15 +115,12 @@ class Baseline:
     mean_confidence: float
     mean_novelty: float | None
     novelty_deviation: float | None
-    sure_accuracy: float
-    unsure_accuracy: float
-    sure_count: float
-    unsure_count: float
-    unsure: float
+    above_threshold: KnownAccuracy
+    below_threshold: KnownAccuracy
 
     @property
     def middles(self) -> list[float]:
-        """The middle of each bin of the confidence, moved so that their mean is the true one."""
+        """The middle of each bin of the confidence, shifted so that their mean is the true one."""
         middles = [(low + high) / 2 for low, high in pairwise(self.edges)]
         pairs = zip(self.confidence, middles, strict=True)
         mean = math.fsum(share * middle for share, middle in pairs) / math.fsum(self.confidence)
@@ -109,29 +128,27 @@ class Baseline:
 
     @property
     def confidence_margin(self) -> float:
-        """How far the mean confidence of the baseline's few photos may be off by chance: 95%."""
+        """The half width of the 95% interval of the baseline's mean confidence."""
         total = math.fsum(self.confidence)
         pairs = zip(self.confidence, self.middles, strict=True)
         variance = math.fsum(s * (m - self.mean_confidence) ** 2 for s, m in pairs) / total
         return Z_95 * math.sqrt(variance / self.count)
 
-    def novelty_evidence(self, novelty: Moments) -> float:
-        """The addend of Page's sum for a rise by NOVELTY_RISES: 0 where novelty is not told."""
+    def novelty_increment(self, novelty: Moments) -> float:
+        """Return the CUSUM increment for a rise by NOVELTY_RISE; 0 if the novelty is not known."""
         if self.mean_novelty is None or not self.novelty_deviation:
             return 0.0
-        margin = Z_95 / math.sqrt(self.count) + NOVELTY_RISES / 2
+        margin = Z_95 / math.sqrt(self.count) + NOVELTY_RISE / 2
         target = self.mean_novelty + margin * self.novelty_deviation
         scale = normal_scale(self.mean_novelty, self.novelty_deviation, target)
         return scale * (novelty.total - novelty.count * target)
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Any]) -> Self:
-        """What metadata.json of a model says. Raises ValueError where it lacks something."""
+        """Read the baseline of a model's metadata.json; raises ValueError if it is not complete."""
         try:
             found = metadata["baseline"]
             statuses = found["statuses"]
-            sure = [statuses[name] for name in ("accepted", "rejected")]
-            unsure = [statuses["review"]]
             count = int(found["count"])
             baseline = cls(
                 count=count,
@@ -141,14 +158,11 @@ class Baseline:
                 mean_confidence=float(found["mean_confidence"]),
                 mean_novelty=found.get("mean_novelty"),
                 novelty_deviation=found.get("novelty_deviation"),
-                sure_accuracy=mean_accuracy(sure),
-                unsure_accuracy=mean_accuracy(unsure),
-                sure_count=measured_on(sure, count),
-                unsure_count=measured_on(unsure, count),
-                unsure=float(statuses["review"]["share"]),
+                above_threshold=known_accuracy([statuses[name] for name in ABOVE_THRESHOLD], count),
+                below_threshold=known_accuracy([statuses[name] for name in BELOW_THRESHOLD], count),
             )
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"the model's metadata has no whole baseline: {error!r}") from error
+            raise ValueError(f"the model's metadata has no complete baseline: {error!r}") from error
         hundredths = [edge * BINS for edge in baseline.edges]
         if any(abs(edge - round(edge)) > ROUNDING for edge in hundredths):
             raise ValueError("the baseline's confidence_edges are not whole hundredths")
@@ -157,30 +171,40 @@ class Baseline:
         return baseline
 
 
-def mean_accuracy(statuses: Sequence[Mapping[str, float | None]]) -> float:
-    """The accuracy of several statuses together; 1 where no photo had one of them."""
-    shares = [(float(each["share"] or 0), each["accuracy"]) for each in statuses]
-    known = [(share, accuracy) for share, accuracy in shares if share and accuracy is not None]
+def known_accuracy(statuses: Sequence[Mapping[str, float | None]], count: int) -> KnownAccuracy:
+    """Combine the accuracy of several statuses of a baseline of `count` photos.
+
+    If no photo has one of them, the accuracy is 1. A baseline of traffic counts its reviews; one
+    of validation photos has a label for each photo.
+    """
+    parts = [(float(each["share"] or 0), each["accuracy"]) for each in statuses]
+    known = [(share, accuracy) for share, accuracy in parts if share and accuracy is not None]
     total = math.fsum(share for share, _ in known)
-    return math.fsum(share * accuracy for share, accuracy in known) / total if total else 1.0
-
-
-def measured_on(statuses: Sequence[Mapping[str, float | None]], count: int) -> float:
-    """How many photos that accuracy is of: the reviewed ones, or all where all were labelled."""
-    return math.fsum(each.get("reviewed", (each["share"] or 0) * count) or 0 for each in statuses)
+    return KnownAccuracy(
+        math.fsum(share * accuracy for share, accuracy in known) / total if total else 1.0,
+        math.fsum(each.get("reviewed", (each["share"] or 0) * count) or 0 for each in statuses),
+        math.fsum(share for share, _ in parts),
+    )
 
 
 def describe(
     model: str, windows: Sequence[Window], baseline: Baseline | None, maximum_drift: float
 ) -> Report:
-    """Describe a model by its windows, the newest first; there has to be one with the model.
+    """Describe a model.
 
-    Drift and the sequential tests need a baseline. No index is told while chance alone could bring
-    it to `maximum_drift`.
+    Drift and the CUSUM statistics need a baseline. A population stability index is None while
+    chance alone can bring it to `maximum_drift`.
+
+    Args:
+        model: `<name>/<version>`.
+        windows: the newest first; one of them contains the model.
+        baseline: of the model, if it has one.
+        maximum_drift: threshold of DriftAlarm, in nats.
+
     """
     hours, recent = latest(model, windows, PREDICTIONS)
     count = recent.predictions
-    enough = count >= FEWEST_PREDICTIONS
+    enough = count >= MIN_PREDICTIONS
     lost = sum(window.unreadable for window in windows[:hours])
     rejected = recent.statuses["rejected"].predictions + lost
     accuracy = measured_accuracy(model, windows)
@@ -210,9 +234,9 @@ def describe(
 def latest(
     model: str, windows: Sequence[Window], predictions: int = 0, reviews: int = 0
 ) -> tuple[int, Tally]:
-    """As many of the newest windows as it takes for so many predictions and reviews, and their sum.
+    """Return how many of the newest windows have so many predictions and reviews, and their sum.
 
-    All, if all together have fewer.
+    If all together have fewer, return all.
     """
     total = Tally()
     for number, window in enumerate(windows, start=1):
@@ -227,7 +251,7 @@ def latest(
 def drift(
     recent: Tally, baseline: Baseline, maximum_drift: float
 ) -> tuple[float | None, float | None]:
-    """The population stability indices of the labels and of the confidence."""
+    """Return the population stability indices of the labels and of the confidence, in nats."""
     names = sorted({*recent.labels, *baseline.labels})
     edges = [round(edge * BINS) for edge in baseline.edges]
     bins = [sum(recent.confidence[low:high]) for low, high in pairwise(edges)]
@@ -240,55 +264,80 @@ def drift(
     )
     indices: list[float | None] = []
     for counts, shares in pairs:
-        chance = index_by_chance(len(counts), recent.predictions, baseline.count)
+        limit = index_limit(len(counts), recent.predictions, baseline.count)
         expected = [share * baseline.count for share in shares]
         index = population_stability_index(counts, expected)
-        indices.append(index if chance <= maximum_drift else None)
+        indices.append(index if limit <= maximum_drift else None)
     return indices[0], indices[1]
 
 
 def measured_accuracy(model: str, windows: Sequence[Window]) -> Interval | None:
-    """What people found, for all predictions.
+    """Return the accuracy of all predictions according to the reviews.
 
-    None while its interval is wider than WIDEST, or one part of the photos has no reviews.
+    It is None while its interval is wider than MAX_INTERVAL_WIDTH, or while one part of the photos
+    has no reviews.
     """
     _, reviewed = latest(model, windows, reviews=REVIEWS)
-    parts = reviewed.stratum("accepted", "rejected"), reviewed.stratum("review")
+    parts = reviewed.stratum(*ABOVE_THRESHOLD), reviewed.stratum(*BELOW_THRESHOLD)
     strata = [stratum for stratum in parts if stratum.predictions]
     accuracy = stratified_interval(strata)
-    if not all(stratum.reviewed for stratum in strata) or accuracy.high - accuracy.low > WIDEST:
+    if (
+        not all(stratum.reviewed for stratum in strata)
+        or accuracy.high - accuracy.low > MAX_INTERVAL_WIDTH
+    ):
         return None
     return accuracy
 
 
 def accuracy_drop(model: str, windows: Sequence[Window], baseline: Baseline) -> tuple[float, str]:
-    """The strongest evidence of a drop by DROP, of which 1 rings, and what it was seen in.
+    """Return the largest of four CUSUM statistics divided by CUSUM_LIMIT, and its name.
 
-    Four sums: of the confidence and of the novelty of all predictions, and of the outcomes of
-    reviews among those that the model was sure of and among the others. Each of the latter looks
-    for a drop that happens there alone. The baseline is of few photos: what could be its chance is
-    no drop.
+    Two need no reviews: the confidence and the novelty of all predictions. Two are of the reviews
+    above and below the threshold; each of them looks for a drop that happens in its part alone.
+    The baseline has few photos, so each statistic starts from the worse end of its interval.
     """
-    target = baseline.mean_confidence - baseline.confidence_margin - DROP * CONFIDENCE_FALLS / 2
-    # What the baseline's few photos did not show may come all the same: half a photo in each bin.
-    often = [share * baseline.count + 0.5 for share in baseline.confidence]
-    scale = confidence_scale(often, baseline.middles, target)
-    addends: dict[str, list[float]] = {"confidence": [], "novelty": [], "sure": [], "unsure": []}
-    for window in reversed(windows):
-        tally = window.models.get(model, Tally())
-        gap = tally.predictions * target - tally.confidence_sum
-        addends["confidence"].append(scale * gap)
-        addends["novelty"].append(baseline.novelty_evidence(tally.novelty))
-        sure, unsure = tally.stratum("accepted", "rejected"), tally.stratum("review")
-        for name, part, measured, count, share in (
-            ("sure", sure, baseline.sure_accuracy, baseline.sure_count, 1 - baseline.unsure),
-            ("unsure", unsure, baseline.unsure_accuracy, baseline.unsure_count, baseline.unsure),
-        ):
-            accuracy = wilson_interval(measured, count).low
-            drop = min(DROP / max(share, DROP), accuracy / 2)
-            addends[name].append(outcome_evidence(part.reviewed, part.right, accuracy, drop))
-    sums = {
-        name: cumulative_sum(values, MOST_EVIDENCE) / EVIDENCE for name, values in addends.items()
+    increments = {
+        "confidence": confidence_increments(model, windows, baseline),
+        "novelty": [baseline.novelty_increment(tally.novelty) for tally in tallies(model, windows)],
+        "above_threshold": review_increments(
+            [tally.stratum(*ABOVE_THRESHOLD) for tally in tallies(model, windows)],
+            baseline.above_threshold,
+        ),
+        "below_threshold": review_increments(
+            [tally.stratum(*BELOW_THRESHOLD) for tally in tallies(model, windows)],
+            baseline.below_threshold,
+        ),
     }
-    strongest = max(sums, key=lambda name: sums[name])
-    return sums[strongest], strongest
+    statistics = {
+        name: cusum(values, CUSUM_MAXIMUM) / CUSUM_LIMIT for name, values in increments.items()
+    }
+    largest = max(statistics, key=lambda name: statistics[name])
+    return statistics[largest], largest
+
+
+def tallies(model: str, windows: Sequence[Window]) -> list[Tally]:
+    """Return the tally of a model in each window, the oldest first."""
+    return [window.models.get(model, Tally()) for window in reversed(windows)]
+
+
+def confidence_increments(model: str, windows: Sequence[Window], baseline: Baseline) -> list[float]:
+    """Return the CUSUM increment of each hour for a fall of the mean confidence."""
+    fall = DROP * CONFIDENCE_PER_ACCURACY / 2
+    target = baseline.mean_confidence - baseline.confidence_margin - fall
+    # A bin without a photo in the baseline is possible all the same: half a photo in each bin.
+    counts = [share * baseline.count + 0.5 for share in baseline.confidence]
+    scale = confidence_scale(counts, baseline.middles, target)
+    return [
+        scale * (tally.predictions * target - tally.confidence_sum)
+        for tally in tallies(model, windows)
+    ]
+
+
+def review_increments(strata: Sequence[Stratum], known: KnownAccuracy) -> list[float]:
+    """Return the CUSUM increment of each stratum for a drop of the overall accuracy by DROP."""
+    accuracy = wilson_interval(known.accuracy, known.photos).low
+    drop = min(DROP / max(known.share, DROP), accuracy / 2)
+    return [
+        log_likelihood_ratio(stratum.reviewed, stratum.correct, accuracy, drop)
+        for stratum in strata
+    ]

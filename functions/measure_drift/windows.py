@@ -1,4 +1,4 @@
-"""Count the predictions of an hour, by model: what is kept of them, however many they are."""
+"""Count the predictions of an hour by model. The counts have one size, however many they count."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -7,22 +7,24 @@ from typing import Any, NamedTuple, Self
 
 BINS = 100  # of the confidence, each a hundredth wide
 ROUNDING = 1e-9  # 0.29 * 100 is 28.999999999999996
+ABOVE_THRESHOLD = ("accepted", "rejected")  # statuses of confident predictions
+BELOW_THRESHOLD = ("review",)
 STATUSES = ("accepted", "review", "rejected")
 
 type Record = Mapping[str, Mapping[str, Any]]  # as DynamoDB types it
 
 
 class Stratum(NamedTuple):
-    """Predictions of one kind, how many of them people reviewed, how many of these are right."""
+    """Predictions of one kind, how many have a review, and how many labels a review confirmed."""
 
     predictions: int
     reviewed: int
-    right: int
+    correct: int
 
 
 @dataclass
 class Moments:
-    """How many values there are, their sum, and the sum of their squares."""
+    """The number of values, their sum, and the sum of their squares."""
 
     count: int = 0
     total: float = 0.0
@@ -40,7 +42,7 @@ class Moments:
         return math.sqrt(max(0.0, self.squares / self.count - (self.total / self.count) ** 2))
 
     def add(self, other: "Moments") -> None:
-        """Count another's values too."""
+        """Add the values of another."""
         self.count += other.count
         self.total += other.total
         self.squares += other.squares
@@ -51,12 +53,12 @@ class Tally:
     """Predictions of one model.
 
     Attributes:
-        labels: predictions by label.
-        confidence: predictions by confidence, in hundredths from 0.
-        confidence_sum: the sum of all confidences.
-        novelty: of all values of the novelty; not every model tells it.
-        statuses: predictions by status, and how many of them people reviewed and found right.
-        last_at: when the newest was recorded.
+        labels: number of predictions of each label.
+        confidence: number of predictions in each of BINS bins of the confidence, from 0 to 1.
+        confidence_sum: sum of all confidences.
+        novelty: of the predictions that have one; not every model returns it.
+        statuses: predictions, reviews and confirmed labels of each status.
+        last_at: when the newest prediction was recorded.
 
     """
 
@@ -74,11 +76,11 @@ class Tally:
         return sum(status.predictions for status in self.statuses.values())
 
     def stratum(self, *statuses: str) -> Stratum:
-        """Predictions of these statuses together."""
+        """Sum the predictions of these statuses."""
         return Stratum(*map(sum, zip(*(self.statuses[name] for name in statuses), strict=True)))
 
     def add(self, other: "Tally") -> None:
-        """Count another's predictions too."""
+        """Add the predictions of another."""
         for label, count in other.labels.items():
             self.labels[label] = self.labels.get(label, 0) + count
         self.confidence = [a + b for a, b in zip(self.confidence, other.confidence, strict=True)]
@@ -96,9 +98,9 @@ class Window:
 
     Attributes:
         hour: UTC, such as "2026-11-20T14".
-        models: a tally for each `<name>/<version>`.
-        unreadable: rejected without asking a model.
-        failed: not classified.
+        models: one tally for each `<name>/<version>`.
+        unreadable: number of photos that were rejected before a model saw them.
+        failed: number of photos that were not classified.
 
     """
 
@@ -108,7 +110,7 @@ class Window:
     failed: int = 0
 
     def count(self, records: Iterable[Record]) -> None:
-        """Count records of PredictionsTable, each once."""
+        """Count records of PredictionsTable."""
         for record in records:
             status = record["status"]["S"]
             if status == "failed":
@@ -119,7 +121,7 @@ class Window:
                 self.count_prediction(record, status)
 
     def count_prediction(self, record: Record, status: str) -> None:
-        """Count a prediction, and whether a person said that its label is right."""
+        """Count a prediction, its review, and whether the review confirmed the label."""
         tally = self.models.setdefault(record["model"]["S"], Tally())
         label, confidence = record["label"]["S"], float(record["confidence"]["N"])
         tally.labels[label] = tally.labels.get(label, 0) + 1
@@ -128,19 +130,19 @@ class Window:
         if "novelty" in record:
             novelty = float(record["novelty"]["N"])
             tally.novelty.add(Moments(1, novelty, novelty**2))
-        predictions, reviewed, right = tally.statuses[status]
+        predictions, reviewed, correct = tally.statuses[status]
         if "reviewed_label" in record:
             reviewed += 1
-            right += record["reviewed_label"]["S"] == label
-        tally.statuses[status] = Stratum(predictions + 1, reviewed, right)
+            correct += record["reviewed_label"]["S"] == label
+        tally.statuses[status] = Stratum(predictions + 1, reviewed, correct)
         tally.last_at = max(tally.last_at, record["recorded_at"]["S"])
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> Self:
-        """What `dataclasses.asdict` made, after JSON."""
+        """Make a window from the JSON of `dataclasses.asdict`."""
         models = {}
         for model, tally in kept["models"].items():
             statuses = {name: Stratum(*counts) for name, counts in tally["statuses"].items()}
-            novelty = Moments(**tally.get("novelty", {}))  # hours counted before it was told
+            novelty = Moments(**tally.get("novelty", {}))  # older hours have none
             models[model] = Tally(**tally | {"statuses": statuses, "novelty": novelty})
         return cls(kept["hour"], models, kept["unreadable"], kept["failed"])

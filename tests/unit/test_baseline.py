@@ -75,11 +75,11 @@ def test_traffic_becomes_the_baseline_that_the_function_reads(
     assert found["baseline"]["accuracy"] == pytest.approx(0.8 * 0.975 + 0.2 * 0.75)
     assert sum(found["baseline"]["confidence"]) == pytest.approx(1)
     baseline = load("measure_drift", "report").Baseline.from_metadata(found)
-    assert baseline.unsure_accuracy == pytest.approx(0.75)
+    assert baseline.below_threshold.accuracy == pytest.approx(0.75)
     assert baseline.mean_confidence == 0.94
     assert (baseline.mean_novelty, baseline.novelty_deviation) == (0.4, 0.2)
     # The accuracy is known of those that were reviewed, and of no others.
-    assert (baseline.count, baseline.sure_count, baseline.unsure_count) == (1000, 80, 80)
+    assert (baseline.above_threshold.photos, baseline.below_threshold.photos) == (80, 80)
 
 
 def test_the_model_that_answered_last_counts_alone(cloud: None) -> None:

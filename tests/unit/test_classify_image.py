@@ -1,4 +1,4 @@
-"""What the endpoint answers, and what may pass as inferences."""
+"""Responses of the endpoint: which of them are inferences, and which are errors."""
 
 import base64
 import io
@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 LABELS = ["bicycle", "motorcycle", "other"]
-ANSWER = {"bicycle": 0.97, "motorcycle": 0.02, "other": 0.01}
+INFERENCES = {"bicycle": 0.97, "motorcycle": 0.02, "other": 0.01}
 JPEG = b"\xff\xd8\xff\xe0 a photo"
 
 
@@ -28,8 +28,8 @@ def reader(load: Callable[[str, str], ModuleType]) -> ModuleType:
 @pytest.mark.parametrize(
     ("body", "inferences"),
     [
-        (b'{"other": 0.01, "bicycle": 0.97, "motorcycle": 0.02}', ANSWER),
-        (b"[0.97, 0.02, 0.01]", ANSWER),
+        (b'{"other": 0.01, "bicycle": 0.97, "motorcycle": 0.02}', INFERENCES),
+        (b"[0.97, 0.02, 0.01]", INFERENCES),
         (b"[1, -0.0, 0]", {"bicycle": 1.0, "motorcycle": 0.0, "other": 0.0}),
         (b"[1, 0, 0]", {"bicycle": 1.0, "motorcycle": 0.0, "other": 0.0}),
         (b"[0.333, 0.333, 0.333]", dict.fromkeys(LABELS, 0.333)),
@@ -38,14 +38,14 @@ def reader(load: Callable[[str, str], ModuleType]) -> ModuleType:
         (b"[1, 9.9e-131, 1e-130]", {"bicycle": 1.0, "motorcycle": 0.0, "other": 1e-130}),
     ],
 )
-def test_answers_of_an_endpoint(
+def test_valid_responses_are_inferences(
     reader: ModuleType, body: bytes, inferences: dict[str, float]
 ) -> None:
-    answer = reader.read_inferences(body, LABELS)
-    assert answer == inferences
-    assert list(answer) == LABELS
-    assert all(type(value) is float for value in answer.values())
-    assert all(math.copysign(1, value) == 1 for value in answer.values())
+    found = reader.read_inferences(body, LABELS)
+    assert found == inferences
+    assert list(found) == LABELS
+    assert all(type(value) is float for value in found.values())
+    assert all(math.copysign(1, value) == 1 for value in found.values())
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_answers_of_an_endpoint(
         b"[" + b"9" * 10_000 + b", 0, 0]",
     ],
 )
-def test_nothing_else_passes(reader: ModuleType, body: bytes) -> None:
+def test_any_other_response_is_refused(reader: ModuleType, body: bytes) -> None:
     with pytest.raises(reader.InvalidInferencesError) as raised:
         reader.read_inferences(body, LABELS)
     assert len(str(raised.value)) < 300
@@ -101,7 +101,9 @@ json_values = st.recursive(
 
 
 @given(json_values.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=200))
-def test_what_passes_is_a_distribution_over_the_labels(reader: ModuleType, body: bytes) -> None:
+def test_accepted_inferences_are_a_distribution_over_the_labels(
+    reader: ModuleType, body: bytes
+) -> None:
     try:
         inferences = reader.read_inferences(body, LABELS)
     except reader.InvalidInferencesError:
@@ -126,7 +128,7 @@ def endpoint(app: ModuleType) -> Iterator[Stubber]:
         stubber.assert_no_pending_responses()
 
 
-def answer(endpoint: Stubber, body: bytes, **headers: str) -> None:
+def respond(endpoint: Stubber, body: bytes, **headers: str) -> None:
     endpoint.add_response(
         "invoke_endpoint",
         {"Body": StreamingBody(io.BytesIO(body), None), **headers},
@@ -153,15 +155,15 @@ def event() -> dict[str, str]:
         ({}, "scones-vehicle-classifier"),
     ],
 )
-def test_handler(
+def test_the_handler_returns_inferences_and_model(
     app: ModuleType, endpoint: Stubber, context: Any, headers: dict[str, str], model: str
 ) -> None:
-    answer(endpoint, json.dumps(ANSWER).encode(), **headers)
-    assert app.handler(event(), context) == {"inferences": ANSWER, "model": model}
+    respond(endpoint, json.dumps(INFERENCES).encode(), **headers)
+    assert app.handler(event(), context) == {"inferences": INFERENCES, "model": model}
 
 
 @pytest.mark.parametrize(
-    ("told", "novelty"),
+    ("text", "novelty"),
     [
         (f"0.{'0' * 140}7", 0),
         ("0.3456", 0.3456),
@@ -172,18 +174,18 @@ def test_handler(
         ("", None),
     ],
 )
-def test_the_novelty_that_the_endpoint_tells_is_passed_on(
-    app: ModuleType, endpoint: Stubber, context: Any, told: str, novelty: float | None
+def test_the_novelty_of_the_response_is_returned(
+    app: ModuleType, endpoint: Stubber, context: Any, text: str, novelty: float | None
 ) -> None:
-    attributes = f"model=vehicles/3,novelty={told},trace=1"
-    answer(endpoint, json.dumps(ANSWER).encode(), CustomAttributes=attributes)
+    attributes = f"model=vehicles/3,novelty={text},trace=1"
+    respond(endpoint, json.dumps(INFERENCES).encode(), CustomAttributes=attributes)
     assert app.handler(event(), context).get("novelty") == novelty
 
 
-def test_an_invalid_answer_raises_with_the_name_of_the_endpoint(
+def test_an_invalid_response_raises_with_the_name_of_the_endpoint(
     app: ModuleType, endpoint: Stubber, context: Any
 ) -> None:
-    answer(endpoint, b"[0.6, 0.6, 0.6]")
+    respond(endpoint, b"[0.6, 0.6, 0.6]")
     with pytest.raises(app.EndpointError, match=r"scones-vehicle-classifier.* add up to 1\.8"):
         app.handler(event(), context)
 
@@ -196,7 +198,7 @@ class Endless(io.RawIOBase):
         return b" " * size
 
 
-def test_an_endless_answer_is_not_read_to_its_end(
+def test_an_endless_response_is_not_read_to_its_end(
     app: ModuleType, endpoint: Stubber, context: Any
 ) -> None:
     body = Endless()
@@ -218,8 +220,10 @@ def test_an_endless_answer_is_not_read_to_its_end(
 def test_faults_of_the_endpoint_raise_with_its_name_and_their_cause(
     app: ModuleType, endpoint: Stubber, context: Any, code: str, status: int
 ) -> None:
-    endpoint.add_client_error("invoke_endpoint", code, "no answer today", status)
-    with pytest.raises(app.EndpointError, match=f"scones-vehicle-classifier: .*{code}.*no answer"):
+    endpoint.add_client_error("invoke_endpoint", code, "no response", status)
+    with pytest.raises(
+        app.EndpointError, match=f"scones-vehicle-classifier: .*{code}.*no response"
+    ):
         app.handler(event(), context)
 
 
@@ -261,6 +265,6 @@ def test_the_client_gives_up_before_lambda_does_and_leaves_retries_to_the_workfl
 
 
 @pytest.mark.parametrize("image_data", ["not base64!", "YQ", "é"])
-def test_what_is_no_base64_raises(app: ModuleType, context: Any, image_data: str) -> None:
+def test_an_input_that_is_not_base64_raises(app: ModuleType, context: Any, image_data: str) -> None:
     with pytest.raises(ValueError, match=r"base64|padd|ASCII"):
         app.handler({"image_data": image_data}, context)

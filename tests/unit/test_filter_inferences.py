@@ -1,4 +1,4 @@
-"""What becomes of a photo by its inferences."""
+"""A photo is accepted, rejected or reviewed, depending on its inferences."""
 
 import json
 from collections.abc import Callable
@@ -27,16 +27,31 @@ def decide(load: Callable[[str, str], ModuleType]) -> Any:
 @pytest.mark.parametrize(
     ("probabilities", "status", "label", "reason"),
     [
-        ((0.97, 0.02, 0.01), "accepted", "bicycle", "bicycle, 97% sure"),
-        ((0.00, 1.00, 0.00), "accepted", "motorcycle", "motorcycle, 100% sure"),
-        ((0.90, 0.05, 0.05), "accepted", "bicycle", "bicycle, 90% sure"),
-        ((0.61, 0.35, 0.04), "review", "bicycle", "unsure: bicycle 61%, motorcycle 35%"),
-        ((0.10, 0.10, 0.80), "review", "other", "unsure: other 80%, bicycle 10%"),
-        ((0.01, 0.02, 0.97), "rejected", "other", "no bicycle or motorcycle in the photo"),
-        ((0.8999, 0.1001, 0), "review", "bicycle", "unsure: bicycle 89%, motorcycle 10%"),
+        ((0.97, 0.02, 0.01), "accepted", "bicycle", "bicycle, 97% confidence"),
+        ((0.00, 1.00, 0.00), "accepted", "motorcycle", "motorcycle, 100% confidence"),
+        ((0.90, 0.05, 0.05), "accepted", "bicycle", "bicycle, 90% confidence"),
+        (
+            (0.61, 0.35, 0.04),
+            "review",
+            "bicycle",
+            "below the confidence threshold: bicycle 61%, motorcycle 35%",
+        ),
+        (
+            (0.10, 0.10, 0.80),
+            "review",
+            "other",
+            "below the confidence threshold: other 80%, bicycle 10%",
+        ),
+        ((0.01, 0.02, 0.97), "rejected", "other", "the photo shows no bicycle or motorcycle"),
+        (
+            (0.8999, 0.1001, 0),
+            "review",
+            "bicycle",
+            "below the confidence threshold: bicycle 89%, motorcycle 10%",
+        ),
     ],
 )
-def test_decisions(
+def test_the_decision_and_its_reason(
     decide: Any, probabilities: tuple[float, ...], status: str, label: str, reason: str
 ) -> None:
     prediction = decide(dict(zip(LABELS, probabilities, strict=True)), 0.9)
@@ -48,16 +63,21 @@ def test_decisions(
     }
 
 
+def test_the_words_of_a_reason_come_from_the_labels(decide: Any) -> None:
+    inferences = {"intact": 0.02, "broken": 0.01, "other": 0.97}
+    assert decide(inferences, 0.9)["reason"] == "the photo shows no broken or intact"
+
+
 @given(inferences, thresholds)
 def test_the_status_follows_from_label_and_confidence(
     decide: Any, inferences: dict[str, float], threshold: float
 ) -> None:
     prediction = decide(inferences, threshold)
-    sure = prediction["confidence"] >= threshold
+    confident = prediction["confidence"] >= threshold
     assert prediction["confidence"] == max(inferences.values())
     assert prediction["confidence"] == inferences[prediction["label"]]
-    assert (prediction["status"] == "review") == (not sure)
-    assert (prediction["status"] == "rejected") == (sure and prediction["label"] == "other")
+    assert (prediction["status"] == "review") == (not confident)
+    assert (prediction["status"] == "rejected") == (confident and prediction["label"] == "other")
     assert prediction["reason"]
 
 
@@ -78,13 +98,13 @@ def test_the_order_of_the_labels_does_not_matter(
     assert decide(shuffled, threshold) == decide(inferences, threshold)
 
 
-def test_a_tie_is_decided_the_same_way_every_time(decide: Any) -> None:
+def test_of_two_equal_labels_the_first_in_the_alphabet_counts(decide: Any) -> None:
     tie = {"other": 0.5, "motorcycle": 0.5, "bicycle": 0.0}
     assert decide(tie, 0.5)["label"] == "motorcycle"
 
 
 @given(inferences, thresholds)
-def test_no_percentage_reads_as_if_it_met_the_threshold(
+def test_a_percentage_below_the_threshold_is_not_shown_above_it(
     decide: Any, inferences: dict[str, float], threshold: float
 ) -> None:
     prediction = decide(inferences, threshold)
@@ -94,12 +114,12 @@ def test_no_percentage_reads_as_if_it_met_the_threshold(
 
 
 @pytest.mark.parametrize("value", [float("nan"), -0.01, 1.01, float("inf"), "0.9", True, None, [1]])
-def test_what_is_no_probability_raises(decide: Any, value: object) -> None:
+def test_a_value_that_is_not_a_probability_raises(decide: Any, value: object) -> None:
     with pytest.raises(ValueError, match="probability"):
         decide({"bicycle": 0.5, "motorcycle": value, "other": 0.5}, 0.9)
 
 
-def test_no_inferences_raise(decide: Any) -> None:
+def test_empty_inferences_raise(decide: Any) -> None:
     with pytest.raises(ValueError, match="probability"):
         decide({}, 0.9)
 
@@ -114,8 +134,8 @@ def test_handler_counts_the_prediction_by_status(
     app: ModuleType, context: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     inferences = {"bicycle": 0.97, "motorcycle": 0.02, "other": 0.01}
-    answer = app.handler({"inferences": inferences}, context)
-    assert (answer["label"], answer["status"]) == ("bicycle", "accepted")
+    prediction = app.handler({"inferences": inferences}, context)
+    assert (prediction["label"], prediction["status"]) == ("bicycle", "accepted")
     metrics = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
     assert metrics["_aws"]["CloudWatchMetrics"] == [
         {

@@ -91,12 +91,12 @@ def kilometres(one: Any, other: Any) -> float:
 def check(plan: Any, orders: list[Any], couriers: list[Any], vehicles: Any, depot: Any) -> None:
     """Assert everything that a plan promises."""
     by_id = {order.order_id: order for order in orders}
-    couriers = {courier.courier_id: courier for courier in couriers}
+    couriers_by_id = {courier.courier_id: courier for courier in couriers}
     assigned = [stop.order_id for route in plan.routes for stop in route.stops]
     assert sorted([*assigned, *plan.waiting]) == sorted(by_id)
     assert len({route.courier_id for route in plan.routes}) == len(plan.routes)
     for route in plan.routes:
-        courier, vehicle = couriers[route.courier_id], vehicles[route.vehicle]
+        courier, vehicle = couriers_by_id[route.courier_id], vehicles[route.vehicle]
         assert (route.vehicle, route.loading_bay) == (courier.vehicle, vehicle.loading_bay)
         assert courier.free_at is None or courier.free_at <= NOW
         assert sum(by_id[stop.order_id].boxes for stop in route.stops) <= vehicle.capacity_boxes
@@ -125,7 +125,7 @@ def check(plan: Any, orders: list[Any], couriers: list[Any], vehicles: Any, depo
         assert route.distance_km == pytest.approx(distance, abs=0.02)
     for order_id, reason in plan.waiting.items():
         check_waiting(reason, by_id[order_id], couriers, vehicles, depot)
-    check_that_the_full_are_full(plan, couriers)
+    check_that_the_full_are_full(plan)
 
 
 def check_assigned(stop: Any, order: Any, vehicle: Any, depot: Any) -> None:
@@ -175,7 +175,7 @@ def check_waiting(reason: str, order: Any, couriers: list[Any], vehicles: Any, d
         assert present & reach & carry
 
 
-def check_that_the_full_are_full(plan: Any, couriers: list[Any]) -> None:
+def check_that_the_full_are_full(plan: Any) -> None:
     """Who waits at the depot has no room only where a held route is planned."""
     if any("couriers who could deliver it are full" in reason for reason in plan.waiting.values()):
         held = any(re.search("goes|planned|prepared", reason) for reason in plan.waiting.values())

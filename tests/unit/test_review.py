@@ -82,7 +82,7 @@ class Desk:
             "image_id": image_id,
             "s3_bucket": "photos",
             "s3_key": key,
-            "reason": "unsure: bicycle 60%, other 30%",
+            "reason": "below the confidence threshold: bicycle 60%, other 30%",
             "recorded_at": f"2026-11-20T12:{minute:02}:00.000Z",
             "review_state": "waiting",
         }
@@ -135,7 +135,7 @@ def test_oldest_first_one_key_each(desk: Desk, capsys: pytest.CaptureFixture[str
     ]
     said = capsys.readouterr().out
     assert "3 of 3" in said
-    assert "unsure: bicycle 60%, other 30%" in said
+    assert "below the confidence threshold: bicycle 60%, other 30%" in said
     assert "no photo waits for a review any more" in said
     assert "recorded: 3 of 3 reviews" in said
 
@@ -210,7 +210,12 @@ def test_link_is_to_the_version_and_expires(desk: Desk) -> None:
 
 
 def test_local_clouds_etag_is_no_version() -> None:
-    names = {"s3_bucket": "photos", "s3_key": "a#b", "reason": "unsure", "recorded_at": "2026"}
+    names = {
+        "s3_bucket": "photos",
+        "s3_key": "a#b",
+        "reason": "not confident",
+        "recorded_at": "2026",
+    }
     record = {name: {"S": value} for name, value in names.items()}
     etag = record | {"image_id": {"S": "a#b#0cc175b9c0f1b6a831c399e269772661"}}
     version = record | {"image_id": {"S": "a#b#3/L4kqtJlcpXroDTDmJ+rmSpXd3dIbrH"}}

@@ -36,11 +36,21 @@ BICYCLE = REPOSITORY / "local" / "photos" / "bicycle-courier.jpg"
 @pytest.mark.parametrize(
     ("inferences", "status", "label", "reason"),
     [
-        (probabilities(0.97, 0.02, 0.01), "accepted", "bicycle", "bicycle, 97% sure"),
-        (probabilities(0.05, 0.90, 0.05), "accepted", "motorcycle", "motorcycle, 90% sure"),
-        (answer([0.02, 0.97, 0.01]), "accepted", "motorcycle", "motorcycle, 97% sure"),
-        (probabilities(0.60, 0.30, 0.10), "review", "bicycle", "unsure: bicycle 60%, motorcycle"),
-        (probabilities(0.10, 0.10, 0.80), "review", "other", "unsure: other 80%"),
+        (probabilities(0.97, 0.02, 0.01), "accepted", "bicycle", "bicycle, 97% confidence"),
+        (probabilities(0.05, 0.90, 0.05), "accepted", "motorcycle", "motorcycle, 90% confidence"),
+        (answer([0.02, 0.97, 0.01]), "accepted", "motorcycle", "motorcycle, 97% confidence"),
+        (
+            probabilities(0.60, 0.30, 0.10),
+            "review",
+            "bicycle",
+            "below the confidence threshold: bicycle 60%, motorcycle",
+        ),
+        (
+            probabilities(0.10, 0.10, 0.80),
+            "review",
+            "other",
+            "below the confidence threshold: other 80%",
+        ),
         (probabilities(0.01, 0.01, 0.98), "rejected", "other", "no bicycle or motorcycle"),
     ],
 )
