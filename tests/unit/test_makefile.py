@@ -1,5 +1,6 @@
 """What `make` says before it starts long work."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -7,15 +8,25 @@ from pathlib import Path
 PROJECT = Path(__file__).parents[2]
 
 
-def test_launch_without_a_role_says_so_before_it_installs_torch(tmp_path: Path) -> None:
-    environment = tmp_path / "environment"
+def test_launch_asks_aws_for_the_stack_before_it_installs_torch(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    environment |= {
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+    }
+    training = tmp_path / "environment"
     done = subprocess.run(
-        [shutil.which("make"), "launch", "ROLE=", f"TRAINING={environment}"],
+        [shutil.which("make"), "launch", f"TRAINING={training}"],
         cwd=PROJECT,
+        env=environment,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode != 0
-    assert "launch: give the role of SageMaker, ROLE=arn:aws:iam::" in done.stderr
-    assert not environment.exists()
+    [line] = [line for line in done.stderr.splitlines() if line.startswith("launch: ")]
+    assert "credentials" in line
+    assert "Traceback" not in done.stderr
+    assert not training.exists()
