@@ -61,7 +61,7 @@ class Day:
 
     @property
     def hours_per_order(self) -> float:
-        """AvailableCourier-hours for each order that was delivered."""
+        """Courier-hours for each order that was delivered."""
         return self.hours / self.delivered
 
 

@@ -110,9 +110,8 @@ def burst(size: int) -> Problem:
         )
         for number, (_, order) in enumerate(placed)
     ]
-    couriers = BURSTS[size]
-    bicycles = couriers * 5 // 8
-    vehicles = ["bicycle"] * bicycles + ["motorcycle"] * (couriers - bicycles)
+    bicycles = BURSTS[size] * 5 // 8
+    vehicles = ["bicycle"] * bicycles + ["motorcycle"] * (BURSTS[size] - bicycles)
     couriers = [
         Courier(f"courier-{number}", vehicle, None, now + timedelta(hours=2 + number % 3))
         for number, vehicle in enumerate(vehicles)
@@ -122,6 +121,6 @@ def burst(size: int) -> Problem:
         start = time.process_time()
         plan_routes(orders, couriers, vehicles=FLEET.vehicles, depot=FLEET.depot, now=now)
         seconds = time.process_time() - start
-    print(f"{size} orders at once, {couriers} couriers: {seconds:.1f} s of processor time")
+    print(f"{size} orders at once, {len(couriers)} couriers: {seconds:.1f} s of processor time")
     tasks, present = asked.call_args.args
     return tasks, present

@@ -4,7 +4,7 @@
     taskset -c 0,1 python -m benchmarks.serving_app --photo photo.jpg --seconds 10
 
 Everything runs on this machine over loopback, so the callers take CPU time from the server. The
-photo is what the workflow sends: a JPEG, its longest side 256 pixels.
+photo is what the workflow sends: a JPEG, its longest side 256 pixels. The server logs to stderr.
 """
 
 import argparse
@@ -36,7 +36,7 @@ HEADERS = {"Content-Type": "image/jpeg"}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure the serving app.")
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument(
         "--photo", type=Path, default=REPOSITORY / "local" / "photos" / "bicycle-courier.jpg"
     )
@@ -47,36 +47,46 @@ def main() -> None:
     photo = as_sent(arguments.photo)
     cores = len(os.sched_getaffinity(0))
     print(f"{cores} cores, load {os.getloadavg()[0]:.1f}, photo {len(photo) / 1000:.1f} kB\n")
+    measure_model(arguments.model_dir, photo, arguments.seconds)
+    measure_server(arguments.model_dir, photo, arguments.seconds)
 
+
+def measure_model(model_dir: Path, photo: bytes, seconds: float) -> None:
+    """Print the throughput in one process, for several numbers of workers and threads."""
     print("In one process, without HTTP: decode, resize, infer")
     print("  workers  threads each  photos/s  ms CPU a photo")
     for workers, threads in LAYOUTS:
-        rate, cpu = layout(arguments.model_dir, photo, workers, threads, arguments.seconds)
+        rate, cpu = layout(model_dir, photo, workers, threads, seconds)
         print(f"  {workers:7}  {threads:12}  {rate:8.1f}  {cpu * 1000:14.2f}")
 
-    server = subprocess.Popen(
-        [*SERVING_APP, "--port", "0", "--model-dir", arguments.model_dir.resolve()],
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        text=True,
+
+def measure_server(model_dir: Path, photo: bytes, seconds: float) -> None:
+    """Start the serving app; print its throughput and latency, and what happens on overload."""
+    command = [*SERVING_APP, "--port", "0", "--model-dir", str(model_dir.resolve())]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            measure_over_http(server, photo, seconds)
+        finally:
+            server.terminate()
+
+
+def measure_over_http(server: subprocess.Popen[str], photo: bytes, seconds: float) -> None:
+    """Print what one running server does; its first line of output is JSON with its URL."""
+    if server.stdout is None:
+        raise ValueError("the server has no pipe")
+    address = json.loads(server.stdout.readline())["url"].removeprefix("http://")
+    threading.Thread(target=server.stdout.read, daemon=True).start()
+    print("\nOver HTTP")
+    used = cpu_seconds(server.pid)
+    capacity = closed_loop(address, photo, callers=8, seconds=seconds)
+    cpu = (cpu_seconds(server.pid) - used) / (capacity * seconds)
+    print(
+        f"  8 callers, one request after the other: {capacity:.1f} photos/s, "
+        f"{cpu * 1000:.2f} ms CPU a photo in the server"
     )
-    try:
-        address = json.loads(server.stdout.readline())["url"].removeprefix("http://")
-        threading.Thread(target=server.stdout.read, daemon=True).start()
-        print("\nOver HTTP")
-        used = cpu_seconds(server.pid)
-        capacity = closed_loop(address, photo, callers=8, seconds=arguments.seconds)
-        cpu = (cpu_seconds(server.pid) - used) / (capacity * arguments.seconds)
-        print(
-            f"  8 callers, one request after the other: {capacity:.1f} photos/s, "
-            f"{cpu * 1000:.2f} ms CPU a photo in the server"
-        )
-        for share in (0.5, 0.8):
-            open_loop(address, photo, share * capacity, arguments.seconds)
-        overload(address, photo, callers=128, requests=10)
-    finally:
-        server.terminate()
-        server.wait(30)
+    for share in (0.5, 0.8):
+        open_loop(address, photo, share * capacity, seconds)
+    overload(address, photo, callers=128, requests=10)
 
 
 def cpu_seconds(process: int) -> float:
@@ -86,6 +96,7 @@ def cpu_seconds(process: int) -> float:
 
 
 def as_sent(path: Path) -> bytes:
+    """A photo as the workflow sends it: a JPEG, its longest side 256 pixels."""
     image = Image.open(path).convert("RGB")
     image.thumbnail((256, 256))
     stream = io.BytesIO()
@@ -119,14 +130,16 @@ def layout(
 
 
 def closed_loop(address: str, photo: bytes, callers: int, seconds: float) -> float:
-    """Photos a second when each caller sends the next photo as soon as it has its answer."""
+    """Photos a second if each caller sends the next photo after the response to the last."""
     stop = time.monotonic() + seconds
 
     def call() -> int:
         connection = HTTPConnection(address, timeout=60)
         photos = 0
         while time.monotonic() < stop:
-            assert send(connection, photo) == 200
+            status = send(connection, photo)
+            if status != 200:
+                sys.exit(f"the serving app returned {status}: see its log above")
             photos += 1
         return photos
 
@@ -137,15 +150,15 @@ def closed_loop(address: str, photo: bytes, callers: int, seconds: float) -> flo
 
 
 def open_loop(address: str, photo: bytes, rate: float, seconds: float) -> None:
-    """Print the latency when photos arrive at random, `rate` a second, whatever the answers do.
+    """Print the latency if photos arrive at random, `rate` a second, whether responses come or not.
 
-    Latency is counted from the moment the photo was due, so a stall is not hidden by a late send.
+    Latency counts from the time when the photo was due, so that a stall shows.
     """
-    chance = random.Random(0)
+    generator = random.Random(0)
     due, moment = [], 0.0
     while moment < seconds:
         due.append(moment)
-        moment += chance.expovariate(rate)
+        moment += generator.expovariate(rate)
     local = threading.local()
     started = time.monotonic()
 
@@ -159,18 +172,18 @@ def open_loop(address: str, photo: bytes, rate: float, seconds: float) -> None:
         return status, time.monotonic() - started - when
 
     with ThreadPoolExecutor(32) as pool:
-        answers = list(pool.map(call, due))
-    latencies = sorted(latency for _, latency in answers)
+        results = list(pool.map(call, due))
+    latencies = sorted(latency for _, latency in results)
     middle, high = statistics.median(latencies), latencies[math.ceil(0.99 * len(latencies)) - 1]
-    statuses = dict(Counter(status for status, _ in answers))
+    statuses = dict(Counter(status for status, _ in results))
     print(
         f"  {rate:.1f} photos/s at random: p50 {middle * 1000:.1f} ms, p99 {high * 1000:.1f} ms, "
-        f"answers {statuses}"
+        f"responses {statuses}"
     )
 
 
 def overload(address: str, photo: bytes, callers: int, requests: int) -> None:
-    """Print what becomes of `callers` times `requests` photos that come all at once."""
+    """Print the responses to `callers` times `requests` photos at once."""
 
     def call() -> Counter[str]:
         outcomes: Counter[str] = Counter()
@@ -186,11 +199,12 @@ def overload(address: str, photo: bytes, callers: int, requests: int) -> None:
         outcomes = sum(pool.map(lambda _: call(), range(callers)), Counter[str]())
     print(
         f"  {callers} callers at once, {callers * requests} photos in "
-        f"{time.monotonic() - started:.1f} s: answers {dict(outcomes)}"
+        f"{time.monotonic() - started:.1f} s: responses {dict(outcomes)}"
     )
 
 
 def send(connection: HTTPConnection, photo: bytes) -> int:
+    """The status of one request."""
     connection.request("POST", "/invocations", photo, HEADERS)
     response = connection.getresponse()
     response.read()

@@ -1,13 +1,13 @@
 """Make the traffic of the last days the baseline that drift is measured against.
 
-    python -m operations.baseline --days 7   of a week in which reviews found nothing wrong
+    python -m operations.baseline --days 7   the last week, in which reviews showed no fault
     python -m operations.baseline --reset    back to the model's own validation photos
 
-The photos that a model was validated on have another mix than those of your couriers. This reads
-the counts of MeasureDrift in DriftTable, and puts `baselines/<name>/<version>/traffic.json` into
-the bucket, for the model that answered last; the model's own, `baselines/<name>/<version>.json`,
-stays. It says what it found, and refuses where too little was reviewed. Credentials and region are
-those of the AWS CLI.
+The labels of a model's validation photos have other shares than those of your couriers. This
+command reads the counts of MeasureDrift in DriftTable. It puts
+`baselines/<name>/<version>/traffic.json` into the bucket, for the model that was used last. The
+model's own baseline, `baselines/<name>/<version>.json`, stays. The command ends with an error if
+too few photos were reviewed. Credentials and region are those of the AWS CLI.
 """
 
 import argparse
@@ -34,10 +34,10 @@ FEWEST_REVIEWS = 20  # above the confidence threshold, and as many below it
 
 
 def describe_traffic(tally: Tally) -> dict[str, Any]:
-    """The baseline, as metadata.json of a model holds it, that the counts of some hours make.
+    """The baseline that the counts of some hours make, as metadata.json of a model has it.
 
     Raises:
-        UserError: too little was predicted or reviewed to tell.
+        UserError: too few predictions or reviews.
 
     """
     count = tally.predictions
@@ -55,7 +55,7 @@ def describe_traffic(tally: Tally) -> dict[str, Any]:
     statuses = {
         name: {
             "share": round(tally.statuses[name].predictions / count, 4),
-            # What is accepted and what is rejected are audited alike, and told together.
+            # The same share of accepted and rejected photos is audited: one accuracy for both.
             "accuracy": round(part.correct / part.reviewed, 4) if part.reviewed else None,
             "reviewed": tally.statuses[name].reviewed,
         }
@@ -80,14 +80,15 @@ def describe_traffic(tally: Tally) -> dict[str, Any]:
 
 
 def rounded(value: float | None) -> float | None:
+    """Four decimals; None stays None."""
     return None if value is None else round(value, 4)
 
 
 def read_traffic(table: str, since: datetime) -> tuple[str, Tally]:
-    """The model that answered last, and its counts since then.
+    """The model that was used last, and its counts since a time.
 
     Raises:
-        UserError: there are none.
+        UserError: there are no counts.
 
     """
     pages = (
@@ -110,7 +111,7 @@ def read_traffic(table: str, since: datetime) -> tuple[str, Tally]:
     ]
     newest = {name: tally.last_at for window in windows for name, tally in window.models.items()}
     if not newest:
-        raise UserError("no predictions were counted in that time")
+        raise UserError("no predictions were counted in that time: give more --days")
     model = max(newest, key=lambda name: newest[name])
     total = Tally()
     for window in windows:
@@ -133,10 +134,10 @@ def has_own(model: str, bucket: str) -> bool:
 
 
 def set_baseline(stack: Stack, days: float, *, reset: bool) -> str:
-    """Set or reset the baseline in the bucket of a stack; what was done, in a line.
+    """Set or reset the baseline in the bucket of a stack; return what was done, in one line.
 
     Raises:
-        UserError: too little is known.
+        UserError: too few predictions or reviews.
 
     """
     since = datetime.now(UTC) - timedelta(days=days)
@@ -146,10 +147,10 @@ def set_baseline(stack: Stack, days: float, *, reset: bool) -> str:
     if reset:
         s3.delete_object(Bucket=bucket, Key=traffic_key(model))
         if has_own(model, bucket):
-            return f"{model} is measured against its own validation photos again"
+            return f"the baseline of {model} is its own validation photos again"
         return (
-            f"{model} is measured against nothing from now on: it has no baseline of its own; put "
-            f"its metadata.json at s3://{bucket}/{own_key(model)}"
+            f"{model} has no baseline now, so drift is not measured: put its metadata.json at "
+            f"s3://{bucket}/{own_key(model)}"
         )
     name, _, version = model.partition("/")
     baseline = describe_traffic(tally)
@@ -161,19 +162,19 @@ def set_baseline(stack: Stack, days: float, *, reset: bool) -> str:
         ContentType="application/json",
     )
     return (
-        f"{model} is measured against {baseline['count']} predictions from now on: accuracy "
+        f"the baseline of {model} is {baseline['count']} predictions now: accuracy "
         f"{baseline['accuracy']:.3f}, mean confidence {baseline['mean_confidence']:.3f}, labels "
         + ", ".join(f"{label} {share:.0%}" for label, share in baseline["labels"].items())
     )
 
 
 def main() -> int:
-    """Parse the command line, and say plainly what went wrong."""
+    """Parse the command line, and report errors in one line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--stack-name", default=DEFAULT_STACK, help="default: %(default)s")
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--days", type=float, default=7, help="to look back (default: %(default)s)")
-    how.add_argument("--reset", action="store_true", help="the model's own baseline again")
+    how.add_argument("--days", type=float, default=7, help="until now (default: %(default)s)")
+    how.add_argument("--reset", action="store_true", help="use the model's own baseline again")
     arguments = parser.parse_args()
     try:
         stack = require_stack(boto3.client("cloudformation"), arguments.stack_name)

@@ -1,12 +1,12 @@
-"""Delete from AWS all that the stack and the training made.
+"""Delete from AWS everything that the stack and the training made.
 
-    python -m operations.delete --dry-run    list it, and what it costs a month at rest
-    python -m operations.delete              list it, ask, delete it, look again
+    python -m operations.delete --dry-run    list it, with its cost a month at rest
+    python -m operations.delete              list it, ask, delete it, check again
 
 Credentials and region are those of the AWS CLI (AWS_PROFILE, AWS_DEFAULT_REGION, `aws configure`).
-Deleted is what the stack holds, and what carries our tags. If something would refuse to be deleted,
-such as a stack with termination protection, nothing is deleted and the list says what to do. Run it
-as often as you like, after a failure too: what is gone already is no error.
+The command deletes the resources of the stack, and everything that has the project's tags. If
+something cannot be deleted, such as a stack with termination protection, it deletes nothing and
+reports what to do. It can be run again after a failure: a resource that is gone is no error.
 """
 
 import argparse
@@ -28,8 +28,8 @@ from operations.deletion.obstacles import find_obstacles
 from operations.errors import UserError, explain, is_not_offered
 from operations.stack import DEFAULT_ENDPOINT, DEFAULT_STACK
 
-# In the order in which they have to be deleted. The artifacts go before the stack, whose template
-# says where they are.
+# In the order in which they have to be deleted. The SAM artifacts come before the stack: its
+# template lists them.
 FINDERS = (
     ("Step Functions", resources.find_executions),
     ("Application Auto Scaling", endpoint.find_scaling),
@@ -49,7 +49,7 @@ FINDERS = (
 
 
 class Deletion:
-    """Finds, lists and deletes; `problems` is what could not be looked into."""
+    """Finds, lists and deletes; `problems` is what could not be checked."""
 
     def __init__(self, account: Account, status: Status) -> None:
         self.account, self.status = account, status
@@ -58,7 +58,7 @@ class Deletion:
 
     @contextmanager
     def noting(self, service: str) -> Iterator[None]:
-        """Note what is wrong with a service, and go on."""
+        """Note an error of a service, and continue."""
         try:
             yield
         except (ClientError, BotoCoreError) as error:
@@ -68,33 +68,33 @@ class Deletion:
                 self.problems[one_line(error)] = None
 
     def find(self) -> list[Found]:
-        """What is there now, in the order in which it has to be deleted."""
+        """What exists now, in the order in which it has to be deleted."""
         self.problems.clear()
         self.account.look_again()
         found: list[Found] = []
         with self.status:
             for service, finder in FINDERS:
-                self.account.progress(f"looking into {service}")
+                self.account.progress(f"checking {service}")
                 with self.noting(service):
                     found += finder(self.account)
         return found
 
     def report(self, found: list[Found]) -> None:
-        """Print what was found, with its cost, and what could not be looked into."""
+        """Print what was found, with its cost, and what could not be checked."""
         if found:
             print_table(found)
             print("List prices of us-east-1; free tiers, requests and running jobs not included.")
         else:
-            print("Nothing is there.")
+            print("Nothing was found.")
         for service in self.not_offered:
-            print(f"{service} is not offered here: nothing to look into.")
+            print(f"{service} is not offered here: not checked.")
         for problem in self.problems:
-            print(f"could not look: {problem}", file=sys.stderr)
+            print(f"not checked: {problem}", file=sys.stderr)
 
     def delete(self, found: list[Found]) -> None:
         """Delete what was found, and print what could not be deleted.
 
-        An endpoint that stays goes on with its model, role, image and bucket: these stay as well.
+        If the endpoint cannot be deleted, everything after it stays: the endpoint may need it.
         """
         for item in found:
             if item.delete is None:
@@ -108,14 +108,14 @@ class Deletion:
                 reason = one_line(error)
                 print(f"not deleted: {item.kind} {item.name}: {reason}", file=sys.stderr)
                 if item.kind == "endpoint":
-                    print("left all that comes after it, which it may serve with", file=sys.stderr)
+                    print("the rest was not deleted: the endpoint may need it", file=sys.stderr)
                     return
 
     def run(self, *, dry_run: bool, yes: bool) -> bool:
-        """List, ask, delete, look again; whether nothing is left that needs a person.
+        """List, ask, delete, check again; return whether nothing is left.
 
         Raises:
-            UserError: nothing was deleted, because something refuses or nobody said yes.
+            UserError: nothing was deleted, because of an obstacle or because nobody confirmed.
 
         """
         account, names = self.account, self.account.names
@@ -130,21 +130,22 @@ class Deletion:
             return not self.problems and not obstacles
         if obstacles:
             raise UserError("nothing was deleted: remove what is in the way, and run this again")
-        if not yes and input_or_nothing("\nDelete all of it, for good? [y/N] ") not in ("y", "yes"):
+        question = "\nDelete all of it? It cannot be restored. [y/N] "
+        if not yes and input_or_nothing(question) not in ("y", "yes"):
             raise UserError("nothing was deleted (--yes deletes without asking)")
         print()
         if any(item.kind == "endpoint" for item in found):
             endpoint.settle_endpoint(account)
         self.delete(found)
-        print("\nLooked again, by name and by tag:")
+        print("\nChecked again, by name and by tag:")
         left = self.find()
         self.report(left)
         summarize(found, left)
         done = not left and not self.problems
-        if not done:  # without the stack, the endpoint's name is not known any more
+        if not done:  # without the stack, its endpoint's name is unknown: give it
             again = f"--stack-name {names.stack} --endpoint-name {names.endpoint}"
             again += f" --region {account.region}"
-            print(f"To go on: python -m operations.delete {again}", file=sys.stderr)
+            print(f"To continue: python -m operations.delete {again}", file=sys.stderr)
         return done
 
 
@@ -207,10 +208,10 @@ def main() -> int:
         deletion = Deletion(account, status)
         return 0 if deletion.run(dry_run=arguments.dry_run, yes=arguments.yes) else 1
     except KeyboardInterrupt:
-        reason = "interrupted; run it again to go on"
+        reason = "interrupted; run it again to continue"
     except UserError as error:
         reason = one_line(error)
-    except (ClientError, BotoCoreError) as error:  # the first call: who am I, and where
+    except (ClientError, BotoCoreError) as error:  # of the first calls, before any finder
         reason = explain(error)
     print(f"delete: {reason}", file=sys.stderr)
     return 1

@@ -4,7 +4,7 @@
     python -m operations.review --name anna     with another name than the user of this machine
 
 Shows each photo in the terminal; one key labels it. A review goes to the stack's bus as
-`Photo Reviewed`, and the workflow RecordReview carries it out. Several people can review at once.
+`Photo Reviewed`, and the workflow RecordReview records it. Several people can review at once.
 Credentials and region are those of the AWS CLI; after `make up`, with the variables that it prints,
 the photos are those of the local cloud.
 """
@@ -38,11 +38,11 @@ POLL_SECONDS = 0.5
 COUNTED = 1000  # photos that wait are counted up to this
 SKIP, UNDO, VIEW, QUIT = "s", "u", "v", "q"
 COMMANDS = {SKIP: "skip", UNDO: "undo", VIEW: "view", QUIT: "quit"}
-LARGEST_PICTURE = 72, 56  # columns, and half rows
+LARGEST_DRAWING = 72, 28  # columns and rows of the terminal
 RESET = "\033[0m"
 
 
-# ── What a reviewer does, in a terminal or elsewhere ──
+# ── Photos and reviews, for a terminal or another user interface ──
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Photo:
     Attributes:
         image_id: key of its record.
         bucket, key, version: the object in S3; without a version the newest is meant.
-        reason: what the model answered, in words.
+        reason: of the status, in words.
         recorded_at: when it was classified, ISO 8601, UTC.
 
     """
@@ -81,9 +81,9 @@ class Photo:
 
     @property
     def object(self) -> dict[str, str]:
-        """What S3 calls it."""
-        where = {"Bucket": self.bucket, "Key": self.key}
-        return where | ({"VersionId": self.version} if self.version else {})
+        """Bucket, key and version as arguments of an S3 call."""
+        located = {"Bucket": self.bucket, "Key": self.key}
+        return located | ({"VersionId": self.version} if self.version else {})
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class Reviews:
         )
 
     def waiting(self) -> Iterator[Photo]:
-        """The photos that wait, oldest first. Those that others label meanwhile are left out."""
+        """The photos that wait, oldest first, except those that others have labelled since."""
         for page in self.query(PaginationConfig={"PageSize": 50}):
             for record in page["Items"]:
                 if self.newest_review(record["image_id"]["S"]) is None:
@@ -154,7 +154,7 @@ class Reviews:
         )
         return url
 
-    def photo(self, photo: Photo) -> Image.Image:
+    def image(self, photo: Photo) -> Image.Image:
         """A photo as the model saw it: upright, at most 256 pixels.
 
         Raises:
@@ -165,7 +165,7 @@ class Reviews:
             body = self.s3.get_object(**photo.object)["Body"].read()
             return read(body)
         except ClientError as error:
-            # Who may not list the bucket is denied what is not there.
+            # Without s3:ListBucket, S3 denies what does not exist.
             if error.response["Error"]["Code"] not in (
                 "NoSuchKey",
                 "NoSuchVersion",
@@ -220,7 +220,7 @@ def draw(image: Image.Image, columns: int, rows: int) -> str:
 
 
 def keys_of(labels: list[str]) -> dict[str, str]:
-    """One key for each label: its first letter, or a digit where that is taken."""
+    """One key for each label: its first letter, or a digit if letters are taken twice."""
     initials = [label[0] for label in labels]
     if len({*initials, *COMMANDS}) < len(initials) + len(COMMANDS):
         return {str(number): label for number, label in enumerate(labels, start=1)}
@@ -228,7 +228,7 @@ def keys_of(labels: list[str]) -> dict[str, str]:
 
 
 def printable(text: str) -> str:
-    """Names are chosen by couriers: nothing in them may steer the terminal."""
+    """Text without control characters: couriers choose names, and none may control the terminal."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
@@ -236,7 +236,7 @@ def read_key() -> str:
     """The next key; of a pipe, the first character of the next line, and QUIT at its end."""
     if not sys.stdin.isatty():
         return (sys.stdin.readline() or QUIT).strip()[:1].lower()
-    import termios  # noqa: PLC0415 (there is none where there is no terminal)
+    import termios  # noqa: PLC0415 (Windows has no such module)
     import tty  # noqa: PLC0415
 
     before = termios.tcgetattr(sys.stdin)
@@ -252,12 +252,12 @@ def read_key() -> str:
 
 @dataclass
 class Session:
-    """One reviewer at work.
+    """A reviewer in a terminal.
 
     Attributes:
-        shown: the photos shown so far; `position` is the one that is asked about.
-        given: the last review that was sent from here of each photo, by image_id.
-        overtaken: photos that somebody else labelled while they were shown here.
+        shown: the photos shown so far; `position` is the current one.
+        given: the last review that this session sent of each photo, by image_id.
+        overtaken: photos that somebody else labelled after they were shown here.
 
     """
 
@@ -270,7 +270,7 @@ class Session:
     overtaken: set[str] = field(default_factory=set)
 
     def run(self) -> None:
-        """Go through the photos that wait, until there is none or the reviewer has had enough."""
+        """Show the photos that wait, one by one, until there is none or the reviewer quits."""
         total = self.reviews.count()
         waiting = self.reviews.waiting()
         keys = keys_of(self.reviews.labels)
@@ -278,7 +278,7 @@ class Session:
             if self.position == len(self.shown):
                 photo = next(waiting, None)
                 if photo is None:
-                    print("no photo waits for a review any more")
+                    print("no photo waits for a review")
                     return
                 self.shown.append(photo)
             self.show(self.shown[self.position], total)
@@ -286,25 +286,25 @@ class Session:
                 return
 
     def show(self, photo: Photo, total: int) -> None:
-        """Print a photo, and what is known of it."""
+        """Print a photo, its key, its time and the reason of its status."""
         most = f"{total}{'+' if total == COUNTED else ''}"
         print(f"\n{self.position + 1} of {most}  {printable(photo.key)}  {photo.recorded_at[:16]}")
-        print(f"the model says: {photo.reason}")
+        print(f"reason: {photo.reason}")
         columns, rows = shutil.get_terminal_size()
         if sys.stdout.isatty():
             try:
-                photo = self.reviews.photo(photo)
+                image = self.reviews.image(photo)
             except UserError as error:
                 print(f"no photo: {error}")
             else:
-                most_columns, most_rows = LARGEST_PICTURE
-                fitting = min(columns, most_columns), min(rows - 6, most_rows // 2)
-                print(draw(photo, max(8, fitting[0]), max(4, fitting[1])))
+                most_columns, most_rows = LARGEST_DRAWING
+                fitting = min(columns, most_columns), min(rows - 6, most_rows)
+                print(draw(image, max(8, fitting[0]), max(4, fitting[1])))
         else:
             print(self.reviews.link(photo))
 
     def ask(self, photo: Photo, keys: dict[str, str]) -> bool:
-        """Read keys until one settles a photo; False: the reviewer has had enough."""
+        """Read keys until one of them labels or skips the photo; False if the reviewer quits."""
         choices = keys | COMMANDS
         help_text = "  ".join(f"[{key}] {name}" for key, name in choices.items())
         while True:
@@ -316,7 +316,7 @@ class Session:
             if key == VIEW:
                 webbrowser.open(self.reviews.link(photo))
             elif key == UNDO and self.position == 0:
-                print("this is the first one")
+                print("this is the first photo")
             elif key == UNDO:
                 self.position -= 1
                 return True
@@ -329,7 +329,7 @@ class Session:
         if not {photo.image_id} & (self.given.keys() | self.overtaken):
             other = self.reviews.newest_review(photo.image_id)
             if other:
-                print(f"{printable(other.by)} has just labelled it {other.label}; [u] corrects it")
+                print(f"{printable(other.by)} labelled it {other.label} already; [u] corrects it")
                 self.overtaken.add(photo.image_id)
                 return True
         try:
@@ -369,8 +369,8 @@ def review(session: Session) -> int:
         print(f"recorded: {len(session.given) - len(missing)} of {len(session.given)} reviews")
     for image_id in missing:
         print(
-            f"not recorded: {printable(image_id)} as {session.given[image_id].label} (it is on "
-            "its way, was refused, or is in ReviewsDeadLetterQueue)",
+            f"not recorded: {printable(image_id)} as {session.given[image_id].label} (not yet "
+            "recorded, refused, or in ReviewsDeadLetterQueue)",
             file=sys.stderr,
         )
     return 1 if missing else 0
@@ -399,7 +399,7 @@ def main() -> int:
 
 
 def reviewer_name(given: str | None) -> str:
-    """The name that is recorded with each review.
+    """The reviewer's name, which is recorded with each review.
 
     Raises:
         UserError: no name was given, and this machine's user has none.
@@ -410,12 +410,12 @@ def reviewer_name(given: str | None) -> str:
     except OSError:
         name = ""
     if not name:
-        raise UserError("say who reviews: give --name")
+        raise UserError("who reviews? give --name")
     return name
 
 
 def local_hint() -> str:
-    """What somebody may have forgotten who reviews on the local cloud."""
+    """How to review on the local cloud; empty if the variables for it are set."""
     if "AWS_ENDPOINT_URL" in os.environ:
         return ""
     return "; to review on the local cloud, first run the export lines that `make up` printed"

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy
-import onnxruntime  # type: ignore[import-untyped]
+import onnxruntime
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException

@@ -136,7 +136,7 @@ def test_oldest_first_one_key_each(desk: Desk, capsys: pytest.CaptureFixture[str
     said = capsys.readouterr().out
     assert "3 of 3" in said
     assert "below the confidence threshold: bicycle 60%, other 30%" in said
-    assert "no photo waits for a review any more" in said
+    assert "no photo waits for a review" in said
     assert "recorded: 3 of 3 reviews" in said
 
 
@@ -153,7 +153,7 @@ def test_skip_undo_and_unknown_keys(desk: Desk, capsys: pytest.CaptureFixture[st
         desk.add(key, minute)
     desk.work("uxbumso")
     assert desk.labels == [("a", "bicycle"), ("a", "motorcycle"), ("c", "other")]
-    assert "this is the first one" in capsys.readouterr().out
+    assert "this is the first photo" in capsys.readouterr().out
 
 
 def test_photo_that_another_labels_is_left_out(desk: Desk) -> None:
@@ -177,7 +177,7 @@ def test_photo_that_another_labels_while_it_is_shown(
 
     assert review.review(review.Session(desk.reviews, "anna", read=read)) == 0
     assert desk.labels == [("a", "other")]
-    assert "bert has just labelled it other" in capsys.readouterr().out
+    assert "bert labelled it other already" in capsys.readouterr().out
 
 
 def test_review_that_the_bus_refuses_is_asked_for_again(
@@ -226,7 +226,7 @@ def test_local_clouds_etag_is_no_version() -> None:
 def test_photo_fits_and_has_the_colours_of_the_photo(desk: Desk) -> None:
     desk.add("a", 7)
     [photo] = desk.reviews.waiting()
-    lines = review.draw(desk.reviews.photo(photo), 40, 20).splitlines()
+    lines = review.draw(desk.reviews.image(photo), 40, 20).splitlines()
     assert len(lines) == 15
     assert all(line.count("▀") == 40 for line in lines)
     red, green, blue = map(int, lines[0].removeprefix("\033[38;2;").partition("m")[0].split(";"))
@@ -245,7 +245,7 @@ def test_photo_that_is_gone_or_unreadable_is_said_to_be(desk: Desk) -> None:
     boto3.client("s3").delete_object(**gone.object)
     for photo, words in ((gone, "deleted"), (text, "not a photo")):
         with pytest.raises(UserError, match=words):
-            desk.reviews.photo(photo)
+            desk.reviews.image(photo)
 
 
 def test_photo_that_is_gone_is_skipped_by_who_may_not_list_the_bucket(
@@ -260,7 +260,7 @@ def test_photo_that_is_gone_is_skipped_by_who_may_not_list_the_bucket(
 
     monkeypatch.setattr(desk.reviews.s3, "get_object", get_object)
     with pytest.raises(UserError, match="deleted, or may not be read"):
-        desk.reviews.photo(gone)
+        desk.reviews.image(gone)
 
 
 def test_names_of_files_do_not_steer_the_terminal(
@@ -416,7 +416,7 @@ def test_two_reviewers_at_once_record_each_photo_once(
     assert review.review(review.Session(desk.reviews, "anna", read=read)) == 0
     assert sorted(image for image, _ in desk.labels) == ["0", "1", "2", "3"]
     assert {each["reviewed_by"] for each in desk.sent} == {"bert"}
-    assert "bert has just labelled it motorcycle" in capsys.readouterr().out
+    assert "bert labelled it motorcycle already" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("given", ["", "  "])

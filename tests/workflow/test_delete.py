@@ -151,7 +151,7 @@ def test_everything_goes_but_what_is_not_ours(deletion: Deletion) -> None:
 
     cleaned = deletion.run("--yes")
     assert cleaned.returncode == 0, cleaned.stderr
-    assert "Looked again, by name and by tag:\nNothing is there.\n" in cleaned.stdout
+    assert "Checked again, by name and by tag:\nNothing was found.\n" in cleaned.stdout
     assert deletion.names() == {not_ours}
     kept = s3.list_objects_v2(Bucket=output["OutputValue"])["Contents"]
     assert [item["Key"] for item in kept] == [f"{NAME}-2/{'0' * 32}"]

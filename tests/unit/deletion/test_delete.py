@@ -37,7 +37,7 @@ def lines(text: str, kind: str) -> list[str]:
 def test_an_empty_account_is_fine(clean: Clean) -> None:
     outcome = clean()
     assert outcome.code == 0
-    assert "Nothing is there." in outcome.out
+    assert "Nothing was found." in outcome.out
     assert not outcome.err
 
 
@@ -47,7 +47,7 @@ def test_everything_goes_and_a_second_run_finds_nothing(aws_account: Aws, clean:
     make_bucket(TRAINING_BUCKET, OURS)
     first = clean("--yes")
     assert first.code == 0, first.err
-    assert "Looked again, by name and by tag:\nNothing is there.\n" in first.out
+    assert "Checked again, by name and by tag:\nNothing was found.\n" in first.out
     assert first.out.splitlines()[-1] == (
         "Deleted: 1 autoscaling target, 1 endpoint, 1 training job, 1 processing job, 1 endpoint "
         "configuration, 1 model, 1 model package group, 1 ECR repository, 1 alarm, 2 S3 buckets, "
@@ -60,7 +60,7 @@ def test_everything_goes_and_a_second_run_finds_nothing(aws_account: Aws, clean:
 
     second = clean("--yes")
     assert second.code == 0
-    assert "Nothing is there." in second.out
+    assert "Nothing was found." in second.out
     assert "deleting" not in second.out
 
 
@@ -126,7 +126,7 @@ def test_what_is_not_ours_stays(clean: Clean) -> None:
     outcome = clean("--yes")
     assert outcome.code == 0, outcome.err
     assert inventory() == before
-    assert "Nothing is there." in outcome.out
+    assert "Nothing was found." in outcome.out
 
 
 @pytest.mark.usefixtures("aws_account")
@@ -178,7 +178,7 @@ def test_what_s3_keeps_is_said_and_the_stack_is_left_whole(aws_account: Aws, cle
     assert f"left as it is, because {PHOTOS_BUCKET_NAME} is not empty" in outcome.err
     assert "DeleteStack" not in aws_account.calls
     assert set(inventory()) == {"buckets", "tables", "log groups"}
-    assert lines(outcome.out.split("Looked again")[1], "stack")
+    assert lines(outcome.out.split("Checked again")[1], "stack")
 
     del aws_account.answers["DeleteObjects"]
     assert clean("--yes").code == 0
@@ -253,7 +253,7 @@ def test_what_an_endpoint_serves_with_stays_where_it_cannot_be_deleted(
     aws_account.deny("DeleteEndpoint")
     outcome = clean("--yes")
     assert outcome.code == 1
-    assert "left all that comes after it" in outcome.err
+    assert "the rest was not deleted" in outcome.err
     assert inventory() == {kind: names for kind, names in before.items() if kind != "scaling"}
     del aws_account.answers["DeleteEndpoint"]
     assert clean("--yes").code == 0
@@ -265,7 +265,7 @@ def test_another_region_can_be_given(
 ) -> None:
     train(ENDPOINT, OURS)
     environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    assert "Nothing is there." in clean("--dry-run").out
+    assert "Nothing was found." in clean("--dry-run").out
     aws_account.deny("DeleteEndpoint")
     assert f" --region {REGION}\n" in clean("--yes", "--region", REGION).err
     del aws_account.answers["DeleteEndpoint"]
@@ -316,7 +316,7 @@ def test_a_fault_of_aws_is_not_taken_for_a_service_that_is_not_offered(
     aws_account.answers["ListBuckets"] = fail
     outcome = clean("--dry-run")
     assert outcome.code == 1
-    assert "could not look: " in outcome.err
+    assert "not checked: " in outcome.err
 
 
 @pytest.mark.usefixtures("aws_account")
@@ -324,7 +324,7 @@ def test_a_resource_that_only_its_tags_tell_of_is_named(clean: Clean) -> None:
     topic = boto3.client("sns").create_topic(Name="by-hand", Tags=OURS)["TopicArn"]
     outcome = clean("--yes")
     assert outcome.code == 1
-    assert topic in outcome.out.split("Looked again")[1]
+    assert topic in outcome.out.split("Checked again")[1]
 
 
 def test_the_tag_index_may_lag_behind_the_stack(aws_account: Aws, clean: Clean) -> None:
@@ -346,7 +346,7 @@ def test_a_service_that_a_local_cloud_lacks_is_named(aws_account: Aws, clean: Cl
         aws_account.answers[call] = unsupported
     outcome = clean()
     assert outcome.code == 0
-    assert outcome.out.count("SageMaker is not offered here: nothing to look into.") == 1
+    assert outcome.out.count("SageMaker is not offered here: not checked.") == 1
 
 
 @pytest.mark.usefixtures("aws_account")
