@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from cfnlint.api import lint_all
 
 from tests.stack.conftest import REPOSITORY, Workflow
+from tests.support.walk import Walk, all_states, read
 
 Machine = dict[str, Any]
 
@@ -239,6 +241,36 @@ def test_tasks_name_nothing_but_substitutions(machine: Machine) -> None:
         pattern = r"arn:\$\{Partition\}:states:::(aws-sdk:)?[a-z0-9]+:[a-zA-Z]+"
         assert re.fullmatch(pattern, task["Resource"]), name
     assert not re.search(r"\d{12}|us-east-1", json.dumps(machine))
+
+
+@pytest.mark.parametrize(
+    ("labels", "reviewed", "status", "reason"),
+    [
+        ("intact,broken,other", "broken", "accepted", "broken, reviewed by a person"),
+        (
+            "intact,broken,other",
+            "other",
+            "rejected",
+            "the photo shows no intact or broken, reviewed by a person",
+        ),
+        ("scone,other", "other", "rejected", "the photo shows no scone, reviewed by a person"),
+    ],
+)
+def test_the_reason_of_a_review_names_the_labels_of_the_stack(
+    labels: str, reviewed: str, status: str, reason: str
+) -> None:
+    states = all_states(read("record_review", defaultdict(str, Labels=labels)))
+    record = {"image_id": "1", "reviewed_label": reviewed, "label": "intact"}
+    part = {
+        "StartAt": "Start",
+        "States": {
+            "Start": {"Type": "Pass", "Assign": {"record": record}, "Next": "DescribeDecision"},
+            "DescribeDecision": states["DescribeDecision"],
+            "PublishReview": {"Type": "Pass", "Output": "{% $decision %}", "End": True},
+        },
+    }
+    decision = Walk(part, {}, {}).output
+    assert decision == {"label": reviewed, "status": status, "reason": reason}
 
 
 # ── cfn-lint, which skips a definition in a file of its own ──

@@ -348,7 +348,7 @@ def test_photo_that_failed_is_to_be_run_again_first(stack: Stack) -> None:
         failed = stack.upload(stack.photo())
     assert review(stack, answer(failed.image_id, "bicycle", at())) == "refused"
     stack.hear()
-    assert "run it again" in stack.others["Review Refused"][-1]["reason"]
+    assert "start ClassifyPhoto again" in stack.others["Review Refused"][-1]["reason"]
 
 
 # ── A step fails ──
