@@ -1,6 +1,7 @@
 """What the dispatch does with events: repeated, late, broken, or interrupted by a crash."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 TABLES = ("CouriersTable", "OrdersTable")
 NOW = datetime.now(UTC)
 DEPOT = (52.0907, 5.1214)
+PUT_EVENTS = "provide-client-params.events.PutEvents"
 
 
 def at(minutes: float) -> str:
@@ -86,7 +88,13 @@ class Dispatch:
 
     def __post_init__(self) -> None:
         self.sqs, self.dynamodb = boto3.client("sqs"), boto3.resource("dynamodb")
-        self.app.events.meta.events.register("provide-client-params.events.PutEvents", self.listen)
+        # The modules that `app` imported, with its clients.
+        self.dispatching, self.intake = (
+            sys.modules[f"functions.dispatch_orders.{name}"] for name in ("dispatching", "intake")
+        )
+        self.store, self.waiting = self.dispatching.store, self.dispatching.waiting
+        self.publishing = sys.modules["functions.dispatch_orders.publishing"]
+        self.publishing.events.meta.events.register(PUT_EVENTS, self.listen)
 
     def listen(self, params: dict[str, Any], **_: Any) -> None:
         self.published += params["Entries"]
@@ -160,7 +168,7 @@ def dispatch(
         environment.setenv(name, value)
     own = Dispatch(app, context, queue["QueueUrl"])
     yield own
-    app.events.meta.events.unregister("provide-client-params.events.PutEvents", own.listen)
+    own.publishing.events.meta.events.unregister(PUT_EVENTS, own.listen)
 
 
 # ── From a photo and an order to a route ──
@@ -249,7 +257,7 @@ def test_a_courier_on_the_road_gets_nothing_more_until_back(dispatch: Dispatch) 
     assert dispatch.order("o-2")["status"] == "waiting"
     assert dispatch.courier() == first
     back = datetime.fromisoformat(first["returns_at"]) + timedelta(seconds=1)
-    dispatch.app.dispatch(back)
+    dispatch.dispatching.dispatch(dispatch.app.fleet, back)
     assert dispatch.order("o-2")["courier_id"] == "ann"
     assert dispatch.order("o-2")["dispatch_id"] != first["dispatch_id"]
 
@@ -338,8 +346,8 @@ def test_what_a_courier_did_not_deliver_comes_back(dispatch: Dispatch) -> None:
 def test_what_a_courier_delivered_before_going_home_stays(dispatch: Dispatch) -> None:
     dispatch.take(photo(), order())
     assert dispatch.order()["status"] == "assigned"
-    dispatch.app.store.go_off_shift(
-        dispatch.app.OffShift("ann", datetime.fromisoformat(dispatch.order()["arrives_at"]))
+    dispatch.store.go_off_shift(
+        dispatch.intake.OffShift("ann", datetime.fromisoformat(dispatch.order()["arrives_at"]))
     )
     dispatch.take(REPLAN)
     assert dispatch.order()["status"] == "assigned"
@@ -552,7 +560,7 @@ def fail(dispatch: Dispatch) -> Iterator[Callable[[Any, str, int], None]]:
 def test_what_comes_after_a_fault_is_returned_in_its_sequence(
     dispatch: Dispatch, fail: Any
 ) -> None:
-    fail(dispatch.app.store.dynamodb, "put_item", 1)
+    fail(dispatch.store.dynamodb, "put_item", 1)
     assert dispatch.take(order("o-1"), order("o-2"), photo()) == ["1", "2"]
     assert [each["order_id"] for each in dispatch.orders()] == ["o-1"]
     fail.undo()
@@ -563,7 +571,7 @@ def test_what_comes_after_a_fault_is_returned_in_its_sequence(
 def test_a_dispatch_that_was_not_published_is_published_by_the_next_plan(
     dispatch: Dispatch, fail: Any
 ) -> None:
-    fail(dispatch.app.events, "put_events")
+    fail(dispatch.publishing.events, "put_events")
     with pytest.raises(ClientError):
         dispatch.take(order(), photo())
     assert dispatch.order()["status"] == "assigned"
@@ -579,7 +587,7 @@ def test_a_dispatch_that_was_not_published_is_published_by_the_next_plan(
 def test_a_crash_after_publishing_repeats_the_event_under_its_id(
     dispatch: Dispatch, fail: Any
 ) -> None:
-    fail(dispatch.app.store.dynamodb, "update_item", 1)  # the check-in is written
+    fail(dispatch.store.dynamodb, "update_item", 1)  # the check-in is written
     with pytest.raises(ClientError):
         dispatch.take(order(), photo())
     fail.undo()
@@ -593,8 +601,8 @@ def test_a_bus_that_refuses_an_event_is_a_fault(
 ) -> None:
     refused = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure"}]}
     with monkeypatch.context() as patch:
-        patch.setattr(dispatch.app.events, "put_events", lambda **_: refused)
-        with pytest.raises(dispatch.app.PublishError, match="InternalFailure"):
+        patch.setattr(dispatch.publishing.events, "put_events", lambda **_: refused)
+        with pytest.raises(dispatch.publishing.PublishError, match="InternalFailure"):
             dispatch.take(order(), photo())
     dispatch.take(REPLAN)
     assert len(dispatch.hear()) == 1
@@ -606,16 +614,16 @@ def test_a_bus_that_refuses_an_event_is_a_fault(
 def test_an_order_that_is_taken_meanwhile_has_one_courier(
     dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = dispatch.app.plan_routes
+    plan = dispatch.dispatching.plan_routes
 
     def plan_and_be_overtaken(*arguments: Any, **options: Any) -> Any:
         made = plan(*arguments, **options)
-        monkeypatch.setattr(dispatch.app, "plan_routes", plan)
+        monkeypatch.setattr(dispatch.dispatching, "plan_routes", plan)
         dispatch.take(photo("bob"), REPLAN)
         return made
 
     dispatch.take(order())
-    monkeypatch.setattr(dispatch.app, "plan_routes", plan_and_be_overtaken)
+    monkeypatch.setattr(dispatch.dispatching, "plan_routes", plan_and_be_overtaken)
     dispatch.take(photo("ann"))
     winner = dispatch.order()["courier_id"]
     [(_, told)] = dispatch.hear()
@@ -625,7 +633,7 @@ def test_an_order_that_is_taken_meanwhile_has_one_courier(
 
 
 def test_a_route_is_all_or_nothing(dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = dispatch.app.plan_routes
+    plan = dispatch.dispatching.plan_routes
 
     def plan_and_lose_an_order(*arguments: Any, **options: Any) -> Any:
         made = plan(*arguments, **options)
@@ -638,7 +646,7 @@ def test_a_route_is_all_or_nothing(dispatch: Dispatch, monkeypatch: pytest.Monke
         return made
 
     with monkeypatch.context() as patch:
-        patch.setattr(dispatch.app, "plan_routes", plan_and_lose_an_order)
+        patch.setattr(dispatch.dispatching, "plan_routes", plan_and_lose_an_order)
         dispatch.take(order("o-1"), order("o-2"), photo())
     assert dispatch.order("o-1")["status"] == "cancelled"
     assert dispatch.order("o-2")["status"] == "new"
@@ -669,17 +677,17 @@ def test_it_plans_when_the_queue_is_empty_or_the_schedule_says_so(dispatch: Disp
 
 def add(dispatch: Dispatch, order_id: str, **changes: Any) -> None:
     """Let an order wait, which came when it was not overdue."""
-    Order, fleet = dispatch.app.Order, dispatch.app.fleet  # noqa: N806
+    Order, fleet = dispatch.intake.Order, dispatch.app.fleet  # noqa: N806
     came = NOW - timedelta(days=3)
     detail = order(order_id)["detail"] | {"ready_at": at(-1500), "due_from": at(-1500)} | changes
     new = Order.from_event(detail, fleet=fleet, now=came)
-    dispatch.app.store.add_order(new, new.plan_from(fleet, came), "", came)
+    dispatch.store.add_order(new, new.plan_from(fleet, came), "", came)
 
 
 def test_orders_that_cannot_leave_yet_take_no_place_in_a_plan(
     dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waiting = dispatch.app.waiting
+    waiting = dispatch.waiting
     monkeypatch.setattr(waiting, "MAX_ORDERS", 4)
     for number in range(6):
         add(dispatch, f"tomorrow-{number}", due_from=at(1440), due_until=at(1500))
@@ -695,21 +703,27 @@ def test_orders_that_cannot_leave_yet_take_no_place_in_a_plan(
     assert {"tomorrow-0", "overdue"} <= set(names)
 
 
+@pytest.fixture(scope="module")
+def choosing(app: ModuleType) -> ModuleType:
+    """The module that chooses orders."""
+    return sys.modules["functions.dispatch_orders.waiting"]
+
+
 due_minutes = st.lists(st.integers(-1400, 600), max_size=60)
 
 
 @given(due_minutes, st.integers(2, 20), st.integers(0, 100))
 def test_of_too_many_orders_the_urgent_are_planned_and_the_overdue_take_turns(
-    app: ModuleType, due: list[int], most: int, minute: int
+    choosing: ModuleType, due: list[int], most: int, minute: int
 ) -> None:
     start = NOW + timedelta(minutes=minute)
     times = {
-        f"o-{number}": app.store.text(start + timedelta(minutes=each, seconds=30))
+        f"o-{number}": choosing.text(start + timedelta(minutes=each, seconds=30))
         for number, each in enumerate(due)
     }
-    overdue = {name for name in times if times[name] < app.store.text(start)}
+    overdue = {name for name in times if times[name] < choosing.text(start)}
     urgent = sorted(times.keys() - overdue, key=lambda name: (times[name], name))
-    chosen = app.waiting.choose(times, most, start)
+    chosen = choosing.choose(times, most, start)
     assert len(chosen) == len(set(chosen)) == min(most, len(times))
     places = len(overdue & set(chosen))
     assert places >= min(len(overdue), most // 2)
@@ -718,17 +732,17 @@ def test_of_too_many_orders_the_urgent_are_planned_and_the_overdue_take_turns(
     for later in range(60):
         now = start + timedelta(minutes=later)
         shifted = {
-            name: app.store.text(datetime.fromisoformat(at) + timedelta(minutes=later))
+            name: choosing.text(datetime.fromisoformat(at) + timedelta(minutes=later))
             for name, at in times.items()
         }
-        planned |= set(app.waiting.choose(shifted, most, now))
+        planned |= set(choosing.choose(shifted, most, now))
     assert overdue <= planned
 
 
 def test_reads_that_dynamodb_leaves_out_are_repeated_after_a_pause(
     dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waiting, pauses = dispatch.app.waiting, list[float]()
+    waiting, pauses = dispatch.waiting, list[float]()
     monkeypatch.setattr(waiting, "sleep", pauses.append)
     read = waiting.dynamodb.batch_get_item
     for number in range(5):

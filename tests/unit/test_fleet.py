@@ -20,7 +20,7 @@ def content(fleet: Any) -> Any:
 
 
 def test_a_place_is_one_that_the_tables_can_hold(fleet: Any) -> None:
-    assert fleet.Place(52.0907, 1e-200) == fleet.Place(52.0907, 0)
+    assert fleet.Location(52.0907, 1e-200) == fleet.Location(52.0907, 0)
 
 
 def test_the_vehicles_are_those_that_the_model_tells_apart(fleet: Any) -> None:

@@ -40,7 +40,11 @@ def fleet(load: Callable[[str, str], ModuleType]) -> Any:
 
 def test_a_good_order_is_taken_with_its_times_in_utc(orders: Any, fleet: Any) -> None:
     order = orders.Order.from_event(GOOD | {"note": "ring twice"}, fleet=fleet, now=NOW)
-    assert (order.order_id, order.place.latitude, order.place.longitude) == ("order-1", 52.1, 5.12)
+    assert (order.order_id, order.location.latitude, order.location.longitude) == (
+        "order-1",
+        52.1,
+        5.12,
+    )
     assert order.boxes == 2
     assert order.ready_at == order.due_from == NOW + timedelta(minutes=10)
     assert order.due_until == NOW + timedelta(minutes=70, milliseconds=500)
