@@ -214,12 +214,14 @@ def availability_of(
 ) -> AvailableCourier:
     """Return when and at what cost a courier, who is row `node` of the matrix, can start."""
     free = max(courier.free_at or now, now)
+    # A courier on the road gets the next route from the first plan after the return.
+    plans = ceil((free - now) / holding.REPLAN_EVERY)
     approach = matrix.seconds[node][DEPOT]
     return AvailableCourier(
         courier.courier_id,
         vehicle,
         matrix,
-        starts=ceil((free - now).total_seconds()) + approach,
+        starts=ceil(plans * holding.soon()) + approach,
         ends=floor((courier.shift_ends_at - now).total_seconds()),
         on_the_road=free > now,
         approach=approach,

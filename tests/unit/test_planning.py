@@ -373,6 +373,35 @@ def test_orders_for_exact_times_are_on_time_plan_by_plan(
     assert late == dict.fromkeys(late, timedelta())
 
 
+@pytest.mark.parametrize("vehicles", [("bicycle", "motorcycle"), ("motorcycle", "bicycle")])
+@pytest.mark.parametrize("north", [0.002, 0.015])
+def test_a_tight_order_is_on_time_although_a_courier_returns_between_two_plans(
+    planning: Any, fleet: Any, vehicles: tuple[str, str], north: float
+) -> None:
+    """The first courier is on the road, the second is free: the second has to take the order.
+
+    A plan gives the first courier a route only after the return, up to a minute later.
+    """
+    place = planning.Location(fleet.depot.latitude + north, fleet.depot.longitude)
+    hours = kilometres(fleet.depot, place) * 1.25 / fleet.vehicles["bicycle"].speed_kmh
+    rules = {"vehicles": fleet.vehicles, "depot": fleet.depot, "waiting_cost": 10}
+    for returns in range(15, 300, 60):
+        for slack in range(25, returns + 10, 20):
+            due = NOW + timedelta(hours=hours, seconds=slack)
+            order = planning.Order("order-0", place, 1, NOW, NOW, due)
+            back = NOW + timedelta(seconds=returns)
+            couriers = [
+                planning.Courier("courier-0", vehicles[0], None, NOW + 300 * MINUTE, back),
+                planning.Courier("courier-1", vehicles[1], None, NOW + 300 * MINUTE),
+            ]
+            plans = (
+                planning.plan_routes([order], couriers, now=NOW + number * MINUTE, **rules)
+                for number in range(10)
+            )
+            [route] = next(plan.routes for plan in plans if plan.routes)
+            assert route.stops[0].arrives_at <= due, (returns, slack)
+
+
 def test_the_waiting_of_customers_lets_a_route_leave_sooner(planning: Any, fleet: Any) -> None:
     """A route of 5 euros is held until its customer has waited for 5 euros."""
     orders, couriers = make(planning, fleet.depot, [(0.003, 0, 1, 0, 0, 180)], [BICYCLE])
