@@ -109,7 +109,7 @@ def fleet_of(content: Any) -> Fleet:
     fields = fields_of("the file", content, {"depot", "vehicles", WAITING_COST})
     depot = fields_of("depot", fields["depot"], {"latitude", "longitude"})
     if not isinstance(fields["vehicles"], dict) or not fields["vehicles"]:
-        raise ValueError("vehicles: must be an object with one vehicle at least")
+        raise ValueError("vehicles: must be an object with at least one vehicle type")
     check_number(WAITING_COST, fields[WAITING_COST], *BOUNDS["cost_per_hour"])
     return Fleet(
         Location(depot["latitude"], depot["longitude"]),
