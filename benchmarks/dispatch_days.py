@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from benchmarks.dispatch_rules import FLEET, NEAR_KM, Rule
-from functions.dispatch_orders.fleet import Place
+from functions.dispatch_orders.fleet import Location
 from functions.dispatch_orders.orders import Order
 from functions.dispatch_orders.planning import Courier, Route, plan_routes
 from functions.dispatch_orders.travel import great_circle
@@ -65,16 +65,16 @@ class Day:
         return self.hours / self.delivered
 
 
-def place_at(kilometres: float, angle: float) -> Place:
+def place_at(kilometres: float, angle: float) -> Location:
     """The place in this direction (radians from north) from the depot."""
     return place_of(kilometres * math.sin(angle), kilometres * math.cos(angle))
 
 
-def place_of(east: float, north: float) -> Place:
+def place_of(east: float, north: float) -> Location:
     """The place so many kilometres from the depot."""
     depot = FLEET.depot
     degree_of_longitude = KILOMETRES_A_DEGREE * math.cos(math.radians(depot.latitude))
-    return Place(
+    return Location(
         depot.latitude + north / KILOMETRES_A_DEGREE, depot.longitude + east / degree_of_longitude
     )
 
@@ -238,7 +238,7 @@ def drive(
         day.minutes_to_door[order.order_id] = (at_door - placed_at[order.order_id]) / timedelta(
             minutes=1
         )
-        if as_the_crow_flies(order.place) <= NEAR_KM:
+        if as_the_crow_flies(order.location) <= NEAR_KM:
             day.near[order.order_id] = route.vehicle
     duration = factor * (route.returns_at - route.departs_at)
     vehicle = FLEET.vehicles[route.vehicle]
@@ -249,7 +249,7 @@ def drive(
     return route.departs_at + duration
 
 
-def as_the_crow_flies(place: Place) -> float:
+def as_the_crow_flies(place: Location) -> float:
     """Kilometres from the depot."""
     vehicle = FLEET.vehicles["bicycle"]
     kilometres, _ = great_circle((FLEET.depot, place), vehicle)

@@ -1,16 +1,16 @@
-"""Ids and times as events write them."""
+"""Read ids and times of events."""
 
 import re
 import unicodedata
 from datetime import UTC, datetime, timedelta
 
-# What ISO 8601 and RFC 3339 allow, and datetime does not: the end of a day, and a leap second.
+# ISO 8601 and RFC 3339 allow the end of a day and a leap second; datetime does not.
 END_OF_DAY = re.compile(r"(?<=T)24(?=:?00(?::?00(?:[.,]0+)?)?(?:Z|[+-]|$))")
 LEAP_SECOND = re.compile(r"(?<=T\d\d:\d\d:)60|(?<=T\d{4})60")
 
 
 def id_of(name: str, value: object) -> str:
-    """An id in Unicode's form NFC, so that one id has one spelling; ValueError where it is none."""
+    """Return an id in Unicode's form NFC, so that it has one spelling; raises ValueError."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         raise ValueError(f"{name} must be a text: write the number in quotes")  # noqa: TRY004
     if not isinstance(value, str) or not value:
@@ -19,12 +19,12 @@ def id_of(name: str, value: object) -> str:
 
 
 def time_of(name: str, value: object) -> datetime:
-    """A time in UTC: ISO 8601 or RFC 3339 with an offset.
+    """Read a time, ISO 8601 or RFC 3339 with an offset, as UTC.
 
-    A leap second is the second after it, as for most clocks.
+    A leap second is read as the second after it.
 
     Raises:
-        ValueError: one line on what is wrong with it.
+        ValueError: one line that names the fault.
 
     """
     needed = f"{name} must be a time with an offset, such as 2026-05-04T12:30:00Z"

@@ -1,4 +1,4 @@
-"""The depot and the vehicles, as vehicles.json describes them."""
+"""The depot and the vehicle types of vehicles.json."""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Any
 VEHICLES = Path(__file__).with_name("vehicles.json")
 WAITING_COST = "cost_per_hour_of_waiting"
 
-# What may stand in vehicles.json: the least and the largest of each number.
+# The least and the largest value of each number in vehicles.json.
 BOUNDS = {
     "speed_kmh": (1, 130),
     "range_km": (0.1, 1000),
@@ -22,11 +22,11 @@ BOUNDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Location:
     """A position on Earth in degrees (WGS 84).
 
     Raises:
-        ValueError: a value is no number, or is off the globe.
+        ValueError: a value is not a number, or out of bounds.
 
     """
 
@@ -34,22 +34,29 @@ class Place:
     longitude: float
 
     def __post_init__(self) -> None:
-        """Keep what is no position out of everything that computes with one."""
+        """Check and round the values."""
         check_number("latitude", self.latitude, -90, 90)
         check_number("longitude", self.longitude, -180, 180)
-        # A tenth of a millimetre; what is nearer to 0 than that, DynamoDB may not hold.
+        # 0.1 mm. DynamoDB cannot store every smaller number.
         object.__setattr__(self, "latitude", round(self.latitude, 9))
         object.__setattr__(self, "longitude", round(self.longitude, 9))
 
 
 @dataclass(frozen=True, slots=True)
-class Vehicle:
-    """What a courier with this vehicle can do, and what it costs.
+class VehicleType:
+    """A type of vehicle.
 
-    Speed is the average in traffic; distances are the great circle times `detour_factor`;
-    `range_km` bounds a whole route, back at the depot; `minutes_per_stop` is from stopping at the
-    door to leaving it. Costs are in one currency, whichever; an hour costs the wage and what is
-    not delivered meanwhile, because this courier is out.
+    Attributes:
+        label: the label of a photo that shows it.
+        loading_bay: where its couriers load.
+        speed_kmh: the average in traffic.
+        range_km: maximum length of a route, return included.
+        capacity_boxes: maximum number of boxes on a route.
+        cost_per_km: in the currency of all costs.
+        cost_per_hour: the wage, and the cost of the orders that this courier cannot deliver.
+        detour_factor: length of the way divided by the great-circle distance.
+        minutes_per_stop: from the arrival at a door to the departure.
+
     """
 
     label: str
@@ -65,22 +72,26 @@ class Vehicle:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """Where routes start and end, the vehicles by label, and what a customer's waiting costs.
+    """The content of vehicles.json.
 
-    `cost_per_hour_of_waiting` is for each customer whose order is ready and due, in the currency of
-    the vehicles' costs: the more it costs, the less is an order held for others to join it.
+    Attributes:
+        depot: start and end of each route.
+        vehicles: vehicle types by label.
+        cost_per_hour_of_waiting: of each customer whose order is ready and due. The higher it is,
+            the shorter an order is held for others.
+
     """
 
-    depot: Place
-    vehicles: Mapping[str, Vehicle]
+    depot: Location
+    vehicles: Mapping[str, VehicleType]
     cost_per_hour_of_waiting: float
 
 
 def read_fleet(path: Path = VEHICLES) -> Fleet:
-    """The depot and the vehicles of a configuration file.
+    """Read the depot and the vehicle types from a file.
 
     Raises:
-        ValueError: one line on what is wrong with the file, and where.
+        ValueError: one line that names the fault and the field.
 
     """
     try:
@@ -94,21 +105,21 @@ def read_fleet(path: Path = VEHICLES) -> Fleet:
 
 
 def fleet_of(content: Any) -> Fleet:
-    """The depot and the vehicles as JSON has them; ValueError says what is wrong."""
+    """Make a fleet from JSON values; raises ValueError with the fault."""
     fields = fields_of("the file", content, {"depot", "vehicles", WAITING_COST})
     depot = fields_of("depot", fields["depot"], {"latitude", "longitude"})
     if not isinstance(fields["vehicles"], dict) or not fields["vehicles"]:
-        raise ValueError("vehicles: must be an object with one vehicle at least")
+        raise ValueError("vehicles: must be an object with at least one vehicle type")
     check_number(WAITING_COST, fields[WAITING_COST], *BOUNDS["cost_per_hour"])
     return Fleet(
-        Place(depot["latitude"], depot["longitude"]),
+        Location(depot["latitude"], depot["longitude"]),
         {label: vehicle_of(label, each) for label, each in fields["vehicles"].items()},
         fields[WAITING_COST],
     )
 
 
-def vehicle_of(label: str, fields: Any) -> Vehicle:
-    """A vehicle by its fields; ValueError says which is wrong."""
+def vehicle_of(label: str, fields: Any) -> VehicleType:
+    """Make a vehicle type from its fields; raises ValueError with the wrong field."""
     fields_of(label, fields, {"loading_bay", *BOUNDS})
     bay = fields["loading_bay"]
     if not isinstance(bay, str) or not bay.strip():
@@ -117,11 +128,11 @@ def vehicle_of(label: str, fields: Any) -> Vehicle:
         check_number(f"{label}: {name}", fields[name], least, largest)
     if not isinstance(fields["capacity_boxes"], int):
         raise ValueError(f"{label}: capacity_boxes must be a whole number")  # noqa: TRY004
-    return Vehicle(label=label, **fields)
+    return VehicleType(label=label, **fields)
 
 
 def fields_of(what: str, fields: Any, names: set[str]) -> Mapping[str, Any]:
-    """The fields, where they are just these; ValueError says which is missing or unknown."""
+    """Return the fields; raises ValueError if one is missing or unknown."""
     if not isinstance(fields, dict):
         raise ValueError(f"{what}: must be an object")  # noqa: TRY004
     for name in sorted(names - fields.keys()):
@@ -132,7 +143,7 @@ def fields_of(what: str, fields: Any, names: set[str]) -> Mapping[str, Any]:
 
 
 def check_number(name: str, value: object, least: float, largest: float) -> None:
-    """Raise ValueError where a value is no number in these bounds; booleans and NaN are none."""
+    """Raise ValueError if a value is not a number in these bounds; booleans and NaN are not."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not least <= value <= largest:  # type: ignore[operator]
         raise ValueError(f"{name} must be a number from {least} to {largest}")

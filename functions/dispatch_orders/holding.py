@@ -1,26 +1,25 @@
-"""When a route leaves: at once, or later, so that more orders may join it."""
+"""Hold a route, so that more orders can join it, or let it leave."""
 
 from collections.abc import Sequence
 from datetime import timedelta
 
 from functions.dispatch_orders.routes import AvailableCourier, Schedule, Task
 
-REPLAN_EVERY = timedelta(minutes=1)  # the rate of the schedule in template.yaml
+REPLAN_EVERY = timedelta(minutes=1)  # the rate of ReplanSchedule in template.yaml
 
-# A route that could leave later waits for more orders, until this long before its last moment.
+# A route is held for more orders until so long before its latest departure.
 HOLD_SECONDS = 600
 
-# A plan has one route for each courier. Orders that cannot leave within this time would keep
-# couriers from the routes that they can make until then.
+# A plan has one route for each courier. An order that cannot leave within this time would block a
+# courier who can do another route before it.
 LOOK_AHEAD = timedelta(minutes=20)
 
 
 def can_leave(courier: AvailableCourier, times: Schedule) -> bool:
-    """Whether a route is to be handed out by this plan, if nothing is won by waiting.
+    """Return whether this plan can assign a route.
 
-    It leaves before the next plan, or it has to leave before the plan after that. The next plan may
-    come late, since EventBridge Scheduler is precise to a minute, and an order for one exact time
-    would be late with it.
+    It can if the route leaves before the next plan, or has to leave before the plan after that:
+    EventBridge Scheduler is precise to a minute, so the next plan may be late.
     """
     if courier.on_the_road:
         return False
@@ -31,11 +30,14 @@ def can_leave(courier: AvailableCourier, times: Schedule) -> bool:
 def leaves_now(
     courier: AvailableCourier, route: Sequence[Task], times: Schedule, *, short: bool
 ) -> bool:
-    """Whether a route leaves before the next plan: it can, and nothing is won by waiting.
+    """Return whether this plan assigns a route, or holds it for more orders.
 
-    Waiting lets more orders join. It is over when the route would soon be late, is full, has a late
-    order on it, or when other orders wait for this courier (`short`); and when the customers'
-    waiting has cost as much as the route itself, since no order that joins can save more.
+    A route that can leave is assigned if one of these is true:
+    - it has to leave soon,
+    - it is full,
+    - it has a late order,
+    - other orders wait for this courier (`short`),
+    - the customers' waiting has cost as much as the route: no order that joins can save more.
     """
     if not can_leave(courier, times):
         return False
@@ -43,14 +45,14 @@ def leaves_now(
     late = any(task.job.closes > task.promised for task in route)
     waited = sum(max(0, -max(task.job.ready, task.job.opens)) for task in route) / 3600
     paid = courier.waiting_cost * waited >= times.cost > 0
-    return full or late or short or paid or latest_call(courier, times) <= soon()
+    return full or late or short or paid or held_until(courier, times) <= soon()
 
 
 def soon() -> float:
-    """Seconds until the next plan."""
+    """Return the seconds until the next plan."""
     return REPLAN_EVERY.total_seconds()
 
 
-def latest_call(courier: AvailableCourier, times: Schedule) -> float:
-    """When a held route is given out at the latest, in seconds from now."""
+def held_until(courier: AvailableCourier, times: Schedule) -> float:
+    """Return when a held route is assigned at the latest, in seconds from now."""
     return times.latest - courier.approach - HOLD_SECONDS

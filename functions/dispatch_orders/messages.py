@@ -1,4 +1,4 @@
-"""What a message of the dispatch queue says."""
+"""Read the messages of the dispatch queue."""
 
 import json
 from collections.abc import Mapping
@@ -8,22 +8,22 @@ from typing import Any
 
 from functions.dispatch_orders.fields import id_of, time_of
 
-UNKNOWN_SENDER = "unknown"  # what the workflow records for a photo that is in no courier's folder
-MAX_COURIER_BYTES = 1024  # a courier_id is a part of an S3 key, which is no longer
+UNKNOWN_SENDER = "unknown"  # the sender_id of a photo that is not in the folder of a sender
+MAX_COURIER_BYTES = 1024  # a courier_id is a part of an S3 key, which has at most so many
 CLOCK_SKEW = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
 class CheckIn:
-    """What a photo says of its courier.
+    """A courier's photo was accepted or reviewed.
 
     Attributes:
-        courier_id: the courier.
+        courier_id: the sender of the photo.
         image_id: of the photo.
-        vehicle: what it shows; None where a person saw none.
-        uploaded_at: when the photo came, UTC: the shift begins then.
-        recorded_at: when it was decided, UTC: later, where it was run again.
-        reviewed_at: when a person answered, UTC; None where nobody was asked.
+        vehicle: the label of the photo; None if a reviewer saw no vehicle.
+        uploaded_at: start of the shift, UTC.
+        recorded_at: when the photo was classified, UTC.
+        reviewed_at: when it was reviewed, UTC; None without a review.
 
     """
 
@@ -37,7 +37,7 @@ class CheckIn:
 
 @dataclass(frozen=True, slots=True)
 class OffShift:
-    """A courier went home at a time (UTC), and delivers nothing later than that."""
+    """A courier went off shift at a time (UTC), and delivers nothing after it."""
 
     courier_id: str
     off_shift_at: datetime
@@ -45,9 +45,9 @@ class OffShift:
 
 @dataclass(frozen=True, slots=True)
 class RefusedOffShift:
-    """An event of this id from which nobody can tell which courier went home, or when.
+    """A `Courier Off Shift` event without a valid courier or time.
 
-    `courier_id` is None if that is what is wrong.
+    `courier_id` is None if it is not valid.
     """
 
     event_id: str
@@ -57,7 +57,7 @@ class RefusedOffShift:
 
 @dataclass(frozen=True, slots=True)
 class PlacedOrder:
-    """An order as the shop sent it, whatever that is, in the event of this id."""
+    """The detail of an `Order Placed` event, which is not checked yet."""
 
     event_id: str
     detail: Mapping[str, Any]
@@ -65,22 +65,22 @@ class PlacedOrder:
 
 @dataclass(frozen=True, slots=True)
 class Replan:
-    """It is time to plan again."""
+    """The schedule asks for a plan."""
 
 
 type Message = CheckIn | OffShift | RefusedOffShift | PlacedOrder | Replan
 
 
 def read_message(body: str, now: datetime) -> Message:
-    """What the body of a message says: JSON, an event as EventBridge delivers it.
+    """Read the body of a message: an event of EventBridge as JSON.
 
     Raises:
-        ValueError: one line on why nobody can tell.
+        ValueError: one line that names the fault.
 
     """
     event = read_object(body)
     event_id, detail = str(event.get("id", "")), event.get("detail")
-    # What is no object has no fields: it is refused for what it lacks.
+    # A detail that is not an object is read as one without fields, and refused for that.
     fields = detail if isinstance(detail, dict) else {}
     match event.get("detail-type"):
         case "Order Placed":
@@ -92,30 +92,30 @@ def read_message(body: str, now: datetime) -> Message:
         case "Courier Off Shift":
             return read_off_shift(event_id, fields, now)
         case other:
-            raise ValueError(f"not an event for the dispatch: detail-type {str(other)[:100]!r}")
+            raise ValueError(f"not an event of the dispatch: detail-type {str(other)[:100]!r}")
 
 
 def read_object(body: str) -> dict[str, Any]:
-    """A JSON object that DynamoDB and EventBridge can take again; ValueError for anything else."""
+    """Read a JSON object that DynamoDB and EventBridge accept; raises ValueError."""
     try:
         value = json.loads(body)
-        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair cannot be
+        json.dumps(value, ensure_ascii=False).encode()  # raises for half a surrogate pair
     except (ValueError, RecursionError):
-        raise ValueError("the message is no JSON") from None
+        raise ValueError("the message is not JSON") from None
     if isinstance(value, dict):
         return value
-    raise ValueError("the message is no JSON object")
+    raise ValueError("the message is not a JSON object")
 
 
 def read_check_in(detail: Mapping[str, Any], now: datetime) -> CheckIn:
-    """The check-in of a `Photo Classified` event; ValueError says what it lacks."""
+    """Read the detail of a `Photo Classified` event; raises ValueError."""
     reviewed_at = detail.get("reviewed_at")
     accepted = detail.get("status") == "accepted"
     if not accepted and reviewed_at is None:
-        raise ValueError("neither accepted nor reviewed: the courier is not checked in by it")
+        raise ValueError("the photo is neither accepted nor reviewed")
     courier_id = courier_id_of(detail, "sender_id")
     if courier_id == UNKNOWN_SENDER:
-        raise ValueError("the photo is of no courier: upload it under uploads/<courier_id>/")
+        raise ValueError("the photo has no courier: upload it under uploads/<courier_id>/")
     label = detail.get("label")
     if accepted and not isinstance(label, str):
         raise ValueError("label must be a text")
@@ -134,7 +134,7 @@ def read_check_in(detail: Mapping[str, Any], now: datetime) -> CheckIn:
 def read_off_shift(
     event_id: str, detail: Mapping[str, Any], now: datetime
 ) -> OffShift | RefusedOffShift:
-    """Who went home, and when; or why nobody can tell."""
+    """Read the detail of a `Courier Off Shift` event; refuse it if it is not valid."""
     courier_id = None
     try:
         courier_id = courier_id_of(detail, "courier_id")
@@ -144,7 +144,7 @@ def read_off_shift(
 
 
 def courier_id_of(detail: Mapping[str, Any], name: str) -> str:
-    """The courier whom an event names in one of its fields; ValueError if it names nobody."""
+    """Read a courier id from a field; raises ValueError if it is not valid."""
     courier_id = id_of(name, detail.get(name))
     if len(courier_id.encode()) > MAX_COURIER_BYTES:
         raise ValueError(f"{name} must be a text of 1 to {MAX_COURIER_BYTES} bytes")
@@ -152,7 +152,7 @@ def courier_id_of(detail: Mapping[str, Any], name: str) -> str:
 
 
 def past_time(name: str, value: object, now: datetime) -> datetime:
-    """A time that is over; a later one would outrank all that really happens until then."""
+    """Read a time in the past; raises ValueError. A future one would win over all later events."""
     time = time_of(name, value)
     if time > now + CLOCK_SKEW:
         raise ValueError(f"{name} is in the future")

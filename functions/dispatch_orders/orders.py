@@ -1,4 +1,4 @@
-"""An order as the planner knows it, and what of an `Order Placed` event is refused."""
+"""Read an order from an `Order Placed` event, or refuse it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 from functions.dispatch_orders.fields import id_of, time_of
-from functions.dispatch_orders.fleet import Fleet, Place
+from functions.dispatch_orders.fleet import Fleet, Location
 from functions.dispatch_orders.travel import great_circle
 
 MAX_ID_LENGTH = 128  # characters
@@ -16,14 +16,20 @@ TIMES = ("ready_at", "due_from", "due_until")
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is delivered, where to, and when; all times in UTC.
+    """An order; times in UTC.
 
-    The boxes can leave the depot at `ready_at`. The courier should arrive from `due_from` until
-    `due_until`.
+    Attributes:
+        order_id: 1 to MAX_ID_LENGTH characters.
+        location: of the customer.
+        boxes: number of boxes.
+        ready_at: the boxes can leave the depot.
+        due_from: the delivery window opens.
+        due_until: the delivery window closes.
+
     """
 
     order_id: str
-    place: Place
+    location: Location
     boxes: int
     ready_at: datetime
     due_from: datetime
@@ -31,14 +37,12 @@ class Order:
 
     @classmethod
     def from_event(cls, detail: Mapping[str, Any], *, fleet: Fleet, now: datetime) -> Self:
-        """The order of an `Order Placed` event: order_id, latitude, longitude, boxes (a whole
-        number), ready_at, due_from, due_until (ISO 8601 or RFC 3339 with an offset). Further fields
-        are the shop's own.
+        """Read the detail of an `Order Placed` event (schemas/order_placed.json).
 
         Raises:
-            ValueError: one line on why this order can never be delivered as it is.
+            ValueError: one line that says why nobody can ever deliver this order.
 
-        """  # noqa: D205
+        """
         for name in ("order_id", "latitude", "longitude", "boxes", *TIMES):
             if detail.get(name) is None:
                 raise ValueError(f"{name} is missing")
@@ -48,7 +52,7 @@ class Order:
         boxes = detail["boxes"]
         order = cls(
             order_id,
-            Place(detail["latitude"], detail["longitude"]),
+            Location(detail["latitude"], detail["longitude"]),
             int(boxes) if isinstance(boxes, float) and boxes.is_integer() else boxes,
             *(time_of(name, detail[name]) for name in TIMES),
         )
@@ -58,15 +62,15 @@ class Order:
         return order
 
     def plan_from(self, fleet: Fleet, now: datetime) -> datetime:
-        """From when on a plan may have to look at the order: no route with it leaves before."""
+        """Return the earliest time at which a route with this order can leave."""
         hours = max(
-            great_circle((fleet.depot, self.place), vehicle)[1][0, 1]
+            great_circle((fleet.depot, self.location), vehicle)[1][0, 1]
             for vehicle in fleet.vehicles.values()
         )
         return max(now, self.ready_at, self.due_from - timedelta(hours=hours))
 
     def check_boxes(self, fleet: Fleet) -> None:
-        """Raise ValueError where no vehicle could carry the order at once."""
+        """Raise ValueError if no vehicle type can carry all boxes."""
         if not isinstance(self.boxes, int) or isinstance(self.boxes, bool) or self.boxes < 1:
             raise ValueError("boxes must be a whole number from 1")
         most = max(vehicle.capacity_boxes for vehicle in fleet.vehicles.values())
@@ -74,7 +78,7 @@ class Order:
             raise ValueError(f"more than the {most} boxes that a vehicle carries: split the order")
 
     def check_times(self, now: datetime) -> None:
-        """Raise ValueError where the promised time cannot be meant."""
+        """Raise ValueError if the delivery window is not possible."""
         if self.due_until < self.due_from:
             raise ValueError("due_until is before due_from")
         if self.due_until <= now:
@@ -85,10 +89,10 @@ class Order:
             raise ValueError("ready_at is not before due_until")
 
     def check_range(self, fleet: Fleet) -> None:
-        """Raise ValueError where no vehicle that carries the order could go there and back."""
+        """Raise ValueError if it is beyond the range of each vehicle type that can carry it."""
         there = 0.0
         for vehicle in fleet.vehicles.values():
-            kilometres, _ = great_circle((fleet.depot, self.place), vehicle)
+            kilometres, _ = great_circle((fleet.depot, self.location), vehicle)
             there = kilometres[0, 1] / vehicle.detour_factor
             back = kilometres[0, 1] + kilometres[1, 0]
             if back <= vehicle.range_km and self.boxes <= vehicle.capacity_boxes:
@@ -99,7 +103,7 @@ class Order:
 
 
 def order_id_of(value: object) -> str:
-    """The id of an order; ValueError where it is none."""
+    """Return the id of an order; raises ValueError if it is not valid."""
     order_id = id_of("order_id", value)
     if len(order_id) > MAX_ID_LENGTH:
         raise ValueError(f"order_id must be a text of 1 to {MAX_ID_LENGTH} characters")

@@ -1,8 +1,8 @@
-"""Plan routes: which courier takes which orders, in which sequence, leaving when, and why.
+"""Plan routes: which courier delivers which orders, in which sequence, when, and why.
 
-A plan is made anew whenever an order or a courier comes, and every REPLAN_EVERY while orders wait.
-It looks ahead over all orders and all couriers, also those on the road, but gives out only the
-routes that have to leave before the next plan: until then more orders may join them.
+There is a new plan after each order and each check-in, and every REPLAN_EVERY while orders wait. A
+plan contains all orders and all couriers, including those on the road. Only routes that have to
+leave before the next plan are assigned: more orders can join the others.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -14,7 +14,7 @@ from math import ceil, floor
 import numpy as np
 
 from functions.dispatch_orders import holding, reasons, search
-from functions.dispatch_orders.fleet import Place, Vehicle
+from functions.dispatch_orders.fleet import Location, VehicleType
 from functions.dispatch_orders.orders import Order
 from functions.dispatch_orders.routes import (
     DEPOT,
@@ -29,30 +29,36 @@ from functions.dispatch_orders.routes import (
 )
 from functions.dispatch_orders.travel import Matrix, Travel, great_circle
 
-# What an order that is late in any case may be delayed further for the sake of others.
+# An order that cannot be on time may be this much later if that helps other orders.
 GRACE_SECONDS = 900
 
-# Where couriers are few, an order with this much time or more counts least.
+# If there are too few couriers, orders with this much time or more are left out first.
 PATIENT_SECONDS = 3600
 
 
 @dataclass(frozen=True, slots=True)
 class Courier:
-    """A courier who is checked in: on which vehicle, where (None: the depot), and until when.
+    """A courier on shift.
 
-    One who is on the road is back at the depot at `free_at`.
+    Attributes:
+        courier_id: unique among the couriers of a plan.
+        vehicle: label of the vehicle type.
+        location: of the courier; None is the depot.
+        shift_ends_at: the courier returns before this time.
+        free_at: when a courier on the road returns to the depot; None for one who is not.
+
     """
 
     courier_id: str
     vehicle: str
-    place: Place | None
+    location: Location | None
     shift_ends_at: datetime
     free_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """One order on a route. `distance_km` is along the route from the depot up to here."""
+    """One order on a route. `distance_km` is the length of the route from the depot to it."""
 
     order_id: str
     arrives_at: datetime
@@ -62,7 +68,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One courier's way from the depot, along the stops, and back."""
+    """The route of one courier: from the depot to the stops, and back."""
 
     courier_id: str
     vehicle: str
@@ -75,7 +81,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The routes that leave now, and for every other order, by its id, why it waits."""
+    """The routes that leave now, and for each other order, by its id, why it waits."""
 
     routes: tuple[Route, ...]
     waiting: dict[str, str]
@@ -85,28 +91,28 @@ def plan_routes(
     orders: Collection[Order],
     couriers: Collection[Courier],
     *,
-    vehicles: Mapping[str, Vehicle],
-    depot: Place,
+    vehicles: Mapping[str, VehicleType],
+    depot: Location,
     now: datetime,
     waiting_cost: float = 0,
     travel: Travel = great_circle,
 ) -> Plan:
-    """Plan all these orders over all these couriers; the plan's routes are those that leave now.
+    """Plan the orders for the couriers; return the routes that leave now.
 
-    The same orders and couriers, in whatever sequence they are given, make the same plan. A courier
-    who is on the road (`free_at` after `now`) or whose shift is over gets no route.
+    The plan does not depend on the sequence of orders and couriers. A courier on the road
+    (`free_at` after `now`) or after the end of the shift gets no route.
 
     Args:
-        orders: those that wait.
-        couriers: the couriers on shift.
-        vehicles: by their labels.
-        depot: where every route begins and ends.
-        now: the time of the plan, UTC.
-        waiting_cost: of an hour in which one customer waits.
-        travel: how far and how long it is between places.
+        orders: all orders that wait.
+        couriers: all couriers on shift.
+        vehicles: vehicle types by label.
+        depot: start and end of each route.
+        now: time of the plan, UTC.
+        waiting_cost: of one hour of one customer's waiting.
+        travel: distances and travel times between locations.
 
     Raises:
-        ValueError: an order or a courier is given twice, or a vehicle is not in `vehicles`.
+        ValueError: an order or a courier is there twice, or a vehicle is not in `vehicles`.
 
     """
     orders = sorted(orders, key=lambda order: order.order_id)
@@ -117,7 +123,6 @@ def plan_routes(
         if courier.vehicle not in vehicles:
             raise ValueError(f"courier {courier.courier_id!r}: no vehicle {courier.vehicle!r}")
 
-    by_id = {order.order_id: order for order in orders}
     matrices = travel_matrices(depot, orders, couriers, vehicles, travel)
     available = [
         availability_of(
@@ -126,78 +131,47 @@ def plan_routes(
         for node, courier in enumerate(couriers, start=DEPOT + 1 + len(orders))
         if courier.shift_ends_at > now
     ]
-    tasks, waiting = sort_out(orders, available, vehicles, matrices, now)
+    tasks, waiting = tasks_of(orders, available, vehicles, matrices, now)
     found = search.find_routes(tasks, available)
-    left = search.insert_left_out(tasks, found)
+    left_out = search.insert_left_out(tasks, found)
     if waiting_cost:
         search.shorten_waiting(found)
-    short = {able.courier_id for task in left for able in task.able}
-    leaving = []
-    for each in available:
-        route = found[each.courier_id]
-        times = schedule(each, [task.job for task in route]) if route else None
-        if times is None:
-            continue
-        if holding.leaves_now(each, route, times, short=each.courier_id in short):
-            leaving.append(route_of(each, route, times, by_id, now))
-        else:
-            for task in route:
-                reason = reasons.why_held(each, task, route, times, now)
-                waiting[task.job.order_id] = f"waiting: {reason}"
-    for task in left:
+    leaving, held = divide(available, found, left_out, now)
+    waiting |= held
+    for task in left_out:
         waiting[task.job.order_id] = f"waiting: {reasons.why_left_out(task, found, now)}"
-    return Plan(tuple(leaving), dict(sorted(waiting.items())))
-
-
-def sort_out(
-    orders: Sequence[Order],
-    couriers: Sequence[AvailableCourier],
-    vehicles: Mapping[str, Vehicle],
-    matrices: Mapping[str, TravelMatrix],
-    now: datetime,
-) -> tuple[list[Task], dict[str, str]]:
-    """The orders to be planned, and why the others, by id, cannot be."""
-    tasks, waiting = [], {}
-    for node, order in enumerate(orders, start=DEPOT + 1):
-        job = job_of(order, node, now)
-        able, reason = reasons.who_is_able(job, couriers, vehicles, matrices)
-        if able:
-            departs = min(route.departs for _, route in able)
-            reason = reasons.why_early(job.ready, job.opens, departs, now)
-        if reason:
-            waiting[order.order_id] = f"waiting: {reason}"
-        else:
-            tasks.append(task_of(job, able))
-    return tasks, waiting
+    by_id = {order.order_id: order for order in orders}
+    routes = tuple(route_of(*each, by_id, now) for each in leaving)
+    return Plan(routes, dict(sorted(waiting.items())))
 
 
 def check_unique(what: str, names: Sequence[str]) -> None:
-    """Raise ValueError where one of the sorted names is there twice."""
+    """Raise ValueError if one of the sorted names is there twice."""
     for name, other in pairwise(names):
         if name == other:
             raise ValueError(f"{what} {name!r} is given twice")
 
 
-# ── From places and times to whole metres and seconds from now ──
+# ── Whole metres, and whole seconds from now ──
 
 
 def travel_matrices(
-    depot: Place,
+    depot: Location,
     orders: Sequence[Order],
     couriers: Sequence[Courier],
-    vehicles: Mapping[str, Vehicle],
+    vehicles: Mapping[str, VehicleType],
     travel: Travel,
 ) -> dict[str, TravelMatrix]:
-    """The ways between the depot, the orders and the couriers (in this sequence), by vehicle."""
-    places = [
+    """Return a travel matrix for each vehicle type: depot, then orders, then couriers."""
+    locations = [
         depot,
-        *(order.place for order in orders),
-        *(courier.place or depot for courier in couriers),
+        *(order.location for order in orders),
+        *(courier.location or depot for courier in couriers),
     ]
     doors = slice(DEPOT + 1, DEPOT + 1 + len(orders))
     matrices = {}
     for label, vehicle in vehicles.items():
-        kilometres, hours = travel(places, vehicle)
+        kilometres, hours = travel(locations, vehicle)
         seconds = 3600 * np.asarray(hours)
         seconds[doors] += 60 * vehicle.minutes_per_stop
         matrices[label] = TravelMatrix(whole(1000 * np.asarray(kilometres)), whole(seconds))
@@ -205,7 +179,7 @@ def travel_matrices(
 
 
 def whole(values: Matrix) -> list[list[int]]:
-    """Rounded up, but for a thousandth; FAR where there is no way."""
+    """Round up (a thousandth is ignored); FAR if there is no connection."""
     rounded = np.ceil(np.nan_to_num(values, nan=FAR, posinf=FAR) - 0.001).clip(0, FAR)
     np.fill_diagonal(rounded, 0)
     result: list[list[int]] = rounded.astype(np.int64).tolist()
@@ -213,10 +187,10 @@ def whole(values: Matrix) -> list[list[int]]:
 
 
 def job_of(order: Order, node: int, now: datetime) -> Job:
-    """An order, at its row of the matrices.
+    """Return the job of an order, which is row `node` of the matrices.
 
-    If no whole second from now falls into its window, the second before it stands for the window:
-    the courier waits at the door for the part of a second that is missing.
+    If no whole second from now is in its window, the last second before it is used: the courier
+    waits at the door for the missing part of a second.
     """
     opens = ceil((order.due_from - now).total_seconds())
     closes = floor((order.due_until - now).total_seconds())
@@ -233,19 +207,21 @@ def job_of(order: Order, node: int, now: datetime) -> Job:
 def availability_of(
     courier: Courier,
     node: int,
-    vehicle: Vehicle,
+    vehicle: VehicleType,
     matrix: TravelMatrix,
     waiting_cost: float,
     now: datetime,
 ) -> AvailableCourier:
-    """A courier, who is at a row of the matrices."""
+    """Return when and at what cost a courier, who is row `node` of the matrix, can start."""
     free = max(courier.free_at or now, now)
+    # A courier on the road gets the next route from the first plan after the return.
+    plans = ceil((free - now) / holding.REPLAN_EVERY)
     approach = matrix.seconds[node][DEPOT]
     return AvailableCourier(
         courier.courier_id,
         vehicle,
         matrix,
-        starts=ceil((free - now).total_seconds()) + approach,
+        starts=ceil(plans * holding.soon()) + approach,
         ends=floor((courier.shift_ends_at - now).total_seconds()),
         on_the_road=free > now,
         approach=approach,
@@ -254,11 +230,33 @@ def availability_of(
     )
 
 
-# ── Who could deliver an order at all ──
+# ── Which orders are planned ──
+
+
+def tasks_of(
+    orders: Sequence[Order],
+    couriers: Sequence[AvailableCourier],
+    vehicles: Mapping[str, VehicleType],
+    matrices: Mapping[str, TravelMatrix],
+    now: datetime,
+) -> tuple[list[Task], dict[str, str]]:
+    """Return the orders to plan, and for each other order, by its id, why it waits."""
+    tasks, waiting = [], {}
+    for node, order in enumerate(orders, start=DEPOT + 1):
+        job = job_of(order, node, now)
+        able, reason = reasons.who_is_able(job, couriers, vehicles, matrices)
+        if able:
+            departs = min(route.departs for _, route in able)
+            reason = reasons.why_early(job.ready, job.opens, departs, now)
+        if reason:
+            waiting[order.order_id] = f"waiting: {reason}"
+        else:
+            tasks.append(task_of(job, able))
+    return tasks, waiting
 
 
 def task_of(job: Job, able: Sequence[tuple[AvailableCourier, Schedule]]) -> Task:
-    """What there is to know about an order that these couriers could deliver with these routes."""
+    """Return the task of an order that these couriers can deliver with these routes."""
     soonest = min(route.arrivals[0] for _, route in able)
     slack = job.closes - soonest
     if slack >= 0:
@@ -272,10 +270,30 @@ def task_of(job: Job, able: Sequence[tuple[AvailableCourier, Schedule]]) -> Task
     return Task(replace(job, closes=closes), job.closes, couriers, cost, weight)
 
 
-# ── Who takes what ──
+# ── Which routes leave now ──
 
 
-# ── Who leaves now, and why the others wait ──
+def divide(
+    couriers: Sequence[AvailableCourier],
+    found: Mapping[str, Sequence[Task]],
+    left_out: Sequence[Task],
+    now: datetime,
+) -> tuple[list[tuple[AvailableCourier, Sequence[Task], Schedule]], dict[str, str]]:
+    """Return the routes that leave now, and for each order of a held route why it waits."""
+    short = {courier.courier_id for task in left_out for courier in task.able}
+    leaving, waiting = [], {}
+    for courier in couriers:
+        route = found[courier.courier_id]
+        times = schedule(courier, [task.job for task in route]) if route else None
+        if times is None:
+            continue
+        if holding.leaves_now(courier, route, times, short=courier.courier_id in short):
+            leaving.append((courier, route, times))
+        else:
+            for task in route:
+                reason = reasons.why_held(courier, task, route, times, now)
+                waiting[task.job.order_id] = f"waiting: {reason}"
+    return leaving, waiting
 
 
 def route_of(
@@ -285,7 +303,7 @@ def route_of(
     orders: Mapping[str, Order],
     now: datetime,
 ) -> Route:
-    """A route as the courier gets it."""
+    """Return a route with times in UTC and distances in km."""
     stops = []
     for task, arrival, metres in zip(route, times.arrivals, times.metres_at, strict=True):
         tenths = ceil(courier.matrix.metres[DEPOT][task.job.node] / 100)

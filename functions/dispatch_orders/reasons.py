@@ -1,10 +1,10 @@
-"""Why an order waits, in words for the people in the shop."""
+"""The reason why an order waits, for the people in the shop."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from functions.dispatch_orders.fleet import Vehicle
-from functions.dispatch_orders.holding import LOOK_AHEAD, latest_call, soon
+from functions.dispatch_orders.fleet import VehicleType
+from functions.dispatch_orders.holding import LOOK_AHEAD, held_until, soon
 from functions.dispatch_orders.routes import (
     DEPOT,
     AvailableCourier,
@@ -20,10 +20,10 @@ from functions.dispatch_orders.search import next_time
 def who_is_able(
     job: Job,
     couriers: Sequence[AvailableCourier],
-    vehicles: Mapping[str, Vehicle],
+    vehicles: Mapping[str, VehicleType],
     matrices: Mapping[str, TravelMatrix],
 ) -> tuple[list[tuple[AvailableCourier, Schedule]], str]:
-    """Who could deliver this order alone, on time or not, with their routes; if nobody, why."""
+    """Return who can deliver this order alone, on time or late, and the routes; if nobody, why."""
 
     def reaches(label: str) -> bool:
         metres = matrices[label].metres
@@ -55,53 +55,56 @@ def who_is_able(
 
 
 def words(joint: str, labels: Collection[str]) -> str:
-    """Such as "bicycle or motorcycle"."""
+    """Join labels, such as "bicycle or motorcycle"."""
     return f" {joint} ".join(sorted(labels))
 
 
 def why_early(ready: float, opens: float, departs: float, now: datetime) -> str:
-    """Why an order is not planned yet; empty where it is to be planned.
+    """Return why it is too early to plan an order; empty if it is not.
 
-    It can leave when it is `ready`, and to be at the door when its window `opens`, it has to leave
-    at `departs`: all in seconds from now.
+    Args:
+        ready: when the order can leave, in seconds from now.
+        opens: when its delivery window opens.
+        departs: when it has to leave to arrive then.
+        now: time of the plan, UTC.
+
     """
     ahead = LOOK_AHEAD.total_seconds()
     if ready > ahead:
-        return f"being prepared until {clock(ready, now)}"
+        return f"being prepared until {time_text(ready, now)}"
     if departs > ahead < opens:
-        return f"not due before {clock(opens, now)}"
+        return f"not due before {time_text(opens, now)}"
     return ""
 
 
 def why_held(
     courier: AvailableCourier, task: Task, route: Sequence[Task], times: Schedule, now: datetime
 ) -> str:
-    """Why an order of a route that does not leave now waits."""
+    """Return why an order of a held route waits."""
     if task.job.ready > soon():
-        return f"being prepared until {clock(task.job.ready, now)}"
+        return f"being prepared until {time_text(task.job.ready, now)}"
     if courier.on_the_road:
-        return (
-            f"planned for the {courier.vehicle.label} that is back at {clock(courier.starts, now)}"
-        )
+        back = time_text(courier.starts, now)
+        return f"planned for the {courier.vehicle.label} that is back at {back}"
     ready = max(other.job.ready for other in route)
     if ready - courier.approach > soon():
-        return f"goes with an order that is being prepared until {clock(ready, now)}"
-    leaves = max(times.departs, latest_call(courier, times))
-    return f"goes by {courier.vehicle.label} at {clock(leaves, now)}; more orders may join"
+        return f"goes with an order that is being prepared until {time_text(ready, now)}"
+    leaves = max(times.departs, held_until(courier, times))
+    return f"goes by {courier.vehicle.label} at {time_text(leaves, now)}; more orders may join"
 
 
 def why_left_out(task: Task, routes: Mapping[str, Sequence[Task]], now: datetime) -> str:
-    """Why an order is on no route."""
+    """Return why an order is on no route."""
     later = next_time(task, routes)
     if later is None:
-        return "all couriers who could deliver it are full until their shifts end"
-    back = clock(later[1], now)
+        return "all couriers who can deliver it are full until their shifts end"
+    back = time_text(later[1], now)
     if all(routes[courier.courier_id] for courier in task.able):
-        return f"all couriers who could deliver it are full until {back}"
-    return f"nobody could deliver it sooner than the courier who is back at {back}"
+        return f"all couriers who can deliver it are full until {back}"
+    return f"no courier can deliver it earlier than the one who is back at {back}"
 
 
-def clock(seconds: float, now: datetime) -> str:
-    """The time so many seconds from now, for people."""
+def time_text(seconds: float, now: datetime) -> str:
+    """Write the time so many seconds from now; with its date unless it is today."""
     time = now + timedelta(seconds=seconds)
     return f"{time:%H:%M} UTC" if time.date() == now.date() else f"{time:%Y-%m-%d %H:%M} UTC"

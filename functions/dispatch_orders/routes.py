@@ -1,21 +1,21 @@
-"""When a route leaves, arrives and is back: the rules that every plan keeps.
+"""The schedule of a route: the constraints that every plan keeps.
 
-All in whole seconds from the time of planning and whole metres, rounded up.
+Times are whole seconds from the time of the plan, distances whole metres, both rounded up.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
-from functions.dispatch_orders.fleet import Vehicle
+from functions.dispatch_orders.fleet import VehicleType
 
 DEPOT = 0  # the row and column of the depot in every matrix
-FAR = 10**8  # metres or seconds: where there is no way, or no time that binds
+FAR = 10**8  # metres or seconds: no connection, or no limit
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """An order: its row in the matrices, and the times it may leave at and arrive between."""
+    """An order: its row `node` in the matrices, when it is ready, and its delivery window."""
 
     order_id: str
     node: int
@@ -27,7 +27,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class TravelMatrix:
-    """From row to column with one vehicle; the times contain the stop at the row's door."""
+    """Travel from row to column with one vehicle type; times include the stop at the row."""
 
     metres: list[list[int]]
     seconds: list[list[int]]
@@ -35,15 +35,23 @@ class TravelMatrix:
 
 @dataclass(frozen=True, slots=True)
 class AvailableCourier:
-    """A courier: can leave the depot from `starts`, must be back at `ends`.
+    """A courier as the search needs it.
 
-    Who is on the road is not there yet. `approach` is how long the way to the depot takes from
-    where the courier is now, `fixed_cost` what it costs; `waiting_cost` is that of an hour in which
-    a customer waits.
+    Attributes:
+        courier_id: of the courier.
+        vehicle: the vehicle type.
+        matrix: of the vehicle type.
+        starts: the first possible departure from the depot.
+        ends: the last possible return to it.
+        on_the_road: whether the courier is on a route at the time of the plan.
+        approach: travel time from the courier's location to the depot.
+        fixed_cost: of that travel.
+        waiting_cost: of one hour of one customer's waiting.
+
     """
 
     courier_id: str
-    vehicle: Vehicle
+    vehicle: VehicleType
     matrix: TravelMatrix
     starts: int
     ends: int
@@ -55,9 +63,15 @@ class AvailableCourier:
 
 @dataclass(slots=True)
 class Task:
-    """An order to plan: who could deliver it, and what it counts where couriers are few.
+    """An order to plan.
 
-    Where nobody can meet the end of its window, `promised`, its job closes later than that.
+    Attributes:
+        job: if no courier can be on time, it closes later than `promised`.
+        promised: the end of the delivery window.
+        able: couriers who can deliver it.
+        cost: of delivering it alone, with the most expensive of them.
+        weight: if there are too few couriers, orders of less weight are left out first.
+
     """
 
     job: Job
@@ -69,7 +83,18 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A route's times: the first departure without needless waiting, and the last possible one."""
+    """The times of a route.
+
+    Attributes:
+        departs: the earliest departure without avoidable waiting at the doors.
+        latest: the last departure with which all orders are on time.
+        arrivals: at each stop, if the route leaves at `departs`.
+        metres_at: length of the route from the depot to each stop.
+        returns: arrival at the depot.
+        metres: length of the route.
+        cost: of kilometres, hours, and customers' waiting.
+
+    """
 
     departs: int
     latest: int
@@ -81,11 +106,11 @@ class Schedule:
 
 
 def schedule(courier: AvailableCourier, jobs: Sequence[Job]) -> Schedule | None:
-    """The times of these stops in this order; None where a courier cannot do that.
+    """Return the times of a route with these stops in this sequence; None if it is not feasible.
 
-    A route leaves when all its boxes are ready, carries no more than the vehicle's capacity, goes
-    no further than its range, arrives at each stop within the order's window, waiting where it is
-    early, and is back before the shift ends.
+    A route leaves when all its boxes are ready. It keeps the capacity and the range of the vehicle
+    type. It arrives in each delivery window (if it is early, the courier waits at the door), and
+    returns before the shift ends.
     """
     vehicle, matrix = courier.vehicle, courier.matrix
     if sum(job.boxes for job in jobs) > vehicle.capacity_boxes:
@@ -106,7 +131,7 @@ def schedule(courier: AvailableCourier, jobs: Sequence[Job]) -> Schedule | None:
     if first > latest:
         return None
 
-    # Leaving later than first shortens the waiting at the doors, and nothing else.
+    # A later departure than `first` shortens only the waiting at the doors.
     _, returns = drive(jobs, seconds, first)
     departs = min(latest, returns - sum(seconds))
     arrivals, returns = drive(jobs, seconds, departs)
@@ -117,17 +142,17 @@ def schedule(courier: AvailableCourier, jobs: Sequence[Job]) -> Schedule | None:
 
 
 def waits(job: Job, until: int) -> int:
-    """Seconds from now on for which the customer of an order that is ready and due waits."""
+    """Return for how many seconds from now the customer of an order that is ready and due waits."""
     return until - max(job.ready, job.opens, 0)
 
 
-def cost_of(vehicle: Vehicle, metres: int, seconds: int) -> float:
-    """What it costs to be on the road for so far and so long."""
+def cost_of(vehicle: VehicleType, metres: int, seconds: int) -> float:
+    """Return the cost of so many metres and seconds on the road."""
     return metres / 1000 * vehicle.cost_per_km + seconds / 3600 * vehicle.cost_per_hour
 
 
 def drive(jobs: Sequence[Job], seconds: Sequence[int], departs: int) -> tuple[tuple[int, ...], int]:
-    """When a route is at each stop, not before its window opens, and when it is back."""
+    """Return the arrival at each stop, not before its window opens, and at the depot."""
     arrivals = []
     time = departs
     for job, leg in zip(jobs, seconds, strict=False):
@@ -137,5 +162,5 @@ def drive(jobs: Sequence[Job], seconds: Sequence[int], departs: int) -> tuple[tu
 
 
 def alone(courier: AvailableCourier, job: Job) -> Schedule | None:
-    """The times of a route with this order only, whether or not it is late."""
+    """Return the times of a route with this order alone, which may be late."""
     return schedule(courier, [replace(job, closes=FAR)])

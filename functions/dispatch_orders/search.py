@@ -1,4 +1,4 @@
-"""Which courier takes which orders, in which sequence: PyVRP's search, and what it leaves out."""
+"""Find routes: PyVRP's search, and the orders that it leaves out."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -23,20 +23,20 @@ from pyvrp.stop import MaxIterations, MaxRuntime, MultipleCriteria, NoImprovemen
 from functions.dispatch_orders.routes import DEPOT, FAR, AvailableCourier, Task, alone, schedule
 
 SEED = 1
-# A safety net: iterations end the search, so that the same input gives the same plan.
+# Only a safety limit: the search ends by iterations, so that a plan can be reproduced.
 MAX_SECONDS = 20
 
-COST_UNITS = 100_000  # PyVRP computes in whole numbers: costs, in these parts of the currency
-LEAST_PRIZE = 1000  # in these parts: orders of different weight differ though delivery is free
+COST_UNITS = 100_000  # PyVRP's costs are whole numbers: so many units of the currency
+LEAST_PRIZE = 1000  # in these units: weights count although delivery is free
 
 
 def find_routes(
     tasks: Sequence[Task], couriers: Sequence[AvailableCourier]
 ) -> dict[str, list[Task]]:
-    """The cheapest routes that PyVRP finds, by courier; every window, range and shift is kept.
+    """Return the cheapest feasible routes that PyVRP finds, by courier.
 
-    Orders are optional. Their prizes are above what delivering them costs: one is left out only
-    where couriers are few, and then that which counts least.
+    Orders are optional, with prizes above their cost of delivery. So an order is left out only if
+    there are too few couriers, and those of the least weight first.
     """
     routes: dict[str, list[Task]] = {courier.courier_id: [] for courier in couriers}
     if not tasks:
@@ -62,25 +62,25 @@ def find_routes(
 
 
 def most_iterations(orders: int) -> int:
-    """After how many iterations the search of a plan of so many orders ends.
+    """Return the maximum number of iterations for so many orders.
 
-    Up to 100 orders more iterations find nothing better; from 200 on, five times as many do. Above
-    600 orders each takes so long that there are fewer again, to end before MAX_SECONDS.
+    Up to 100 orders, more iterations find nothing better. From 200 orders, five times as many do.
+    Above 600 orders, an iteration takes longer, so there are fewer, to end before MAX_SECONDS.
     """
     return min(7500, max(1500, 60 * orders - 4500), 5_000_000 // max(1, orders))
 
 
 def most_idle_iterations(orders: int) -> int:
-    """After how many iterations without an improvement it ends."""
+    """Return the maximum number of iterations without an improvement."""
     return 10 * orders
 
 
 def search_parameters(data: ProblemData) -> SolveParams:
-    """PyVRP's own are for searches of minutes, and for costs far smaller than prizes are here.
+    """Return parameters for a search of seconds; PyVRP's defaults are for minutes.
 
-    In seconds it has to go for the best at once: a worse plan is accepted only if it is no worse
-    than three plans ago, and a new best one is not searched exhaustively. What breaks a rule must
-    not pay: one box too many, or one second too late, may cost as much as the largest prize brings.
+    A worse solution is accepted only if it is not worse than three solutions ago, and a new best
+    one is not searched exhaustively. Here prizes are far above costs, so the penalty of one box
+    too many, or of one second too late, can be as high as the largest prize.
     """
     prize = max(client.prize for client in data.clients())
     return SolveParams(
@@ -90,12 +90,12 @@ def search_parameters(data: ProblemData) -> SolveParams:
 
 
 def kind_of(courier: AvailableCourier) -> tuple[str, int, int, float]:
-    """What makes two couriers the same to the search."""
+    """Return the properties of a PyVRP vehicle type: couriers who share them are equivalent."""
     return courier.vehicle.label, courier.starts, courier.ends, courier.fixed_cost
 
 
 def problem_of(tasks: Sequence[Task], kinds: Sequence[Sequence[AvailableCourier]]) -> ProblemData:
-    """The orders and couriers as PyVRP takes them, one vehicle type for each kind of courier."""
+    """Return PyVRP's data: one client for each order, one vehicle type for each kind of courier."""
     nodes = [DEPOT, *(task.job.node for task in tasks)]
     labels = sorted({kind[0].vehicle.label for kind in kinds})
     matrices = {kind[0].vehicle.label: kind[0].matrix for kind in kinds}
@@ -135,14 +135,15 @@ def problem_of(tasks: Sequence[Task], kinds: Sequence[Sequence[AvailableCourier]
 
 
 def submatrix(matrix: Sequence[Sequence[int]], nodes: Sequence[int]) -> Any:
-    """These rows and columns, as an array."""
+    """Return these rows and columns as an array."""
     return np.array(matrix, dtype=np.int64)[np.ix_(nodes, nodes)]
 
 
 def insert_left_out(tasks: Sequence[Task], routes: dict[str, list[Task]]) -> list[Task]:
-    """Put each order that the search left out where it fits most cheaply; return the others.
+    """Insert each order that the search left out at the least cost; return those that do not fit.
 
-    It may be late by that, but not later than who is back first would bring it.
+    An inserted order may be late, but not later than on a route after the first return of a
+    courier.
     """
     planned = {task.job.order_id for route in routes.values() for task in route}
     left = []
@@ -162,7 +163,7 @@ def insert_left_out(tasks: Sequence[Task], routes: dict[str, list[Task]]) -> lis
 
 
 def shorten_waiting(routes: dict[str, list[Task]]) -> None:
-    """Move each order to where it costs least, with the waiting that PyVRP does not know of."""
+    """Move each order to its cheapest position, including the waiting, which PyVRP ignores."""
     for courier_id, task in [(courier, task) for courier in routes for task in routes[courier]]:
         routes[courier_id] = [other for other in routes[courier_id] if other is not task]
         _, best, route = min(insertions(task, routes), key=lambda insertion: insertion[:2])
@@ -172,7 +173,7 @@ def shorten_waiting(routes: dict[str, list[Task]]) -> None:
 def insertions(
     task: Task, routes: Mapping[str, Sequence[Task]]
 ) -> Iterator[tuple[float, str, list[Task]]]:
-    """All ways to put an order into the routes as they are: what it adds to the cost, who, how."""
+    """Yield each feasible insertion of an order: added cost, courier id, and the new route."""
     for courier in task.able:
         route = routes[courier.courier_id]
         jobs = [other.job for other in route]
@@ -185,9 +186,9 @@ def insertions(
 
 
 def next_time(task: Task, routes: Mapping[str, Sequence[Task]]) -> tuple[int, int] | None:
-    """The soonest arrival if the order waits until who could deliver it is back, and when that is.
+    """Return the first arrival of an order after the return of a courier, and that return.
 
-    None where all their shifts are too short for another route.
+    None if all shifts are too short for another route.
     """
     times = []
     for courier in task.able:

@@ -1,58 +1,56 @@
-"""Couriers and orders in DynamoDB.
+"""Store couriers and orders in DynamoDB.
 
-Every write has a condition, so that repeated and late events change nothing, and no order ever has
-two couriers. What has to be published is written together with what it tells of (`outbox`), and
-removed once it was published: a crash in between repeats an event, and loses none.
+Each write has a condition: repeated and late events change nothing, and no order has two couriers.
+An event is written in the same transaction as the change that it reports (`outbox`), and removed
+after it was published. A crash in between repeats an event, but loses none.
 """
 
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from aws_lambda_powertools import Logger
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
+from functions.dispatch_orders.dynamo import (
+    condition_failed,
+    dynamodb,
+    item,
+    plain,
+    text,
+    write_all_or_none,
+)
 from functions.dispatch_orders.fields import time_of
 from functions.dispatch_orders.messages import CheckIn, OffShift
 from functions.dispatch_orders.orders import Order
-from functions.dispatch_orders.planning import Route
+from functions.dispatch_orders.planning import Route, Stop
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb.type_defs import (
-        AttributeValueTypeDef,
-        TransactWriteItemTypeDef,
-        UniversalAttributeValueTypeDef,
-    )
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
-WAITS = "attribute_exists(dispatch_state)"  # the condition on an order that has no courier
+WAITS = "attribute_exists(dispatch_state)"  # the condition that an order has no courier
 
 logger = Logger(child=True)
-dynamodb = boto3.client("dynamodb")
-serialize = TypeSerializer().serialize
-deserialize = TypeDeserializer().deserialize
 
 
 @dataclass(frozen=True, slots=True)
 class CourierRecord:
-    """A courier as CouriersTable has them.
+    """A record of CouriersTable; times in UTC.
 
     Attributes:
         courier_id: the key.
-        version: counts the writes.
-        vehicle: label of their vehicle; None without an accepted photo.
-        checked_in_at: when their photo was recorded, UTC; None before the first.
-        shift_ends_at: when the shift ends that began with it.
-        off_shift_at: when they last went home by their own word, UTC; None if never.
-        dispatch_id: of their last route; None without one.
-        dispatched_shift: the `checked_in_at` of the shift in which they got it.
-        returns_at: when they are back from it, UTC.
-        arrivals: when they arrive, by order of that route.
-        outbox: events to be published, as JSON.
+        version: number of writes.
+        vehicle: label of the vehicle; None without an accepted photo.
+        checked_in_at: upload of the last photo; None before the first.
+        shift_ends_at: end of the shift that began then.
+        off_shift_at: time of the last `Courier Off Shift`; None if there was none.
+        dispatch_id: of the last route; None without one.
+        dispatched_shift: `checked_in_at` of the shift of that route.
+        returns_at: planned return from it.
+        arrivals: planned arrival at each of its orders, by order id.
+        outbox: events to publish, as JSON.
 
     """
 
@@ -69,31 +67,28 @@ class CourierRecord:
     outbox: Sequence[str]
 
     @property
-    def went_home(self) -> bool:
-        """Whether the courier went home since the last photo."""
-        return is_over(self.checked_in_at, self.off_shift_at)
+    def is_off_shift(self) -> bool:
+        """Whether the courier went off shift after the last photo."""
+        return has_ended(self.checked_in_at, self.off_shift_at)
 
     @property
     def undelivered(self) -> list[str]:
-        """Orders of the last route to which the courier, who went home, never came."""
-        if self.off_shift_at is None or not is_over(self.dispatched_shift, self.off_shift_at):
+        """The orders of the last route that a courier did not reach before going off shift."""
+        if self.off_shift_at is None or not has_ended(self.dispatched_shift, self.off_shift_at):
             return []
         return [order for order, at in self.arrivals.items() if at > self.off_shift_at]
 
 
-def is_over(began_at: datetime | None, off_shift_at: datetime | None) -> bool:
-    """Whether a shift that began then has ended by the courier's word."""
+def has_ended(began_at: datetime | None, off_shift_at: datetime | None) -> bool:
+    """Return whether a shift that began at a time has ended with a `Courier Off Shift`."""
     return off_shift_at is not None and (began_at is None or began_at <= off_shift_at)
 
 
-# ── What events say ──
+# ── Events ──
 
 
 def check_in(message: CheckIn) -> None:
-    """Note what a courier's photo shows, unless a later one is known.
-
-    Of two photos the later counts; of one photo, what a person says of it.
-    """
+    """Store the vehicle of a courier's photo, unless a later photo or review is stored."""
     times = message.uploaded_at, message.recorded_at, message.reviewed_at
     shift = timedelta(hours=int(os.environ["SHIFT_HOURS"]))
     values = {
@@ -111,11 +106,11 @@ def check_in(message: CheckIn) -> None:
         change, values[":vehicle"] = f"SET {changes}, vehicle = :vehicle", message.vehicle
     newest = "attribute_not_exists(as_of) OR as_of <= :as_of"
     if not change_courier(message.courier_id, change, newest, values):
-        logger.info("A later photo is known", extra={"image_id": message.image_id})
+        logger.info("A later photo is stored already", extra={"image_id": message.image_id})
 
 
 def go_off_shift(message: OffShift) -> None:
-    """Note when a courier went home, unless a later time is known."""
+    """Store when a courier went off shift, unless a later time is stored."""
     at = message.off_shift_at
     change_courier(
         message.courier_id,
@@ -126,7 +121,7 @@ def go_off_shift(message: OffShift) -> None:
 
 
 def change_courier(courier_id: str, change: str, condition: str, values: dict[str, Any]) -> bool:
-    """Change a courier, if the condition holds; whether it did."""
+    """Change a courier if the condition is true; return whether it was."""
     try:
         dynamodb.update_item(
             TableName=os.environ["COURIERS_TABLE_NAME"],
@@ -136,28 +131,28 @@ def change_courier(courier_id: str, change: str, condition: str, values: dict[st
             ExpressionAttributeValues=item(**values | {":one": 1}),
         )
     except ClientError as error:
-        if not is_refused(error):
+        if not condition_failed(error):
             raise
         return False
     return True
 
 
 def add_order(order: Order, plan_from: datetime, why_early: str, now: datetime) -> None:
-    """Let a new order wait; one that is known, and was not refused, stays as it is.
+    """Store a new order; one that is stored already, and was not refused, does not change.
 
     Args:
         order: the order.
-        plan_from: plans read it from LOOK_AHEAD before this time on.
-        why_early: why that is later; empty where the next plan decides.
-        now: when it came, UTC.
+        plan_from: plans read the order from LOOK_AHEAD before this time.
+        why_early: why the next plan does not read it; empty if it does.
+        now: arrival of the order, UTC.
 
     """
     put_order(
         order_id=order.order_id,
         status="waiting" if why_early else "new",
         reason=f"waiting: {why_early}" if why_early else "new: to be planned",
-        latitude=order.place.latitude,
-        longitude=order.place.longitude,
+        latitude=order.location.latitude,
+        longitude=order.location.longitude,
         boxes=order.boxes,
         ready_at=text(order.ready_at),
         due_from=text(order.due_from),
@@ -170,7 +165,7 @@ def add_order(order: Order, plan_from: datetime, why_early: str, now: datetime) 
 
 
 def refuse_order(order_id: str, reason: str, now: datetime) -> bool:
-    """Note why an order is refused, unless a good one of that id is known; whether it was noted."""
+    """Store why an order is refused, unless the order is stored; return whether it was written."""
     return put_order(
         order_id=order_id,
         status="refused",
@@ -181,7 +176,7 @@ def refuse_order(order_id: str, reason: str, now: datetime) -> bool:
 
 
 def put_order(**attributes: Any) -> bool:
-    """Put an order, if it is new or was refused before; whether it was put."""
+    """Put an order if it is new or was refused before; return whether it was written."""
     try:
         dynamodb.put_item(
             TableName=os.environ["ORDERS_TABLE_NAME"],
@@ -191,26 +186,26 @@ def put_order(**attributes: Any) -> bool:
             ExpressionAttributeValues=item(**{":refused": "refused"}),
         )
     except ClientError as error:
-        if not is_refused(error):
+        if not condition_failed(error):
             raise
-        logger.info("The order is known already", extra={"order_id": attributes["order_id"]})
+        logger.info("The order is stored already", extra={"order_id": attributes["order_id"]})
         return False
     return True
 
 
-# ── What a plan reads ──
+# ── Reads of a plan ──
 
 
 def read_couriers() -> list[CourierRecord]:
-    """All couriers."""
+    """Read all couriers."""
     pages = dynamodb.get_paginator("scan").paginate(
         TableName=os.environ["COURIERS_TABLE_NAME"], ConsistentRead=True
     )
-    return [courier_id_of(plain(each)) for page in pages for each in page["Items"]]
+    return [courier_of(plain(each)) for page in pages for each in page["Items"]]
 
 
-def courier_id_of(record: Mapping[str, Any]) -> CourierRecord:
-    """The courier of a record of CouriersTable."""
+def courier_of(record: Mapping[str, Any]) -> CourierRecord:
+    """Make a courier from a record of CouriersTable."""
 
     def time(name: str) -> datetime | None:
         return time_of(name, record[name]) if name in record else None
@@ -233,19 +228,19 @@ def courier_id_of(record: Mapping[str, Any]) -> CourierRecord:
     )
 
 
-# ── What a plan writes ──
+# ── Writes of a plan ──
 
 
 def assign(
-    courier: CourierRecord, route: Route, dispatch_id: str, announcement: str
+    courier: CourierRecord, route: Route, dispatch_id: str, event: str
 ) -> CourierRecord | None:
-    """Give a courier a route: all of it, or nothing where the courier or an order has changed.
+    """Assign a route to a courier, in one transaction.
 
     Returns:
-        The courier with the event to be published; None where nothing was written.
+        The courier with the event to publish; None if the courier or an order has changed.
 
     """
-    of_courier = {
+    values: dict[str, Any] = {
         ":dispatch": dispatch_id,
         ":shift": text(courier.checked_in_at) if courier.checked_in_at else "",
         ":departs": text(route.departs_at),
@@ -254,48 +249,50 @@ def assign(
     }
     change = "SET dispatch_id = :dispatch, dispatched_shift = :shift, departs_at = :departs"
     change += ", returns_at = :returns, arrivals = :arrivals,"
-    writes = [announcing(courier, change, announcement, of_courier)]
-    for stop in route.stops:
-        values = {
-            ":assigned": "assigned",
-            ":reason": stop.reason,
-            ":courier": route.courier_id,
-            ":vehicle": route.vehicle,
-            ":dispatch": dispatch_id,
-            ":arrives": text(stop.arrives_at),
-        }
-        change = "SET #status = :assigned, reason = :reason, courier_id = :courier"
-        change += ", vehicle = :vehicle, dispatch_id = :dispatch, arrives_at = :arrives"
-        change += " REMOVE dispatch_state"
-        writes.append(
-            order_change(stop.order_id, change, "attribute_exists(dispatch_state)", values)
-        )
-    return announced(courier, announcement) if all_or_nothing(writes) else None
+    writes = [courier_change(courier, change, event, values)]
+    writes += [assignment(stop, route, dispatch_id) for stop in route.stops]
+    return with_event(courier, event) if write_all_or_none(writes) else None
 
 
-def withdraw(courier: CourierRecord, reason: str, announcement: str) -> CourierRecord | None:
-    """Let the orders to which a courier never came wait again; like `assign`."""
+def assignment(stop: Stop, route: Route, dispatch_id: str) -> "TransactWriteItemTypeDef":
+    """Return the change of an order that waits, and gets a courier."""
+    values = {
+        ":assigned": "assigned",
+        ":reason": stop.reason,
+        ":courier": route.courier_id,
+        ":vehicle": route.vehicle,
+        ":dispatch": dispatch_id,
+        ":arrives": text(stop.arrives_at),
+    }
+    change = "SET #status = :assigned, reason = :reason, courier_id = :courier"
+    change += ", vehicle = :vehicle, dispatch_id = :dispatch, arrives_at = :arrives"
+    change += " REMOVE dispatch_state"
+    return order_change(stop.order_id, change, WAITS, values)
+
+
+def withdraw(courier: CourierRecord, reason: str, event: str) -> CourierRecord | None:
+    """Let the orders wait again that a courier did not reach, in one transaction like `assign`."""
     change = "REMOVE dispatch_id, dispatched_shift, departs_at, returns_at, arrivals SET"
-    writes = [announcing(courier, change, announcement, {})]
+    writes = [courier_change(courier, change, event, {})]
     for order_id in courier.undelivered:
         values = {":waiting": "waiting", ":reason": reason, ":dispatch": courier.dispatch_id}
         change = "SET #status = :waiting, reason = :reason, dispatch_state = :waiting"
         change += " REMOVE courier_id, vehicle, dispatch_id, arrives_at"
         writes.append(order_change(order_id, change, "dispatch_id = :dispatch", values))
-    if not all_or_nothing(writes):
+    if not write_all_or_none(writes):
         return None
     freed = replace(courier, dispatch_id=None, returns_at=None, arrivals={})
-    return announced(freed, announcement)
+    return with_event(freed, event)
 
 
-def announcing(
-    courier: CourierRecord, change: str, announcement: str, values: Mapping[str, Any]
+def courier_change(
+    courier: CourierRecord, change: str, event: str, values: Mapping[str, Any]
 ) -> "TransactWriteItemTypeDef":
-    """The change of a courier who is still as they were read, with an event to be published.
+    """Return the change of a courier who has not changed since the read, with an event.
 
-    `change` ends where one more value can be set.
+    `change` ends with SET or a comma.
     """
-    change += " outbox = list_append(if_not_exists(outbox, :none), :announcement) ADD version :one"
+    change += " outbox = list_append(if_not_exists(outbox, :none), :event) ADD version :one"
     return {
         "Update": {
             "TableName": os.environ["COURIERS_TABLE_NAME"],
@@ -308,23 +305,23 @@ def announcing(
                     ":version": courier.version,
                     ":one": 1,
                     ":none": [],
-                    ":announcement": [announcement],
+                    ":event": [event],
                 }
             ),
         }
     }
 
 
-def announced(courier: CourierRecord, announcement: str) -> CourierRecord:
-    """The courier after a change that `announcing` made."""
-    outbox = (*courier.outbox, announcement)
+def with_event(courier: CourierRecord, event: str) -> CourierRecord:
+    """Return the courier after `courier_change`."""
+    outbox = (*courier.outbox, event)
     return replace(courier, version=courier.version + 1, outbox=outbox)
 
 
 def order_change(
     order_id: str, change: str, condition: str, values: Mapping[str, Any]
 ) -> "TransactWriteItemTypeDef":
-    """The change of an order on a condition."""
+    """Return the change of an order on a condition."""
     return {
         "Update": {
             "TableName": os.environ["ORDERS_TABLE_NAME"],
@@ -337,21 +334,8 @@ def order_change(
     }
 
 
-def all_or_nothing(writes: "Sequence[TransactWriteItemTypeDef]") -> bool:
-    """Write all, or nothing: False, where a condition does not hold."""
-    try:
-        dynamodb.transact_write_items(TransactItems=writes)
-    except dynamodb.exceptions.TransactionCanceledException as error:
-        reasons = [reason.get("Code") for reason in error.response["CancellationReasons"]]
-        if not {"ConditionalCheckFailed", "TransactionConflict"} & set(reasons):
-            raise
-        logger.info("Something has changed meanwhile", extra={"cancellation_reasons": reasons})
-        return False
-    return True
-
-
 def explain(order_id: str, reason: str) -> None:
-    """Note why an order waits, if it still does."""
+    """Store why an order waits, if it still waits."""
     try:
         dynamodb.update_item(
             TableName=os.environ["ORDERS_TABLE_NAME"],
@@ -362,46 +346,18 @@ def explain(order_id: str, reason: str) -> None:
             ExpressionAttributeValues=item(**{":reason": reason, ":waiting": "waiting"}),
         )
     except ClientError as error:
-        if not is_refused(error):
+        if not condition_failed(error):
             raise
 
 
 def clear_outbox(courier: CourierRecord) -> None:
-    """Forget the events of a courier that were published, if no other has come meanwhile."""
+    """Remove the published events of a courier, unless there are newer ones."""
     change_courier(
         courier.courier_id, "REMOVE outbox", "version = :version", {":version": courier.version}
     )
 
 
-# ── DynamoDB's types ──
-
-
-def item(**attributes: Any) -> "dict[str, UniversalAttributeValueTypeDef]":
-    """Attributes as DynamoDB types them."""
-    return {name: serialize(exact(value)) for name, value in attributes.items()}
-
-
-def exact(value: Any) -> Any:
-    """Floats as the decimals that Python shows of them."""
-    return Decimal(repr(value)) if isinstance(value, float) else value
-
-
-def plain(record: "Mapping[str, AttributeValueTypeDef]") -> dict[str, Any]:
-    """A record as Python values."""
-    return {name: deserialize(value) for name, value in record.items()}
-
-
-def text(time: datetime) -> str:
-    """A time of which the alphabetical order is that in time: `2026-11-20T12:00:00.000000Z`."""
-    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
 def expiry(time: datetime) -> int:
-    """When what was last true at a time is deleted, in seconds since 1970."""
+    """Return when a record of this time is deleted, in seconds since 1970."""
     retention = timedelta(days=int(os.environ["ORDER_RETENTION_DAYS"]))
     return int((time + retention).timestamp())
-
-
-def is_refused(error: ClientError) -> bool:
-    """Whether a condition did not hold."""
-    return error.response["Error"]["Code"] == "ConditionalCheckFailedException"

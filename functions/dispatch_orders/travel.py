@@ -1,24 +1,24 @@
-"""How far and how long it is between places: as the crow flies, times a detour."""
+"""Distances and travel times: great-circle distance times a detour factor."""
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from functions.dispatch_orders.fleet import Place, Vehicle
+from functions.dispatch_orders.fleet import Location, VehicleType
 
 EARTH_RADIUS_KM = 6371.0088  # mean radius, IUGG
 
 type Matrix = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 
-# From every place (row) to every place (column) with a vehicle: kilometres and hours. A travel-time
-# matrix of a routing engine is another such function.
-type Travel = Callable[[Sequence[Place], Vehicle], tuple[Matrix, Matrix]]
+# From each location (row) to each location (column) with a vehicle type: kilometres and hours. The
+# matrix of a routing engine can be used instead.
+type Travel = Callable[[Sequence[Location], VehicleType], tuple[Matrix, Matrix]]
 
 
-def great_circle(places: Sequence[Place], vehicle: Vehicle) -> tuple[Matrix, Matrix]:
-    """Great-circle distance (haversine) times the vehicle's detour factor, at its speed."""
-    latitudes = np.radians([place.latitude for place in places])
-    longitudes = np.radians([place.longitude for place in places])
+def great_circle(locations: Sequence[Location], vehicle: VehicleType) -> tuple[Matrix, Matrix]:
+    """Return km and hours: haversine distance times the detour factor, at the average speed."""
+    latitudes = np.radians([location.latitude for location in locations])
+    longitudes = np.radians([location.longitude for location in locations])
     halves = (
         np.sin((latitudes[:, None] - latitudes) / 2) ** 2
         + np.cos(latitudes[:, None])

@@ -1,4 +1,4 @@
-"""Which orders a plan reads, and how."""
+"""Read the orders of a plan."""
 
 import os
 import random
@@ -8,35 +8,38 @@ from itertools import batched
 from time import sleep
 from typing import Any
 
+from functions.dispatch_orders.dynamo import dynamodb, item, plain, text
 from functions.dispatch_orders.fields import time_of
-from functions.dispatch_orders.fleet import Place
+from functions.dispatch_orders.fleet import Location
 from functions.dispatch_orders.holding import LOOK_AHEAD
 from functions.dispatch_orders.orders import PLANNED_AHEAD, Order
-from functions.dispatch_orders.store import dynamodb, item, plain, text
 
 MAX_ORDERS = 1000  # in one plan
-GIVEN_UP_AFTER = timedelta(days=1)  # what is overdue for longer is not planned again
+GIVEN_UP_AFTER = timedelta(days=1)  # an order that is overdue for longer is not planned again
 BATCH_GET_KEYS = 100
-# Keys that DynamoDB leaves unprocessed are asked for again after a pause: exponential backoff with
-# full jitter, in seconds. The SDK repeats whole requests only.
+# Keys that DynamoDB did not process are requested again after a pause in seconds: exponential
+# backoff with full jitter. The SDK repeats only whole requests.
 READ_ATTEMPTS = 8
 FIRST_PAUSE = 0.1
 MAX_PAUSE = 2
 
 
 class OrdersTableBusyError(Exception):
-    """DynamoDB throttles the reads of OrdersTable; the queue tries again."""
+    """DynamoDB throttles the reads of OrdersTable; the queue delivers the messages again."""
 
 
 def read_waiting(now: datetime, also: Iterable[str]) -> tuple[list[Order], dict[str, str]]:
-    """The orders to be planned, at most MAX_ORDERS.
+    """Read the orders to plan, at most MAX_ORDERS.
 
     Args:
-        now: the time of the plan, UTC.
-        also: ids that the index may not know yet.
+        now: time of the plan, UTC.
+        also: ids of orders that the index may not contain yet.
 
     Returns:
-        The orders, and the reason by id that each has had so far.
+        The orders, and their present reasons by id.
+
+    Raises:
+        OrdersTableBusyError: DynamoDB throttles the reads.
 
     """
     ids = dict.fromkeys(also)
@@ -47,7 +50,7 @@ def read_waiting(now: datetime, also: Iterable[str]) -> tuple[list[Order], dict[
 
 
 def due_times(now: datetime) -> dict[str, str]:
-    """`due_until` of every order that waits, can leave within LOOK_AHEAD, and is not given up."""
+    """Read `due_until` of each waiting order that can leave soon and is not given up."""
     given_up = now - GIVEN_UP_AFTER
     pages = dynamodb.get_paginator("query").paginate(
         TableName=os.environ["ORDERS_TABLE_NAME"],
@@ -68,10 +71,16 @@ def due_times(now: datetime) -> dict[str, str]:
 
 
 def choose(due: Mapping[str, str], most: int, now: datetime) -> list[str]:
-    """At most so many of these orders.
+    """Choose at most so many orders.
 
-    The most urgent come first, but half of the places, and those that are left, are for overdue
-    orders. If these are more, they take turns: a minute later the next ones are chosen.
+    The most urgent are first, but overdue orders get half of the places, and those that are free.
+    If there are more overdue orders than places, the next minute chooses the next ones.
+
+    Args:
+        due: `due_until` by order id.
+        most: number of places.
+        now: time of the plan, UTC.
+
     """
     by_time = sorted(due, key=lambda order_id: (due[order_id], order_id))
     overdue = [order_id for order_id in by_time if due[order_id] < text(now)]
@@ -84,7 +93,7 @@ def choose(due: Mapping[str, str], most: int, now: datetime) -> list[str]:
 
 
 def get_orders(ids: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Records of orders as they are now; the index lags a little.
+    """Read records of orders from the table, because the index is eventually consistent.
 
     Raises:
         OrdersTableBusyError: after READ_ATTEMPTS the table has not returned all of them.
@@ -98,20 +107,22 @@ def get_orders(ids: Sequence[str]) -> Iterator[dict[str, Any]]:
             if attempt:
                 longest = min(MAX_PAUSE, FIRST_PAUSE * 2 ** (attempt - 1))
                 sleep(random.uniform(0, longest))  # noqa: S311
-            answer = dynamodb.batch_get_item(RequestItems=request)
-            yield from map(plain, answer["Responses"].get(table, []))
-            request = answer["UnprocessedKeys"]
+            response = dynamodb.batch_get_item(RequestItems=request)
+            yield from map(plain, response["Responses"].get(table, []))
+            request = response["UnprocessedKeys"]
             if not request:
                 break
         else:
-            raise OrdersTableBusyError(f"not read after {READ_ATTEMPTS} attempts")
+            raise OrdersTableBusyError(
+                f"OrdersTable is throttled: orders were not read in {READ_ATTEMPTS} attempts"
+            )
 
 
 def order_of(record: Mapping[str, Any]) -> Order:
-    """The order of a record of OrdersTable."""
+    """Make an order from a record of OrdersTable."""
     return Order(
         order_id=record["order_id"],
-        place=Place(float(record["latitude"]), float(record["longitude"])),
+        location=Location(float(record["latitude"]), float(record["longitude"])),
         boxes=int(record["boxes"]),
         ready_at=time_of("ready_at", record["ready_at"]),
         due_from=time_of("due_from", record["due_from"]),

@@ -9,7 +9,7 @@ BINS = 100  # of the confidence, each a hundredth wide
 ROUNDING = 1e-9  # 0.29 * 100 is 28.999999999999996
 ABOVE_THRESHOLD = ("accepted", "rejected")  # statuses of confident predictions
 BELOW_THRESHOLD = ("review",)
-STATUSES = ("accepted", "review", "rejected")
+STATUSES = (*ABOVE_THRESHOLD, *BELOW_THRESHOLD)
 
 type Record = Mapping[str, Mapping[str, Any]]  # as DynamoDB types it
 

@@ -1,6 +1,7 @@
-"""What the dispatch does with events: repeated, late, broken, or interrupted by a crash."""
+"""The dispatch handles events that are repeated, late, invalid, or interrupted by a crash."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,10 +23,11 @@ PROJECT = Path(__file__).resolve().parents[2]
 TABLES = ("CouriersTable", "OrdersTable")
 NOW = datetime.now(UTC)
 DEPOT = (52.0907, 5.1214)
+PUT_EVENTS = "provide-client-params.events.PutEvents"
 
 
 def at(minutes: float) -> str:
-    """A time so many minutes from now."""
+    """The time in so many minutes."""
     return (NOW + timedelta(minutes=minutes)).isoformat()
 
 
@@ -37,7 +39,7 @@ def event(kind: str, detail: Any) -> dict[str, Any]:
 def photo(
     courier: str = "ann", label: str = "bicycle", minute: float = -30, **changes: Any
 ) -> dict[str, Any]:
-    """An accepted photo, taken so many minutes from now."""
+    """An accepted photo that is recorded in so many minutes."""
     return event(
         "Photo Classified",
         {
@@ -77,7 +79,7 @@ REPLAN = {"source": "scones-unlimited", "detail-type": "Replan", "time": "2026-1
 
 @dataclass
 class Dispatch:
-    """The function, its tables, its queue, and what it puts on the bus."""
+    """The function, its tables, its queue, and its events."""
 
     app: ModuleType
     context: Any
@@ -86,13 +88,19 @@ class Dispatch:
 
     def __post_init__(self) -> None:
         self.sqs, self.dynamodb = boto3.client("sqs"), boto3.resource("dynamodb")
-        self.app.events.meta.events.register("provide-client-params.events.PutEvents", self.listen)
+        # The modules that `app` imported, with its clients.
+        self.dispatching, self.intake = (
+            sys.modules[f"functions.dispatch_orders.{name}"] for name in ("dispatching", "intake")
+        )
+        self.store, self.waiting = self.dispatching.store, self.dispatching.waiting
+        self.publishing = sys.modules["functions.dispatch_orders.publishing"]
+        self.publishing.events.meta.events.register(PUT_EVENTS, self.listen)
 
     def listen(self, params: dict[str, Any], **_: Any) -> None:
         self.published += params["Entries"]
 
     def take(self, *bodies: Any) -> list[str]:
-        """Give the function a batch; the numbers of the messages that it returned."""
+        """Invoke the function with a batch; return the numbers of the failed messages."""
         records = [
             {
                 "messageId": str(number),
@@ -102,8 +110,8 @@ class Dispatch:
             }
             for number, body in enumerate(bodies)
         ]
-        answer = self.app.handler({"Records": records}, self.context)
-        return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+        response = self.app.handler({"Records": records}, self.context)
+        return [failure["itemIdentifier"] for failure in response["batchItemFailures"]]
 
     def order(self, order_id: str = "o-1") -> dict[str, Any]:
         item: dict[str, Any] = self.dynamodb.Table("OrdersTable").get_item(
@@ -120,19 +128,19 @@ class Dispatch:
         )["Item"]
         return item
 
-    def hear(self) -> list[tuple[str, dict[str, Any]]]:
-        """The events that were published since the last time: type and detail."""
-        heard = [(entry["DetailType"], json.loads(entry["Detail"])) for entry in self.published]
+    def new_events(self) -> list[tuple[str, dict[str, Any]]]:
+        """The events since the last call: type and detail."""
+        found = [(entry["DetailType"], json.loads(entry["Detail"])) for entry in self.published]
         assert {(entry["Source"], entry["EventBusName"]) for entry in self.published} <= {
             ("scones-unlimited", "bus")
         }
         self.published.clear()
-        return heard
+        return found
 
 
 @pytest.fixture(scope="module")
 def app(load: Callable[[str, str], ModuleType]) -> ModuleType:
-    """The function, loaded once: its clients ask moto, which every test starts anew."""
+    """The function, loaded once. Its clients call moto, which each test starts again."""
     with pytest.MonkeyPatch.context() as patch, mock_aws():
         patch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
         patch.setenv("AWS_ACCESS_KEY_ID", "testing")
@@ -160,13 +168,13 @@ def dispatch(
         environment.setenv(name, value)
     own = Dispatch(app, context, queue["QueueUrl"])
     yield own
-    app.events.meta.events.unregister("provide-client-params.events.PutEvents", own.listen)
+    own.publishing.events.meta.events.unregister(PUT_EVENTS, own.listen)
 
 
-# ── From a photo and an order to a route ──
+# ── Assignment ──
 
 
-def test_an_order_goes_to_the_courier_whose_photo_was_accepted(dispatch: Dispatch) -> None:
+def test_an_order_is_assigned_to_a_courier_with_an_accepted_photo(dispatch: Dispatch) -> None:
     assert dispatch.take(order(), photo()) == []
     stored = dispatch.order()
     assert (stored["status"], stored["courier_id"], stored["vehicle"]) == (
@@ -176,22 +184,26 @@ def test_an_order_goes_to_the_courier_whose_photo_was_accepted(dispatch: Dispatc
     )
     assert stored["reason"].startswith("assigned: bicycle within ")
     assert "dispatch_state" not in stored
-    [(kind, told)] = dispatch.hear()
+    [(kind, detail)] = dispatch.new_events()
     assert kind == "Orders Dispatched"
-    assert told["dispatch_id"] == stored["dispatch_id"] == dispatch.courier()["dispatch_id"]
-    assert (told["courier_id"], told["vehicle"], told["loading_bay"]) == ("ann", "bicycle", "A")
-    [stop] = told["stops"]
+    assert detail["dispatch_id"] == stored["dispatch_id"] == dispatch.courier()["dispatch_id"]
+    assert (detail["courier_id"], detail["vehicle"], detail["loading_bay"]) == (
+        "ann",
+        "bicycle",
+        "A",
+    )
+    [stop] = detail["stops"]
     assert (stop["order_id"], stop["reason"]) == ("o-1", stored["reason"])
-    assert told["departs_at"] < stop["arrives_at"] < told["returns_at"]
-    assert 2 * stop["distance_km"] == pytest.approx(told["distance_km"], abs=0.02)
+    assert detail["departs_at"] < stop["arrives_at"] < detail["returns_at"]
+    assert 2 * stop["distance_km"] == pytest.approx(detail["distance_km"], abs=0.02)
     assert "outbox" not in dispatch.courier()
 
 
-def test_an_order_waits_with_a_reason_where_nobody_is_checked_in(dispatch: Dispatch) -> None:
+def test_an_order_waits_with_a_reason_while_no_courier_is_checked_in(dispatch: Dispatch) -> None:
     dispatch.take(order())
     assert dispatch.order()["status"] == "waiting"
     assert dispatch.order()["reason"] == "waiting: no courier is checked in"
-    assert dispatch.hear() == []
+    assert dispatch.new_events() == []
     dispatch.take(photo())
     assert dispatch.order()["status"] == "assigned"
 
@@ -200,8 +212,8 @@ def test_a_far_order_waits_for_a_motorcycle(dispatch: Dispatch) -> None:
     dispatch.take(photo(), order(latitude=DEPOT[0] + 0.1, due_until=at(35)))
     assert "no motorcycle is checked in" in dispatch.order()["reason"]
     dispatch.take(photo("bob", "motorcycle"))
-    [(_, told)] = dispatch.hear()
-    assert told["courier_id"] == "bob"
+    [(_, detail)] = dispatch.new_events()
+    assert detail["courier_id"] == "bob"
 
 
 @pytest.mark.parametrize(
@@ -221,20 +233,20 @@ def test_a_far_order_waits_for_a_motorcycle(dispatch: Dispatch) -> None:
         {"reviewed_at": 12},
     ],
 )
-def test_without_an_accepted_photo_nobody_gets_anything(
+def test_a_courier_without_an_accepted_photo_gets_no_order(
     dispatch: Dispatch, changes: dict[str, Any]
 ) -> None:
     assert dispatch.take(order(), photo(**changes)) == []
     assert dispatch.order()["status"] == "waiting"
-    assert dispatch.hear() == []
+    assert dispatch.new_events() == []
 
 
-def test_a_shift_ends(dispatch: Dispatch) -> None:
+def test_a_courier_gets_no_order_after_the_shift(dispatch: Dispatch) -> None:
     dispatch.take(order(), photo(minute=-8 * 60 - 1))
     assert dispatch.order()["status"] == "waiting"
 
 
-def test_a_photo_that_is_decided_late_checks_in_when_it_came(dispatch: Dispatch) -> None:
+def test_a_shift_begins_with_the_upload_of_the_photo(dispatch: Dispatch) -> None:
     dispatch.take(order(), photo(minute=-1, uploaded_at=at(-24 * 60)))
     assert dispatch.order()["reason"] == "waiting: no courier is checked in"
     dispatch.take(photo(label="motorcycle", minute=-20, uploaded_at=at(-21)))
@@ -242,47 +254,47 @@ def test_a_photo_that_is_decided_late_checks_in_when_it_came(dispatch: Dispatch)
     assert dispatch.courier()["vehicle"] == "motorcycle"
 
 
-def test_a_courier_on_the_road_gets_nothing_more_until_back(dispatch: Dispatch) -> None:
+def test_a_courier_on_the_road_gets_no_order_before_the_return(dispatch: Dispatch) -> None:
     dispatch.take(order(), photo())
     first = dispatch.courier()
     dispatch.take(order("o-2"))
     assert dispatch.order("o-2")["status"] == "waiting"
     assert dispatch.courier() == first
     back = datetime.fromisoformat(first["returns_at"]) + timedelta(seconds=1)
-    dispatch.app.dispatch(back)
+    dispatch.dispatching.dispatch(dispatch.app.fleet, back)
     assert dispatch.order("o-2")["courier_id"] == "ann"
     assert dispatch.order("o-2")["dispatch_id"] != first["dispatch_id"]
 
 
-def test_two_couriers_check_in_at_once(dispatch: Dispatch) -> None:
+def test_two_couriers_check_in_in_one_batch(dispatch: Dispatch) -> None:
     orders = [order(f"o-{number}", boxes=6) for number in range(2)]
     dispatch.take(*orders, photo("ann"), photo("bob"))
     assert {each["courier_id"] for each in dispatch.orders()} == {"ann", "bob"}
-    assert len(dispatch.hear()) == 2
+    assert len(dispatch.new_events()) == 2
 
 
-# ── Events come late, twice, in any sequence ──
+# ── Events that are late, repeated, or in any sequence ──
 
 
-def test_the_same_events_again_change_nothing(dispatch: Dispatch) -> None:
+def test_repeated_events_change_nothing(dispatch: Dispatch) -> None:
     dispatch.take(order(), photo())
-    before, told = (dispatch.orders(), dispatch.courier()["dispatch_id"]), dispatch.hear()
-    assert len(told) == 1
+    before, events = (dispatch.orders(), dispatch.courier()["dispatch_id"]), dispatch.new_events()
+    assert len(events) == 1
     dispatch.take(photo(), order(), photo(), order())
     assert (dispatch.orders(), dispatch.courier()["dispatch_id"]) == before
-    assert dispatch.hear() == []
+    assert dispatch.new_events() == []
 
 
 REVIEW = {"reviewed_at": at(-10), "reviewed_by": "eve"}
 HISTORIES: list[tuple[list[dict[str, Any]], str | None]] = [
-    # The later photo counts.
+    # Of two photos, the later one counts.
     ([photo(minute=-60), photo(minute=-30, label="motorcycle")], "motorcycle"),
-    # Of one photo, the person's word.
+    # Of one photo, the review counts.
     ([photo(), photo(label="motorcycle", **REVIEW)], "motorcycle"),
     ([photo(), photo(status="rejected", label="other", **REVIEW)], None),
-    # A person answers about a photo when a later one is there already.
+    # The review of a photo arrives after a later photo.
     ([photo(minute=-60, **REVIEW), photo(minute=-30, label="motorcycle")], "motorcycle"),
-    # The same time, written with another offset.
+    # A time with another offset.
     (
         [photo(minute=-60), photo(recorded_at="2026-01-01T12:00:00+14:00", label="motorcycle")],
         "bicycle",
@@ -300,7 +312,7 @@ def test_the_vehicle_is_that_of_the_latest_photo(
     assert dispatch.courier().get("vehicle") == vehicle
 
 
-def test_a_review_moves_what_waits_and_leaves_what_is_on_the_road(dispatch: Dispatch) -> None:
+def test_a_review_changes_the_vehicle_of_the_next_route_only(dispatch: Dispatch) -> None:
     far = order("far", latitude=DEPOT[0] + 0.1, due_until=at(35))
     dispatch.take(photo(), far)
     assert dispatch.order("far")["status"] == "waiting"
@@ -316,55 +328,57 @@ def test_a_review_moves_what_waits_and_leaves_what_is_on_the_road(dispatch: Disp
     assert dispatch.order("next")["status"] == "waiting"
 
 
-# ── A courier goes home ──
+# ── A courier goes off shift ──
 
 
-def test_what_a_courier_did_not_deliver_comes_back(dispatch: Dispatch) -> None:
+def test_undelivered_orders_of_a_courier_off_shift_are_withdrawn(dispatch: Dispatch) -> None:
     dispatch.take(photo(), order())
-    [(_, given)] = dispatch.hear()
+    [(_, assigned)] = dispatch.new_events()
     dispatch.take(off_shift("ann", 0))
     assert dispatch.order()["status"] == "waiting"
     assert "courier_id" not in dispatch.order()
-    [(kind, told)] = dispatch.hear()
+    [(kind, detail)] = dispatch.new_events()
     assert kind == "Orders Withdrawn"
-    assert (told["dispatch_id"], told["order_ids"]) == (given["dispatch_id"], ["o-1"])
-    dispatch.take(off_shift("ann", 0), photo())  # again, and the photo of the shift that is over
+    assert (detail["dispatch_id"], detail["order_ids"]) == (assigned["dispatch_id"], ["o-1"])
+    dispatch.take(off_shift("ann", 0), photo())  # repeated, and the photo of the ended shift
     assert dispatch.order()["status"] == "waiting"
-    assert dispatch.hear() == []
+    assert dispatch.new_events() == []
     dispatch.take(photo("bob"))
     assert dispatch.order()["courier_id"] == "bob"
 
 
-def test_what_a_courier_delivered_before_going_home_stays(dispatch: Dispatch) -> None:
+def test_orders_delivered_before_the_end_of_the_shift_stay_assigned(dispatch: Dispatch) -> None:
     dispatch.take(photo(), order())
     assert dispatch.order()["status"] == "assigned"
-    dispatch.app.store.go_off_shift(
-        dispatch.app.OffShift("ann", datetime.fromisoformat(dispatch.order()["arrives_at"]))
+    dispatch.store.go_off_shift(
+        dispatch.intake.OffShift("ann", datetime.fromisoformat(dispatch.order()["arrives_at"]))
     )
     dispatch.take(REPLAN)
     assert dispatch.order()["status"] == "assigned"
 
 
-def test_a_courier_comes_back_for_another_shift(dispatch: Dispatch) -> None:
+def test_a_courier_begins_another_shift_with_a_new_photo(dispatch: Dispatch) -> None:
     dispatch.take(photo(minute=-3), off_shift("ann", -2), photo(minute=-1), order())
     assert dispatch.order()["courier_id"] == "ann"
-    dispatch.take(off_shift("ann", -2), REPLAN)  # the old word says nothing about the new shift
+    dispatch.take(off_shift("ann", -2), REPLAN)  # the old event does not end the new shift
     assert dispatch.order()["courier_id"] == "ann"
 
 
-def test_going_home_is_heard_of_late(dispatch: Dispatch) -> None:
-    """The courier had gone before the route was given out."""
+def test_an_off_shift_event_that_arrives_late_withdraws_the_route(dispatch: Dispatch) -> None:
+    """The courier went off shift before the route was assigned."""
     dispatch.take(photo(), order())
     dispatch.take(off_shift("ann", -1))
     assert dispatch.order()["status"] == "waiting"
 
 
-def test_going_home_is_heard_of_before_the_photo(dispatch: Dispatch) -> None:
+def test_an_off_shift_event_that_arrives_before_the_photo_ends_the_shift(
+    dispatch: Dispatch,
+) -> None:
     dispatch.take(off_shift("ann", -1), photo(minute=-30), order())
     assert dispatch.order()["status"] == "waiting"
 
 
-# ── Orders that nobody can deliver ──
+# ── Events that are refused ──
 
 
 @pytest.mark.parametrize(
@@ -380,7 +394,7 @@ def test_going_home_is_heard_of_before_the_photo(dispatch: Dispatch) -> None:
         ({"ready_at": "soon"}, "ready_at must be a time"),
     ],
 )
-def test_a_bad_order_is_refused_with_a_reason(
+def test_an_invalid_order_is_refused_with_a_reason(
     dispatch: Dispatch, changes: dict[str, Any], reason: str
 ) -> None:
     assert dispatch.take(order(**changes), order("good"), photo()) == []
@@ -389,13 +403,13 @@ def test_a_bad_order_is_refused_with_a_reason(
     assert refused["reason"].startswith("refused: ")
     assert reason in refused["reason"]
     assert dispatch.order("good")["status"] == "assigned"
-    told = [detail for kind, detail in dispatch.hear() if kind == "Order Refused"]
-    assert told == [
+    refusals = [detail for kind, detail in dispatch.new_events() if kind == "Order Refused"]
+    assert refusals == [
         {"order_id": "o-1", "event_id": "e-1", "reason": refused["reason"].split(": ", 1)[1]}
     ]
 
 
-def test_a_refused_order_can_be_sent_again_and_a_good_one_cannot_be_spoilt(
+def test_a_refused_order_can_be_corrected_and_a_stored_order_cannot_be_refused(
     dispatch: Dispatch,
 ) -> None:
     dispatch.take(order(boxes=0))
@@ -405,26 +419,26 @@ def test_a_refused_order_can_be_sent_again_and_a_good_one_cannot_be_spoilt(
     assert dispatch.order()["status"] == "waiting"
 
 
-def test_an_order_that_comes_again_when_its_time_is_over_is_not_refused(
+def test_a_repeated_order_is_not_refused_after_its_delivery_window(
     dispatch: Dispatch,
 ) -> None:
     dispatch.take(order(), photo())
-    dispatch.hear()
+    dispatch.new_events()
     late = order(due_from=at(-20), due_until=at(-10), ready_at=at(-30))
     assert dispatch.take(late) == []
     assert dispatch.order()["status"] == "assigned"
-    assert dispatch.hear() == []
+    assert dispatch.new_events() == []
 
 
 @pytest.mark.parametrize("order_id", [None, "", 7, "x" * 129, ["o-1"]])
-def test_an_order_without_a_proper_id_is_told_of(
+def test_the_refusal_of_an_order_without_a_valid_id_is_published(
     dispatch: Dispatch, order_id: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     dispatch.take(order(order_id))
     assert dispatch.orders() == []
-    [(kind, told)] = dispatch.hear()
-    assert (kind, told["order_id"]) == ("Order Refused", None)
-    assert "order_id" in told["reason"]
+    [(kind, detail)] = dispatch.new_events()
+    assert (kind, detail["order_id"]) == ("Order Refused", None)
+    assert "order_id" in detail["reason"]
     assert '"OrdersRefused":[1.0]' in capsys.readouterr().out
 
 
@@ -444,11 +458,11 @@ BAD_OFF_SHIFTS: list[tuple[Any, str | None, str]] = [
 
 
 @pytest.mark.parametrize(("detail", "courier_id", "reason"), BAD_OFF_SHIFTS)
-def test_an_off_shift_that_cannot_be_taken_is_refused_with_the_reason(
+def test_an_invalid_off_shift_event_is_refused_with_a_reason(
     dispatch: Dispatch, detail: Any, courier_id: str | None, reason: str
 ) -> None:
     assert dispatch.take(photo(), event("Courier Off Shift", detail), order()) == []
-    (kind, refusal), _ = dispatch.hear()
+    (kind, refusal), _ = dispatch.new_events()
     assert kind == "Off Shift Refused"
     assert (refusal["courier_id"], refusal["event_id"]) == (courier_id, "e-1")
     assert refusal["reason"].startswith(reason)
@@ -456,7 +470,7 @@ def test_an_off_shift_that_cannot_be_taken_is_refused_with_the_reason(
 
 
 @pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
-def test_one_id_in_two_unicode_forms_is_one_courier_and_one_order(
+def test_an_id_in_two_unicode_forms_is_one_courier_and_one_order(
     dispatch: Dispatch, forms: tuple[Any, Any]
 ) -> None:
     """A phone writes a key in one form, the couriers' app an event in the other."""
@@ -471,7 +485,7 @@ def test_one_id_in_two_unicode_forms_is_one_courier_and_one_order(
     assert len(dispatch.dynamodb.Table("CouriersTable").scan()["Items"]) == 1
 
 
-BROKEN = [
+INVALID = [
     "",
     "null",
     "[]",
@@ -488,14 +502,14 @@ BROKEN = [
 ]
 
 
-@pytest.mark.parametrize("body", BROKEN, ids=lambda body: str(body)[:40])
-def test_a_broken_message_blocks_nothing(dispatch: Dispatch, body: Any) -> None:
+@pytest.mark.parametrize("body", INVALID, ids=lambda body: str(body)[:40])
+def test_an_invalid_message_does_not_block_the_others(dispatch: Dispatch, body: Any) -> None:
     assert dispatch.take(body, order(), photo()) == []
     assert dispatch.order()["status"] == "assigned"
 
 
 @pytest.mark.parametrize("detail", [None, "x", [], {"order_id": "o-1"}])
-def test_a_broken_order_blocks_nothing(dispatch: Dispatch, detail: Any) -> None:
+def test_an_invalid_order_does_not_block_the_others(dispatch: Dispatch, detail: Any) -> None:
     assert dispatch.take(event("Order Placed", detail), order("good"), photo()) == []
     assert dispatch.order("good")["status"] == "assigned"
 
@@ -509,7 +523,7 @@ FIELDS = [*order()["detail"], *photo()["detail"], "reviewed_at", "off_shift_at"]
 
 
 def changed(kind: str, changes: dict[str, Any]) -> dict[str, Any]:
-    """An event that has all fields, some of them changed."""
+    """An event with all fields, some of them changed."""
     detail = order()["detail"] | photo()["detail"] | {"off_shift_at": at(-1)}
     return event(kind, detail | changes)
 
@@ -532,7 +546,7 @@ def test_no_field_can_make_the_function_fail(
 
 @pytest.fixture
 def fail(dispatch: Dispatch) -> Iterator[Callable[[Any, str, int], None]]:
-    """Let a call of AWS fail, after so many that succeed."""
+    """Let a call of AWS fail after so many successful ones."""
     with pytest.MonkeyPatch.context() as patch:
 
         def fail_at(client: Any, operation: str, after: int = 0) -> None:
@@ -549,10 +563,10 @@ def fail(dispatch: Dispatch) -> Iterator[Callable[[Any, str, int], None]]:
         yield fail_at
 
 
-def test_what_comes_after_a_fault_is_returned_in_its_sequence(
+def test_after_a_fault_the_message_and_all_later_ones_are_returned(
     dispatch: Dispatch, fail: Any
 ) -> None:
-    fail(dispatch.app.store.dynamodb, "put_item", 1)
+    fail(dispatch.store.dynamodb, "put_item", 1)
     assert dispatch.take(order("o-1"), order("o-2"), photo()) == ["1", "2"]
     assert [each["order_id"] for each in dispatch.orders()] == ["o-1"]
     fail.undo()
@@ -560,31 +574,31 @@ def test_what_comes_after_a_fault_is_returned_in_its_sequence(
     assert {each["status"] for each in dispatch.orders()} == {"assigned"}
 
 
-def test_a_dispatch_that_was_not_published_is_published_by_the_next_plan(
+def test_an_event_that_was_not_published_is_published_by_the_next_plan(
     dispatch: Dispatch, fail: Any
 ) -> None:
-    fail(dispatch.app.events, "put_events")
+    fail(dispatch.publishing.events, "put_events")
     with pytest.raises(ClientError):
         dispatch.take(order(), photo())
     assert dispatch.order()["status"] == "assigned"
-    assert dispatch.hear() == []
+    assert dispatch.new_events() == []
     fail.undo()
     dispatch.take(order(), photo())
-    [(kind, told)] = dispatch.hear()
-    assert (kind, told["dispatch_id"]) == ("Orders Dispatched", dispatch.order()["dispatch_id"])
+    [(kind, detail)] = dispatch.new_events()
+    assert (kind, detail["dispatch_id"]) == ("Orders Dispatched", dispatch.order()["dispatch_id"])
     dispatch.take(REPLAN)
-    assert dispatch.hear() == []
+    assert dispatch.new_events() == []
 
 
-def test_a_crash_after_publishing_repeats_the_event_under_its_id(
+def test_a_crash_after_publishing_repeats_the_event_with_its_id(
     dispatch: Dispatch, fail: Any
 ) -> None:
-    fail(dispatch.app.store.dynamodb, "update_item", 1)  # the check-in is written
+    fail(dispatch.store.dynamodb, "update_item", 1)  # the check-in is written
     with pytest.raises(ClientError):
         dispatch.take(order(), photo())
     fail.undo()
     dispatch.take(order(), photo())
-    first, second = dispatch.hear()
+    first, second = dispatch.new_events()
     assert first == second
 
 
@@ -593,41 +607,43 @@ def test_a_bus_that_refuses_an_event_is_a_fault(
 ) -> None:
     refused = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure"}]}
     with monkeypatch.context() as patch:
-        patch.setattr(dispatch.app.events, "put_events", lambda **_: refused)
-        with pytest.raises(dispatch.app.PublishError, match="InternalFailure"):
+        patch.setattr(dispatch.publishing.events, "put_events", lambda **_: refused)
+        with pytest.raises(dispatch.publishing.PublishError, match="InternalFailure"):
             dispatch.take(order(), photo())
     dispatch.take(REPLAN)
-    assert len(dispatch.hear()) == 1
+    assert len(dispatch.new_events()) == 1
 
 
-# ── Two plans at once, which the queue prevents, or somebody who changes a table ──
+# ── Concurrent changes of the tables ──
 
 
-def test_an_order_that_is_taken_meanwhile_has_one_courier(
+def test_of_two_concurrent_plans_one_assigns_the_order(
     dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = dispatch.app.plan_routes
+    plan = dispatch.dispatching.plan_routes
 
-    def plan_and_be_overtaken(*arguments: Any, **options: Any) -> Any:
+    def plan_during_another_plan(*arguments: Any, **options: Any) -> Any:
         made = plan(*arguments, **options)
-        monkeypatch.setattr(dispatch.app, "plan_routes", plan)
+        monkeypatch.setattr(dispatch.dispatching, "plan_routes", plan)
         dispatch.take(photo("bob"), REPLAN)
         return made
 
     dispatch.take(order())
-    monkeypatch.setattr(dispatch.app, "plan_routes", plan_and_be_overtaken)
+    monkeypatch.setattr(dispatch.dispatching, "plan_routes", plan_during_another_plan)
     dispatch.take(photo("ann"))
     winner = dispatch.order()["courier_id"]
-    [(_, told)] = dispatch.hear()
-    assert told["courier_id"] == winner
+    [(_, detail)] = dispatch.new_events()
+    assert detail["courier_id"] == winner
     loser = {"ann": "bob", "bob": "ann"}[winner]
     assert "dispatch_id" not in dispatch.courier(loser)
 
 
-def test_a_route_is_all_or_nothing(dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = dispatch.app.plan_routes
+def test_a_route_is_assigned_completely_or_not_at_all(
+    dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = dispatch.dispatching.plan_routes
 
-    def plan_and_lose_an_order(*arguments: Any, **options: Any) -> Any:
+    def plan_while_an_order_is_cancelled(*arguments: Any, **options: Any) -> Any:
         made = plan(*arguments, **options)
         dispatch.dynamodb.Table("OrdersTable").update_item(
             Key={"order_id": "o-1"},
@@ -638,7 +654,7 @@ def test_a_route_is_all_or_nothing(dispatch: Dispatch, monkeypatch: pytest.Monke
         return made
 
     with monkeypatch.context() as patch:
-        patch.setattr(dispatch.app, "plan_routes", plan_and_lose_an_order)
+        patch.setattr(dispatch.dispatching, "plan_routes", plan_while_an_order_is_cancelled)
         dispatch.take(order("o-1"), order("o-2"), photo())
     assert dispatch.order("o-1")["status"] == "cancelled"
     assert dispatch.order("o-2")["status"] == "new"
@@ -647,10 +663,10 @@ def test_a_route_is_all_or_nothing(dispatch: Dispatch, monkeypatch: pytest.Monke
     assert dispatch.order("o-2")["status"] == "assigned"
 
 
-# ── Many at once ──
+# ── Plans ──
 
 
-def test_it_plans_when_the_queue_is_empty_or_the_schedule_says_so(dispatch: Dispatch) -> None:
+def test_a_plan_is_made_if_the_queue_is_empty_or_the_schedule_asks(dispatch: Dispatch) -> None:
     dispatch.sqs.send_message(
         QueueUrl=dispatch.queue_url,
         MessageBody="{}",
@@ -668,18 +684,18 @@ def test_it_plans_when_the_queue_is_empty_or_the_schedule_says_so(dispatch: Disp
 
 
 def add(dispatch: Dispatch, order_id: str, **changes: Any) -> None:
-    """Let an order wait, which came when it was not overdue."""
-    Order, fleet = dispatch.app.Order, dispatch.app.fleet  # noqa: N806
-    came = NOW - timedelta(days=3)
+    """Store an order that arrived three days ago."""
+    Order, fleet = dispatch.intake.Order, dispatch.app.fleet  # noqa: N806
+    arrived = NOW - timedelta(days=3)
     detail = order(order_id)["detail"] | {"ready_at": at(-1500), "due_from": at(-1500)} | changes
-    new = Order.from_event(detail, fleet=fleet, now=came)
-    dispatch.app.store.add_order(new, new.plan_from(fleet, came), "", came)
+    new = Order.from_event(detail, fleet=fleet, now=arrived)
+    dispatch.store.add_order(new, new.plan_from(fleet, arrived), "", arrived)
 
 
-def test_orders_that_cannot_leave_yet_take_no_place_in_a_plan(
+def test_a_plan_contains_only_orders_that_can_leave_soon(
     dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waiting = dispatch.app.waiting
+    waiting = dispatch.waiting
     monkeypatch.setattr(waiting, "MAX_ORDERS", 4)
     for number in range(6):
         add(dispatch, f"tomorrow-{number}", due_from=at(1440), due_until=at(1500))
@@ -695,21 +711,27 @@ def test_orders_that_cannot_leave_yet_take_no_place_in_a_plan(
     assert {"tomorrow-0", "overdue"} <= set(names)
 
 
+@pytest.fixture(scope="module")
+def choosing(app: ModuleType) -> ModuleType:
+    """The module that chooses orders."""
+    return sys.modules["functions.dispatch_orders.waiting"]
+
+
 due_minutes = st.lists(st.integers(-1400, 600), max_size=60)
 
 
 @given(due_minutes, st.integers(2, 20), st.integers(0, 100))
-def test_of_too_many_orders_the_urgent_are_planned_and_the_overdue_take_turns(
-    app: ModuleType, due: list[int], most: int, minute: int
+def test_of_too_many_orders_each_overdue_one_is_planned_within_an_hour(
+    choosing: ModuleType, due: list[int], most: int, minute: int
 ) -> None:
     start = NOW + timedelta(minutes=minute)
     times = {
-        f"o-{number}": app.store.text(start + timedelta(minutes=each, seconds=30))
+        f"o-{number}": choosing.text(start + timedelta(minutes=each, seconds=30))
         for number, each in enumerate(due)
     }
-    overdue = {name for name in times if times[name] < app.store.text(start)}
+    overdue = {name for name in times if times[name] < choosing.text(start)}
     urgent = sorted(times.keys() - overdue, key=lambda name: (times[name], name))
-    chosen = app.waiting.choose(times, most, start)
+    chosen = choosing.choose(times, most, start)
     assert len(chosen) == len(set(chosen)) == min(most, len(times))
     places = len(overdue & set(chosen))
     assert places >= min(len(overdue), most // 2)
@@ -718,29 +740,29 @@ def test_of_too_many_orders_the_urgent_are_planned_and_the_overdue_take_turns(
     for later in range(60):
         now = start + timedelta(minutes=later)
         shifted = {
-            name: app.store.text(datetime.fromisoformat(at) + timedelta(minutes=later))
+            name: choosing.text(datetime.fromisoformat(at) + timedelta(minutes=later))
             for name, at in times.items()
         }
-        planned |= set(app.waiting.choose(shifted, most, now))
+        planned |= set(choosing.choose(shifted, most, now))
     assert overdue <= planned
 
 
-def test_reads_that_dynamodb_leaves_out_are_repeated_after_a_pause(
+def test_unprocessed_reads_are_repeated_after_a_pause(
     dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waiting, pauses = dispatch.app.waiting, list[float]()
+    waiting, pauses = dispatch.waiting, list[float]()
     monkeypatch.setattr(waiting, "sleep", pauses.append)
     read = waiting.dynamodb.batch_get_item
     for number in range(5):
         add(dispatch, f"o-{number}")
 
     def throttled(RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803
-        """Return one order of those that are asked for."""
+        """Return one of the requested orders."""
         [(table, request)] = RequestItems.items()
         first, *rest = request["Keys"]
-        answer = read(RequestItems={table: request | {"Keys": [first]}})
+        response = read(RequestItems={table: request | {"Keys": [first]}})
         left = {table: request | {"Keys": rest}} if rest else {}
-        return answer | {"UnprocessedKeys": left}
+        return response | {"UnprocessedKeys": left}
 
     with monkeypatch.context() as patch:
         patch.setattr(waiting.dynamodb, "batch_get_item", throttled)

@@ -1,4 +1,4 @@
-"""vehicles.json: what ships is sound, and what is wrong with another is said in one line."""
+"""The shipped vehicles.json is valid, and a fault in another one is reported in one line."""
 
 import json
 from collections.abc import Callable
@@ -19,11 +19,11 @@ def content(fleet: Any) -> Any:
     return json.loads(fleet.VEHICLES.read_text())
 
 
-def test_a_place_is_one_that_the_tables_can_hold(fleet: Any) -> None:
-    assert fleet.Place(52.0907, 1e-200) == fleet.Place(52.0907, 0)
+def test_a_location_is_rounded_to_numbers_that_dynamodb_can_store(fleet: Any) -> None:
+    assert fleet.Location(52.0907, 1e-200) == fleet.Location(52.0907, 0)
 
 
-def test_the_vehicles_are_those_that_the_model_tells_apart(fleet: Any) -> None:
+def test_the_vehicle_types_are_labels_of_the_model(fleet: Any) -> None:
     assert fleet.read_fleet().vehicles.keys() == {"bicycle", "motorcycle"}
 
 
@@ -34,7 +34,7 @@ def test_the_vehicles_are_those_that_the_model_tells_apart(fleet: Any) -> None:
         (("depot", "longitude"), "5", "longitude must be a number from -180 to 180"),
         (("depot", "latitude"), True, "latitude must be a number from -90 to 90"),
         (("depot",), [], "depot: must be an object"),
-        (("vehicles",), {}, "vehicles: must be an object with one vehicle at least"),
+        (("vehicles",), {}, "vehicles: must be an object with at least one vehicle type"),
         (("vehicles", "bicycle"), None, "bicycle: must be an object"),
         (("vehicles", "bicycle", "speed_kmh"), 0, "bicycle: speed_kmh must be a number from 1 to"),
         (("vehicles", "bicycle", "range_km"), float("nan"), "bicycle: range_km must be a number"),
@@ -47,7 +47,7 @@ def test_the_vehicles_are_those_that_the_model_tells_apart(fleet: Any) -> None:
         (("cost_per_hour_of_waiting",), "1", "cost_per_hour_of_waiting must be a number from 0"),
     ],
 )
-def test_what_is_wrong_is_named(
+def test_a_wrong_field_is_named(
     fleet: Any, content: Any, tmp_path: Path, path: Any, value: Any, problem: str
 ) -> None:
     *parents, last = path
@@ -70,7 +70,7 @@ def test_a_missing_field_is_named(fleet: Any, content: Any, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "\ud800"])
-def test_what_is_no_json_is_said(fleet: Any, tmp_path: Path, text: str | None) -> None:
+def test_a_file_that_is_not_json_is_reported(fleet: Any, tmp_path: Path, text: str | None) -> None:
     file = tmp_path / "vehicles.json"
     if text is not None:
         file.write_bytes(text.encode("utf-8", "surrogatepass"))

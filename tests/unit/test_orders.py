@@ -1,4 +1,4 @@
-"""Which orders are refused, and in which words."""
+"""Orders are read from events, or refused with a reason."""
 
 import math
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
-GOOD = {
+VALID = {
     "order_id": "order-1",
     "latitude": 52.1,
     "longitude": 5.12,
@@ -38,9 +38,10 @@ def fleet(load: Callable[[str, str], ModuleType]) -> Any:
     return load("dispatch_orders", "fleet").read_fleet()
 
 
-def test_a_good_order_is_taken_with_its_times_in_utc(orders: Any, fleet: Any) -> None:
-    order = orders.Order.from_event(GOOD | {"note": "ring twice"}, fleet=fleet, now=NOW)
-    assert (order.order_id, order.place.latitude, order.place.longitude) == ("order-1", 52.1, 5.12)
+def test_a_valid_order_is_read_with_its_times_in_utc(orders: Any, fleet: Any) -> None:
+    order = orders.Order.from_event(VALID | {"note": "ring twice"}, fleet=fleet, now=NOW)
+    assert order.order_id == "order-1"
+    assert (order.location.latitude, order.location.longitude) == (52.1, 5.12)
     assert order.boxes == 2
     assert order.ready_at == order.due_from == NOW + timedelta(minutes=10)
     assert order.due_until == NOW + timedelta(minutes=70, milliseconds=500)
@@ -94,16 +95,16 @@ def test_a_good_order_is_taken_with_its_times_in_utc(orders: Any, fleet: Any) ->
         ({"ready_at": "2026-05-04T13:11:00Z"}, "ready_at is not before due_until"),
     ],
 )
-def test_bad_orders_are_refused_in_one_line(
+def test_an_invalid_order_is_refused_in_one_line(
     orders: Any, fleet: Any, change: dict[str, object], problem: str
 ) -> None:
     with pytest.raises(ValueError, match=f"^{problem}") as refusal:
-        orders.Order.from_event(GOOD | change, fleet=fleet, now=NOW)
+        orders.Order.from_event(VALID | change, fleet=fleet, now=NOW)
     assert "\n" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(
-    ("written", "meant"),
+    ("text", "expected"),
     [
         ("2026-05-04T24:00:00Z", "2026-05-05T00:00:00Z"),
         ("2026-12-31T24:00Z", "2027-01-01T00:00:00Z"),
@@ -116,8 +117,8 @@ def test_bad_orders_are_refused_in_one_line(
         ("2026-05-04T12:30:00,5-00:00", "2026-05-04T12:30:00.5Z"),
     ],
 )
-def test_times_are_read_as_the_standards_write_them(fields: Any, written: str, meant: str) -> None:
-    assert fields.time_of("ready_at", written) == datetime.fromisoformat(meant)
+def test_times_of_both_standards_are_read(fields: Any, text: str, expected: str) -> None:
+    assert fields.time_of("ready_at", text) == datetime.fromisoformat(expected)
 
 
 offsets = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
@@ -125,7 +126,7 @@ some_times = st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1), timezones=
 
 
 @given(some_times, st.sampled_from("Tt "), st.sampled_from(["auto", "microseconds"]))
-def test_every_time_with_an_offset_is_read(
+def test_any_time_with_an_offset_is_read(
     fields: Any, time: datetime, separator: str, precision: str
 ) -> None:
     assert fields.time_of("ready_at", time.isoformat(separator, precision)) == time
@@ -134,31 +135,27 @@ def test_every_time_with_an_offset_is_read(
 
 
 @given(st.dates(date(1900, 1, 1), date(2100, 1, 1)), offsets)
-def test_midnight_ends_one_day_and_begins_the_next(
-    fields: Any, day: date, offset: timezone
-) -> None:
+def test_24_00_is_midnight_of_the_next_day(fields: Any, day: date, offset: timezone) -> None:
     begin = datetime.combine(day + timedelta(days=1), time.min, tzinfo=offset)
     end = begin.isoformat().replace(str(begin.date()), str(day)).replace("T00:00:00", "T24:00:00")
     assert fields.time_of("ready_at", end) == begin
 
 
 @pytest.mark.parametrize("boxes", [2, 2.0])
-def test_boxes_are_a_whole_number_however_it_is_written(
-    orders: Any, fleet: Any, boxes: float
-) -> None:
-    order = orders.Order.from_event(GOOD | {"boxes": boxes}, fleet=fleet, now=NOW)
+def test_boxes_may_be_written_with_a_decimal_point(orders: Any, fleet: Any, boxes: float) -> None:
+    order = orders.Order.from_event(VALID | {"boxes": boxes}, fleet=fleet, now=NOW)
     assert (order.boxes, type(order.boxes)) == (2, int)
 
 
 @given(st.text(min_size=1, max_size=60))
-def test_an_id_is_the_same_in_every_unicode_form(fields: Any, text: str) -> None:
+def test_an_id_is_the_same_in_each_unicode_form(fields: Any, text: str) -> None:
     nfc, nfd = (fields.id_of("order_id", normalize(form, text)) for form in ("NFC", "NFD"))
     assert nfc == nfd == fields.id_of("order_id", nfc) == normalize("NFC", text)
 
 
-def test_an_order_is_planned_from_when_a_route_with_it_can_leave(orders: Any, fleet: Any) -> None:
+def test_an_order_is_planned_from_the_earliest_departure(orders: Any, fleet: Any) -> None:
     def plan_from(**changes: str) -> Any:
-        order = orders.Order.from_event(GOOD | changes, fleet=fleet, now=NOW)
+        order = orders.Order.from_event(VALID | changes, fleet=fleet, now=NOW)
         return order.plan_from(fleet, NOW)
 
     late = {"due_until": "2026-05-04T18:00:00Z"}
@@ -180,10 +177,10 @@ values = (
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
-@given(st.fixed_dictionaries({}, optional=dict.fromkeys(GOOD, values)))
-def test_whatever_comes_is_an_order_or_refused(orders: Any, fleet: Any, change: Any) -> None:
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys(VALID, values)))
+def test_any_event_is_read_or_refused(orders: Any, fleet: Any, change: Any) -> None:
     try:
-        order = orders.Order.from_event(GOOD | change, fleet=fleet, now=NOW)
+        order = orders.Order.from_event(VALID | change, fleet=fleet, now=NOW)
     except ValueError as error:
         assert 0 < len(str(error)) < 200
     else:

@@ -1,4 +1,4 @@
-"""What every plan keeps, recomputed here from the orders, the couriers and the vehicles alone."""
+"""The constraints of each plan, computed again from orders, couriers and vehicle types."""
 
 import math
 import random
@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-SLACK = timedelta(seconds=2)  # what rounding up to whole seconds may add to a leg
+SLACK = timedelta(seconds=2)  # rounding up to whole seconds may add so much to a leg
 
 
 @pytest.fixture(scope="module")
 def planning(load: Callable[[str, str], ModuleType]) -> Any:
-    """The module; its rules hold after a short search as after a long one."""
+    """The module, with a short search, after which the constraints hold as well."""
     module: Any = load("dispatch_orders", "planning")
     module.search.most_iterations = lambda _: 60
     return module
@@ -43,17 +43,17 @@ courier_specs = st.tuples(
 
 
 def make(planning: Any, depot: Any, orders: list[Any], couriers: list[Any]) -> tuple[Any, Any]:
-    """Orders and couriers from offsets to the depot (degrees) and to NOW (minutes)."""
+    """Make orders and couriers from offsets to the depot (degrees) and to NOW (minutes)."""
 
-    def place(north: float, east: float) -> Any:
+    def location(north: float, east: float) -> Any:
         longitude = (depot.longitude + east + 180) % 360 - 180
-        return planning.Place(depot.latitude + north, longitude)
+        return planning.Location(depot.latitude + north, longitude)
 
     return (
         [
             planning.Order(
                 f"order-{number}",
-                place(north, east),
+                location(north, east),
                 boxes,
                 NOW + ready * MINUTE,
                 NOW + opens * MINUTE,
@@ -65,7 +65,7 @@ def make(planning: Any, depot: Any, orders: list[Any], couriers: list[Any]) -> t
             planning.Courier(
                 f"courier-{number}",
                 vehicle,
-                at and place(*at),
+                at and location(*at),
                 NOW + shift * MINUTE,
                 None if free is None else NOW + free * MINUTE,
             )
@@ -75,7 +75,7 @@ def make(planning: Any, depot: Any, orders: list[Any], couriers: list[Any]) -> t
 
 
 def kilometres(one: Any, other: Any) -> float:
-    """Great circle by the angle between two vectors: another formula than the planner's."""
+    """The great-circle distance by another formula than the planner's: the angle of two vectors."""
 
     def vector(place: Any) -> tuple[float, float, float]:
         latitude, longitude = math.radians(place.latitude), math.radians(place.longitude)
@@ -89,7 +89,7 @@ def kilometres(one: Any, other: Any) -> float:
 
 
 def check(plan: Any, orders: list[Any], couriers: list[Any], vehicles: Any, depot: Any) -> None:
-    """Assert everything that a plan promises."""
+    """Assert the constraints, and that the reasons are true."""
     by_id = {order.order_id: order for order in orders}
     couriers_by_id = {courier.courier_id: courier for courier in couriers}
     assigned = [stop.order_id for route in plan.routes for stop in route.stops]
@@ -108,18 +108,18 @@ def check(plan: Any, orders: list[Any], couriers: list[Any], vehicles: Any, depo
             hours = kilometres(one, other) * vehicle.detour_factor / vehicle.speed_kmh
             return timedelta(hours=hours)
 
-        to_depot = drive(courier.place, depot) if courier.place else timedelta()
+        to_depot = drive(courier.location, depot) if courier.location else timedelta()
         assert route.departs_at >= NOW + to_depot - SLACK
         here, time, distance = depot, route.departs_at, 0.0
         for stop in route.stops:
             order = by_id[stop.order_id]
             assert route.departs_at >= order.ready_at
-            time = max(time + drive(here, order.place), order.due_from)
-            distance += kilometres(here, order.place) * vehicle.detour_factor
+            time = max(time + drive(here, order.location), order.due_from)
+            distance += kilometres(here, order.location) * vehicle.detour_factor
             assert abs(stop.arrives_at - time) <= SLACK
             assert stop.distance_km == pytest.approx(distance, abs=0.002 * len(route.stops))
             check_assigned(stop, order, vehicle, depot)
-            here, time = order.place, stop.arrives_at + vehicle.minutes_per_stop * MINUTE
+            here, time = order.location, stop.arrives_at + vehicle.minutes_per_stop * MINUTE
         assert abs(route.returns_at - time - drive(here, depot)) <= SLACK
         distance += kilometres(here, depot) * vehicle.detour_factor
         assert route.distance_km == pytest.approx(distance, abs=0.02)
@@ -134,7 +134,7 @@ def check_assigned(stop: Any, order: Any, vehicle: Any, depot: Any) -> None:
     )
     assert found
     assert found[1] == vehicle.label
-    direct = kilometres(depot, order.place) * vehicle.detour_factor
+    direct = kilometres(depot, order.location) * vehicle.detour_factor
     assert direct - 0.001 <= float(found[2]) <= direct + 0.102
     late = stop.arrives_at - order.due_until
     assert bool(found[3]) == (late > timedelta())
@@ -143,12 +143,12 @@ def check_assigned(stop: Any, order: Any, vehicle: Any, depot: Any) -> None:
 
 
 def check_waiting(reason: str, order: Any, couriers: list[Any], vehicles: Any, depot: Any) -> None:
-    """A reason that can be refuted by the input alone is true."""
+    """Assert each reason that can be checked from the input alone."""
     present = {courier.vehicle for courier in couriers if courier.shift_ends_at > NOW}
     reach = {
         label
         for label, vehicle in vehicles.items()
-        if 2 * kilometres(depot, order.place) * vehicle.detour_factor <= vehicle.range_km
+        if 2 * kilometres(depot, order.location) * vehicle.detour_factor <= vehicle.range_km
     }
     carry = {label for label, v in vehicles.items() if order.boxes <= v.capacity_boxes}
     assert reason.startswith("waiting: ")
@@ -171,13 +171,15 @@ def check_waiting(reason: str, order: Any, couriers: list[Any], vehicles: Any, d
     if found := re.search(r"planned for the (\w+) that is back", reason):
         on_the_road = [d for d in couriers if d.free_at and d.free_at > NOW]
         assert found[1] in {courier.vehicle for courier in on_the_road}
-    if reason.startswith(("waiting: all", "waiting: nobody", "waiting: planned", "waiting: goes")):
+    if reason.startswith(
+        ("waiting: all", "waiting: no courier can", "waiting: planned", "waiting: goes")
+    ):
         assert present & reach & carry
 
 
 def check_that_the_full_are_full(plan: Any) -> None:
-    """Who waits at the depot has no room only where a held route is planned."""
-    if any("couriers who could deliver it are full" in reason for reason in plan.waiting.values()):
+    """Couriers are full only if there is a route that leaves or is held."""
+    if any("couriers who can deliver it are full" in reason for reason in plan.waiting.values()):
         held = any(re.search("goes|planned|prepared", reason) for reason in plan.waiting.values())
         assert plan.routes or held
 
@@ -193,21 +195,21 @@ def text(time: datetime) -> str:
     st.sampled_from([0, 10, 1000]),
     st.randoms(),
 )
-def test_every_plan_keeps_the_rules_and_is_the_same_in_any_sequence(
+def test_each_plan_keeps_the_constraints_and_does_not_depend_on_the_sequence(
     planning: Any,
     fleet: Any,
     orders: Any,
     couriers: Any,
     waiting_cost: float,
-    chance: random.Random,
+    generator: random.Random,
 ) -> None:
     orders, couriers = make(planning, fleet.depot, orders, couriers)
     given = {"vehicles": fleet.vehicles, "depot": fleet.depot, "now": NOW}
     given["waiting_cost"] = waiting_cost
     plan = planning.plan_routes(orders, couriers, **given)
     check(plan, orders, couriers, fleet.vehicles, fleet.depot)
-    chance.shuffle(orders)
-    chance.shuffle(couriers)
+    generator.shuffle(orders)
+    generator.shuffle(couriers)
     assert planning.plan_routes(orders, couriers, **given) == plan
 
 
@@ -269,7 +271,7 @@ def test_why_an_order_waits(
 
 
 def reasons_of(planning: Any, fleet: Any, orders: Any, couriers: Any) -> list[str]:
-    """The reason of each order, in their sequence, after all that a plan promises was checked."""
+    """Check a plan, and return the reason of each order."""
     orders, couriers = make(planning, fleet.depot, orders, couriers)
     plan = planning.plan_routes(
         orders, couriers, vehicles=fleet.vehicles, depot=fleet.depot, now=NOW
@@ -284,7 +286,7 @@ MOTORCYCLE = ("motorcycle", None, 300, None)
 HURRY = (0, 0, 15)
 
 
-def test_near_orders_go_to_bicycles_and_far_ones_to_motorcycles(planning: Any, fleet: Any) -> None:
+def test_bicycles_get_near_orders_and_motorcycles_get_far_ones(planning: Any, fleet: Any) -> None:
     orders = [(0.01, 0, 3, *HURRY), (-0.012, 0, 3, *HURRY), (0, 0.12, 10, 0, 0, 35)]
     assert reasons_of(planning, fleet, orders, [BICYCLE, BICYCLE, MOTORCYCLE]) == [
         "assigned: bicycle within 1.4 km",
@@ -293,18 +295,20 @@ def test_near_orders_go_to_bicycles_and_far_ones_to_motorcycles(planning: Any, f
     ]
 
 
-def test_a_full_courier_leaves_at_once_and_others_wait_for_the_return(
+def test_a_full_route_leaves_at_once_and_other_orders_wait_for_the_return(
     planning: Any, fleet: Any
 ) -> None:
     orders = [(0.01, 0, 6, 0, 0, 40), (0.01, 0, 6, 0, 0, 120)]
     assert reasons_of(planning, fleet, orders, [BICYCLE]) == [
         "assigned: bicycle within 1.4 km",
-        "waiting: all couriers who could deliver it are full until 12:12 UTC",
+        "waiting: all couriers who can deliver it are full until 12:12 UTC",
     ]
 
 
-def test_a_route_leaves_early_enough_and_not_before(planning: Any, fleet: Any) -> None:
-    """It is out of reach of the deadline for ten minutes; until then others may join."""
+def test_a_route_is_held_until_ten_minutes_before_its_latest_departure(
+    planning: Any, fleet: Any
+) -> None:
+    """Until then more orders may join it."""
     orders, couriers = make(planning, fleet.depot, [(0.01, 0, 1, 0, 0, 60)], [BICYCLE])
     rules = {"vehicles": fleet.vehicles, "depot": fleet.depot}
     left = [
@@ -322,14 +326,14 @@ def test_a_route_leaves_early_enough_and_not_before(planning: Any, fleet: Any) -
     st.integers(0, 999_999),
     st.booleans(),
 )
-def test_a_window_is_met_however_short_it_is(
+def test_an_order_is_on_time_in_any_delivery_window(
     planning: Any, fleet: Any, opens: int, length: int, fraction: int, ready: bool
 ) -> None:
-    """Also one of a moment, and one in which no whole second from now falls (microseconds)."""
+    """Also in a window of no length, and in one without a whole second (in microseconds)."""
     now = NOW + timedelta(microseconds=fraction)
     due_from = NOW + timedelta(microseconds=opens)
     due_until = due_from + timedelta(microseconds=length)
-    place = planning.Place(fleet.depot.latitude + 0.01, fleet.depot.longitude)
+    place = planning.Location(fleet.depot.latitude + 0.01, fleet.depot.longitude)
     ready_at = now - timedelta(microseconds=fraction) if ready else now
     order = planning.Order("order-0", place, 1, ready_at, due_from, due_until)
     courier = planning.Courier("courier-0", "bicycle", None, now + 300 * MINUTE)
@@ -342,15 +346,15 @@ def test_a_window_is_met_however_short_it_is(
 
 
 @pytest.mark.parametrize("seconds", [60, 47.3, 13.37, 61.7, 110])
-def test_orders_for_exact_times_are_on_time_plan_by_plan(
+def test_orders_for_exact_times_are_on_time_for_any_time_between_plans(
     planning: Any, fleet: Any, seconds: float
 ) -> None:
-    """One courier, who is back before the next order has to leave."""
+    """One courier returns before the next order has to leave."""
     times = [(0.01, 31.005), (-0.01, 60.5), (0.012, 90.0083), (-0.008, 120), (0.009, 150.0001)]
     pending = {
         f"order-{number}": planning.Order(
             f"order-{number}",
-            planning.Place(fleet.depot.latitude + north, fleet.depot.longitude),
+            planning.Location(fleet.depot.latitude + north, fleet.depot.longitude),
             1,
             NOW,
             NOW + minute * MINUTE,
@@ -371,8 +375,39 @@ def test_orders_for_exact_times_are_on_time_plan_by_plan(
     assert late == dict.fromkeys(late, timedelta())
 
 
-def test_the_waiting_of_customers_lets_a_route_leave_sooner(planning: Any, fleet: Any) -> None:
-    """A route of 5 euros is held until its customer has waited for 5 euros."""
+@pytest.mark.parametrize("vehicles", [("bicycle", "motorcycle"), ("motorcycle", "bicycle")])
+@pytest.mark.parametrize("north", [0.002, 0.015])
+def test_a_tight_order_is_on_time_although_a_courier_returns_between_two_plans(
+    planning: Any, fleet: Any, vehicles: tuple[str, str], north: float
+) -> None:
+    """The first courier is on the road, the second is free: the second has to take the order.
+
+    A plan gives the first courier a route only after the return, up to a minute later.
+    """
+    place = planning.Location(fleet.depot.latitude + north, fleet.depot.longitude)
+    hours = kilometres(fleet.depot, place) * 1.25 / fleet.vehicles["bicycle"].speed_kmh
+    rules = {"vehicles": fleet.vehicles, "depot": fleet.depot, "waiting_cost": 10}
+    for returns in range(15, 300, 60):
+        for slack in range(25, returns + 10, 20):
+            due = NOW + timedelta(hours=hours, seconds=slack)
+            order = planning.Order("order-0", place, 1, NOW, NOW, due)
+            back = NOW + timedelta(seconds=returns)
+            couriers = [
+                planning.Courier("courier-0", vehicles[0], None, NOW + 300 * MINUTE, back),
+                planning.Courier("courier-1", vehicles[1], None, NOW + 300 * MINUTE),
+            ]
+            plans = (
+                planning.plan_routes([order], couriers, now=NOW + number * MINUTE, **rules)
+                for number in range(10)
+            )
+            [route] = next(plan.routes for plan in plans if plan.routes)
+            assert route.stops[0].arrives_at <= due, (returns, slack)
+
+
+def test_a_route_leaves_earlier_if_the_waiting_of_customers_costs_more(
+    planning: Any, fleet: Any
+) -> None:
+    """It is held until the waiting has cost as much as the route."""
     orders, couriers = make(planning, fleet.depot, [(0.003, 0, 1, 0, 0, 180)], [BICYCLE])
     rules = {"vehicles": fleet.vehicles, "depot": fleet.depot}
 
@@ -389,10 +424,10 @@ def test_the_waiting_of_customers_lets_a_route_leave_sooner(planning: Any, fleet
 
 
 @pytest.mark.parametrize("nearest", [0, 1, 2])
-def test_the_waiting_of_customers_decides_who_is_visited_first(
+def test_the_sequence_of_stops_minimises_the_waiting_of_customers(
     planning: Any, fleet: Any, nearest: int
 ) -> None:
-    """Both directions are as long: the nearest customer first lets all of them wait less."""
+    """Both directions have one length. With the nearest customer first, all wait less."""
     offsets = [(0.02, 0.005, 2, 0, 0, 60)] * 3
     offsets[nearest] = (0.01, 0, 2, 0, 0, 60)
     orders, couriers = make(planning, fleet.depot, offsets, [BICYCLE])
@@ -404,13 +439,13 @@ def test_the_waiting_of_customers_decides_who_is_visited_first(
     assert route.stops[0].order_id == f"order-{nearest}"
 
 
-def test_what_can_only_be_late_is_delivered_late_at_once(planning: Any, fleet: Any) -> None:
+def test_an_order_that_cannot_be_on_time_is_delivered_at_once(planning: Any, fleet: Any) -> None:
     assert reasons_of(planning, fleet, [(0.01, 0, 1, -30, -30, 33)], [BICYCLE]) == [
         "assigned: bicycle within 1.4 km, 3 minutes late"
     ]
 
 
-def test_a_courier_elsewhere_is_called_to_the_depot_first(planning: Any, fleet: Any) -> None:
+def test_a_courier_at_another_location_comes_to_the_depot_first(planning: Any, fleet: Any) -> None:
     orders, couriers = make(
         planning, fleet.depot, [(0.01, 0, 6, 0, 0, 90)], [("bicycle", (-0.01, 0), 300, None)]
     )
@@ -421,8 +456,8 @@ def test_a_courier_elsewhere_is_called_to_the_depot_first(planning: Any, fleet: 
     assert plan.routes[0].departs_at == pytest.approx(NOW + 5.21 * MINUTE, abs=SLACK)
 
 
-def test_the_same_way_in_a_matrix_makes_another_plan(planning: Any, fleet: Any) -> None:
-    """A river without a bridge: the matrix says so, the great circle does not."""
+def test_a_plan_uses_the_travel_matrix(planning: Any, fleet: Any) -> None:
+    """A river without a bridge separates an order from the depot."""
 
     def river(places: Any, vehicle: Any) -> Any:
         metres, hours = planning.great_circle(places, vehicle)
@@ -444,12 +479,12 @@ def test_the_same_way_in_a_matrix_makes_another_plan(planning: Any, fleet: Any) 
 
 
 def some_number(least: float, largest: float) -> Any:
-    """The bounds, which are where things break, or anything between."""
+    """A bound, or any number between the bounds."""
     return st.sampled_from([least, largest]) | st.floats(least, largest, allow_subnormal=False)
 
 
 def some_vehicle(bounds: Any) -> Any:
-    """The fields of any vehicle that vehicles.json may hold."""
+    """The fields of any vehicle type that vehicles.json can contain."""
     numbers = {name: some_number(*ends) for name, ends in bounds.items()}
     numbers["capacity_boxes"] = st.integers(*bounds["capacity_boxes"])
     return st.fixed_dictionaries({"loading_bay": st.just("A"), **numbers})
@@ -457,7 +492,7 @@ def some_vehicle(bounds: Any) -> Any:
 
 @settings(max_examples=100, deadline=None)
 @given(st.data())
-def test_whatever_vehicles_json_allows_can_be_planned(
+def test_a_plan_is_possible_with_all_values_that_vehicles_json_allows(
     planning: Any, load: Callable[[str, str], ModuleType], fleet: Any, data: st.DataObject
 ) -> None:
     module = load("dispatch_orders", "fleet")
@@ -492,7 +527,7 @@ def test_whatever_vehicles_json_allows_can_be_planned(
     ],
 )
 @pytest.mark.parametrize("north", [0, 0.01])
-def test_what_costs_nothing_is_delivered(
+def test_orders_are_delivered_if_delivery_costs_nothing(
     planning: Any, fleet: Any, free: dict[str, float], north: float
 ) -> None:
     vehicles = {label: replace(each, **free) for label, each in fleet.vehicles.items()}
@@ -503,16 +538,16 @@ def test_what_costs_nothing_is_delivered(
 
 
 @pytest.mark.parametrize("places", [[(0, 0)] * 5, [(0.01, 0.01)] * 5, [(0, 0), (0.01, 0.01)] * 2])
-def test_many_orders_at_one_place(planning: Any, fleet: Any, places: Any) -> None:
+def test_many_orders_at_one_location(planning: Any, fleet: Any, places: Any) -> None:
     orders = [(*place, 1, *HURRY) for place in places]
     assert all("assigned" in reason for reason in reasons_of(planning, fleet, orders, [BICYCLE]))
 
 
 @pytest.mark.parametrize("depot", [(0.0, 179.995), (89.9, 10.0), (-33.9, -180.0)])
-def test_the_antimeridian_and_the_pole_are_places_like_others(
+def test_plans_are_correct_at_the_antimeridian_and_near_the_pole(
     planning: Any, fleet: Any, depot: Any
 ) -> None:
-    center = planning.Place(*depot)
+    center = planning.Location(*depot)
     orders, couriers = make(
         planning, center, [(0.01, 0.01, 1, *HURRY), (-0.01, 0.01, 1, *HURRY)], [BICYCLE]
     )
@@ -521,12 +556,12 @@ def test_the_antimeridian_and_the_pole_are_places_like_others(
     assert not plan.waiting
 
 
-def test_nothing_to_plan(planning: Any, fleet: Any) -> None:
+def test_a_plan_without_orders_is_empty(planning: Any, fleet: Any) -> None:
     assert reasons_of(planning, fleet, [], []) == []
     assert reasons_of(planning, fleet, [], [BICYCLE, MOTORCYCLE]) == []
 
 
-def test_what_is_given_twice_or_unknown_is_refused(planning: Any, fleet: Any) -> None:
+def test_a_repeated_id_or_an_unknown_vehicle_is_refused(planning: Any, fleet: Any) -> None:
     [order], [courier] = make(planning, fleet.depot, [(0.01, 0, 1, *SOON)], [BICYCLE])
     rules = {"vehicles": fleet.vehicles, "depot": fleet.depot, "now": NOW}
     with pytest.raises(ValueError, match="order 'order-0' is given twice"):
