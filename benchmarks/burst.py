@@ -22,8 +22,7 @@ from rich.console import Console
 from local.cloud import LocalCloud
 from local.command import add_ports, carry_out
 from local.dispatching import Shop, at
-from local.processes import STATE
-from local.run import SAMPLE_PHOTOS
+from local.processes import SAMPLE_PHOTOS, STATE
 
 UPLOADERS = 8
 ORDERS = 10

@@ -30,7 +30,7 @@ from PIL import Image
 
 from functions.serialize_image.photo import UnreadablePhotoError, read
 from operations.errors import UserError, explain
-from operations.stack import DEFAULT_STACK, require_stack
+from operations.stack import DEFAULT_STACK, EVENT_SOURCE, require_stack
 
 LINK_SECONDS = 300
 RECORDING_SECONDS = 20  # to wait until the last reviews are recorded
@@ -187,7 +187,7 @@ class Reviews:
         given = Review(label, reviewer, now)
         detail = {"image_id": photo.image_id, "label": given.label}
         detail |= {"reviewed_by": given.by, "reviewed_at": given.at}
-        entry = {"Source": "scones-unlimited", "DetailType": "Photo Reviewed"}
+        entry = {"Source": EVENT_SOURCE, "DetailType": "Photo Reviewed"}
         entry |= {"EventBusName": self.bus, "Detail": json.dumps(detail)}
         [result] = self.events.put_events(Entries=[entry])["Entries"]
         if "ErrorCode" in result:

@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 from operations.errors import UserError
 
 DEFAULT_STACK = "scones-unlimited"
+EVENT_SOURCE = "scones-unlimited"  # of all events on the stack's bus
 DEFAULT_ENDPOINT = "scones-vehicle-classifier"
 VARIANT = "AllTraffic"  # the endpoint's one variant
 # Shared with jobs that are not ours.
