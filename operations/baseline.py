@@ -47,8 +47,8 @@ def describe_traffic(tally: Tally) -> dict[str, Any]:
     for side, part in (("above", above), ("below", below)):
         if part.predictions and part.reviewed < min(FEWEST_REVIEWS, part.predictions):
             raise UserError(
-                f"{part.reviewed} reviews are too few {side} the threshold: {FEWEST_REVIEWS} are "
-                "needed (run `make review`, or give more --days)"
+                f"{part.reviewed} reviews are too few of photos {side} the confidence threshold: "
+                f"{FEWEST_REVIEWS} are needed (`make review`, or a longer time)"
             )
     known = [part for part in (above, below) if part.reviewed]
     parts = {"accepted": above, "review": below, "rejected": above}
