@@ -362,18 +362,6 @@ def test_a_wrong_python_leaves_nothing_behind(checkout: Path, python: str, targe
     assert not list(checkout.glob(".venv*"))
 
 
-@pytest.mark.parametrize("endpoint", ["", "https://127.0.0.1:4566"])
-def test_review_without_the_variables_of_the_local_cloud_says_so(
-    checkout: Path, monkeypatch: pytest.MonkeyPatch, endpoint: str
-) -> None:
-    (checkout / ".venv" / "bin" / "python").write_text("#!/bin/sh\nexit 1\n")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    done = make(checkout, "review")
-    assert done.returncode
-    hint = "To review on the local cloud, first run the export lines that make up printed."
-    assert (hint in done.stderr) == (not endpoint)
-
-
 def test_what_up_prints_can_be_pasted_into_a_shell(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
