@@ -1,11 +1,12 @@
-# Thin targets; the work is in local/, training/ and tests/. `make` explains itself.
+# Short targets: the work is done in local/, operations/, training/ and tests/. `make` lists them.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
 PHOTOS ?= local/photos
-CLOUD_PORT ?= 4566
-SERVING_PORT ?= 8080
 PORT ?= 8080
+
+# Other ports of the local cloud: make run CLOUD_PORT=4567 SERVING_PORT=8081
+PORTS = $(if $(CLOUD_PORT),--cloud-port="$(CLOUD_PORT)") $(if $(SERVING_PORT),--serving-port="$(SERVING_PORT)")
 
 # Another stack than the default: make deploy STACK=scones-kitchen
 STACK ?=
@@ -14,7 +15,7 @@ STACK_NAME = $(if $(STACK),--stack-name "$(STACK)")
 VENV := .venv
 BIN := $(VENV)/bin
 TRAINING := .venv-training
-# The lists are whole: nothing is resolved.
+# requirements/*.txt list all packages: nothing is resolved.
 UV_INSTALL = $(1)/bin/uv pip install --quiet --no-deps --python $(1)/bin/python --require-hashes --requirement
 
 IS_3_13 := -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' >/dev/null 2>&1
@@ -24,7 +25,7 @@ PYTHON := $(shell for python in python3.13 python3 python; do \
 	$$python $(IS_3_13) && echo $$python && break; done)
 endif
 
-# With their bytecode kept, the tools start in half the time.
+# With cached bytecode, the tools start in half the time.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
@@ -34,21 +35,20 @@ help: ## Show the targets
 # ── Use it ──
 
 .PHONY: run
-run: export PHOTOS := $(PHOTOS)# as a variable, so that any character may be in the path
-run: $(VENV)/run ## Decide the sample photos on this machine (PHOTOS=folder for your own)
-	@$(BIN)/python -m local.run --photos "$$PHOTOS" \
-		--cloud-port="$(CLOUD_PORT)" --serving-port="$(SERVING_PORT)"
+run: export PHOTOS := $(PHOTOS)# in the environment, so that the path may have any character
+run: $(VENV)/run ## Classify the sample photos and assign the sample orders on this machine (PHOTOS=folder)
+	@$(BIN)/python -m local.run --photos "$$PHOTOS" $(PORTS)
 
 .PHONY: up
 up: $(VENV)/run ## Start the local cloud, deploy to it, and keep it running
-	@$(BIN)/python -m local.keep up --cloud-port="$(CLOUD_PORT)" --serving-port="$(SERVING_PORT)"
+	@$(BIN)/python -m local.keep up $(PORTS)
 
 .PHONY: down
 down: $(VENV)/run ## Stop what `make up` started
 	@$(BIN)/python -m local.keep down
 
 .PHONY: drill
-drill: $(VENV)/run ## Watch drift, alarms and reviews at work on this machine (10 minutes)
+drill: $(VENV)/run ## Simulate days with drift, alarms and reviews on this machine (10 minutes)
 	@$(BIN)/python -m local.drill
 
 .PHONY: serve
@@ -60,17 +60,16 @@ build: $(VENV)/run ## Build the functions for AWS
 	PATH="$$PWD/$(BIN):$$PATH" sam build
 
 .PHONY: deploy
-deploy: build ## Deploy the stack to AWS (STACK=name for another one)
+deploy: build ## Deploy the stack to AWS (STACK=name for another stack)
 	PATH="$$PWD/$(BIN):$$PATH" sam deploy $(STACK_NAME) $(if $(STACK),--s3-prefix "$(STACK)")
 
 .PHONY: events
 events: $(VENV)/run ## Write the sample events for the deployed stack to build/events
-	@$(BIN)/python -m operations.sample_events
+	@$(BIN)/python -m operations.sample_events $(STACK_NAME)
 
 .PHONY: review
 review: $(VENV)/run ## Label the photos that are below the confidence threshold
-	@$(BIN)/python -m operations.review $(STACK_NAME) || { test -n "$$AWS_ENDPOINT_URL" || \
-		echo "To review on the local cloud, first run the export lines that make up printed." >&2; exit 1; }
+	@$(BIN)/python -m operations.review $(STACK_NAME)
 
 .PHONY: train
 train: $(TRAINING)/training ## Train, evaluate and serve on this machine (hours without a GPU)
@@ -83,12 +82,12 @@ launch: $(VENV)/run ## Train on SageMaker and deploy the model to the stack's en
 	@$(TRAINING)/bin/python -m training.launch $(ARGS)
 
 .PHONY: delete
-delete: $(VENV)/run ## Remove the stack, the endpoint and all data from AWS (asks first)
+delete: $(VENV)/run ## Delete the stack, the endpoint and all data from AWS (asks first)
 	@$(BIN)/python -m operations.delete $(STACK_NAME)
 
 # ── Test it ──
 
-# Two workers, each with a local cloud of its own: files stay whole, the longest come first.
+# Two workers, each with its own local cloud. All tests of a file run on one worker.
 .PHONY: test
 test: lint ## Unit, stack, serving and workflow tests (no AWS account, no Docker)
 	$(BIN)/pytest tests/workflow tests/serving tests/stack tests/unit \
@@ -115,7 +114,7 @@ test-sam-local: $(VENV)/dev ## `sam local invoke` and the serving container, in 
 # ── Set it up ──
 
 .PHONY: setup
-setup: $(VENV)/dev ## Make the environment for development
+setup: $(VENV)/dev ## Create the environment for development
 
 $(VENV)/bin/uv $(TRAINING)/bin/uv: export PYTHON := $(PYTHON)
 $(VENV)/bin/uv $(TRAINING)/bin/uv: requirements/uv.txt
@@ -144,7 +143,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-v
 OVERRIDE = --override requirements/overrides.txt
 
 .PHONY: lock
-lock: $(VENV)/bin/uv ## Pin and hash all requirements anew
+lock: $(VENV)/bin/uv ## Pin and hash all requirements again
 	$(COMPILE) requirements/uv.in --output-file requirements/uv.txt
 	$(COMPILE) $(OVERRIDE) requirements/run.in --output-file requirements/run.txt
 	$(COMPILE) serving/requirements.in --constraints requirements/run.txt \
@@ -163,6 +162,6 @@ docs: $(VENV)/dev ## Generate docs/reference.md and docs/asyncapi.yaml
 	@$(BIN)/python docs/generate.py
 
 .PHONY: clean
-clean: ## Stop the local clouds; remove environments, builds and logs
+clean: ## Stop the local clouds; delete environments, builds and logs
 	@test ! -d .local || python3 -m local.processes
 	rm -rf $(VENV) $(TRAINING) .aws-sam .local build

@@ -1,14 +1,15 @@
-"""How long check-ins and orders wait when many photos come at once, on the local cloud.
+"""Measure how long check-ins and orders wait in a burst of photos, on the local cloud.
 
     python -m benchmarks.burst --photos 1000
 
-Uploads small photos of as many couriers, as fast as S3 takes them. When half are uploaded, places
-ten orders. A check-in waits from the record of its photo to the record of its courier; an order,
-from its event to a plan (a courier, or a reason to wait). Prints seconds.
+Uploads one small photo for each courier, as fast as S3 accepts them. When half are uploaded, places
+ten orders. A check-in waits from the record of its photo to the record of its courier. An order
+waits from its event to a plan (a courier, or a reason to wait). Prints seconds.
 """
 
 import argparse
 import io
+import math
 import statistics
 import time
 from collections import Counter
@@ -20,14 +21,13 @@ from PIL import Image
 from rich.console import Console
 
 from local.cloud import LocalCloud
-from local.command import add_ports, carry_out
+from local.command import Steps, add_ports, carry_out, prepare
 from local.dispatching import Shop, at
-from local.processes import STATE
-from local.run import SAMPLE_PHOTOS
+from local.processes import SAMPLE_PHOTOS, STATE
 
 UPLOADERS = 8
 ORDERS = 10
-GIVE_UP = 600  # seconds
+MOST_SECONDS = 600
 
 
 def small_photo() -> bytes:
@@ -49,7 +49,7 @@ def orders(now: datetime) -> list[dict[str, Any]]:
 
 
 class Watch:
-    """When each courier and each order of the tables was first seen as done."""
+    """When each courier had checked in and each order was planned, by polling the tables."""
 
     def __init__(self, cloud: LocalCloud, outputs: dict[str, str]) -> None:
         self.dynamodb, self.outputs = cloud.client("dynamodb"), outputs
@@ -63,7 +63,7 @@ class Watch:
         return [item for page in pages for item in page["Items"]]
 
     def look(self) -> None:
-        """Note what is new."""
+        """Read the tables, and note what is new."""
         self.statuses = Counter(item["status"]["S"] for item in self.items("PredictionsTableName"))
         for item in self.items("CouriersTableName"):
             if (name := item["courier_id"]["S"]) not in self.couriers:
@@ -75,17 +75,14 @@ class Watch:
 
     def is_over(self, photos: int) -> bool:
         """Whether all photos are recorded, all couriers checked in and all orders planned."""
-        everybody = len(self.couriers) == self.statuses["accepted"]
-        return self.statuses.total() == photos and everybody and len(self.orders) == ORDERS
+        all_checked_in = len(self.couriers) == self.statuses["accepted"]
+        return self.statuses.total() == photos and all_checked_in and len(self.orders) == ORDERS
 
 
 def measure(cloud: LocalCloud, photos: int, console: Console) -> int:
-    """Start the local cloud, send the burst, and print what waited how long."""
+    """Start the local cloud, send the burst, and print the waiting times."""
     try:
-        cloud.start()
-        cloud.build()
-        cloud.wait_until_ready()
-        outputs = cloud.deploy()
+        outputs = Steps(console).deploy(cloud)
         shop, watch, s3 = Shop(cloud, outputs), Watch(cloud, outputs), cloud.client("s3")
         photo = small_photo()
 
@@ -100,16 +97,16 @@ def measure(cloud: LocalCloud, photos: int, console: Console) -> int:
             shop.publish("Order Placed", orders(datetime.now(UTC)))
             list(uploaders.map(upload, range(photos // 2, photos)))
         console.print(f"uploaded {photos} photos in {time.time() - start:.0f} s", highlight=False)
-        while time.time() - start < GIVE_UP and not watch.is_over(photos):
+        while time.time() - start < MOST_SECONDS and not watch.is_over(photos):
             time.sleep(0.5)
             watch.look()
         total = time.time() - start
     finally:
         cloud.stop()
     console.print(f"after {total:.0f} s: {dict(watch.statuses)}", highlight=False)
-    waits = sorted(watch.couriers.values())
+    waits = sorted(watch.couriers.values()) or [math.nan]
     console.print(
-        f"{len(waits)} check-ins waited {statistics.median(waits):.1f} s (median), "
+        f"{len(watch.couriers)} check-ins waited {statistics.median(waits):.1f} s (median), "
         f"{waits[-1]:.1f} s (most)",
         highlight=False,
     )
@@ -124,12 +121,19 @@ def measure(cloud: LocalCloud, photos: int, console: Console) -> int:
 def main() -> int:
     """Parse the command line, and measure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--photos", type=int, default=1000, help="how many (%(default)s)")
+    parser.add_argument(
+        "--photos", type=int, default=1000, help="in the burst (default: %(default)s)"
+    )
     add_ports(parser)
     arguments = parser.parse_args()
     console = Console()
     cloud = LocalCloud(STATE / "burst", arguments.cloud_port, arguments.serving_port)
-    return carry_out(lambda: measure(cloud, arguments.photos, console), cloud, console)
+
+    def work() -> int:
+        prepare(cloud, console)
+        return measure(cloud, arguments.photos, console)
+
+    return carry_out(work, cloud, console)
 
 
 if __name__ == "__main__":

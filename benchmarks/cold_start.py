@@ -4,8 +4,8 @@
     .venv/bin/python -m benchmarks.cold_start --runs 40
 
 The bare handler imports boto3 and makes the client; the function does the same, with Powertools'
-Logger and Tracer and its own code. Each runs in a process of its own, in turns, on an interpreter
-that has boto3 alone, as Lambda's has. Processor time counts, the least of all runs.
+Logger and Tracer and its own code. The two alternate, each in a process of its own, with an
+interpreter that has only boto3, as in Lambda. Prints the least processor time of all runs.
 """
 
 import argparse
@@ -29,7 +29,9 @@ BARE = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--runs", type=int, default=20, help="processes of each kind (default 20)")
+    parser.add_argument(
+        "--runs", type=int, default=20, help="processes of each kind (default: %(default)s)"
+    )
     runs = parser.parse_args().runs
     with tempfile.TemporaryDirectory() as folder:
         python = make_runtime(Path(folder) / "runtime")

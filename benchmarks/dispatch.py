@@ -1,31 +1,31 @@
-"""Compare the dispatch of whole days with the rules that one would try first.
+"""Compare the planner with simpler rules, over whole days.
 
     python -m benchmarks.dispatch                         simulated days: an hour or two
     python -m benchmarks.dispatch --days 5 --sizes 120    minutes
     python -m benchmarks.dispatch --instances FOLDER      days of the Meal Delivery Routing Problem
     python -m benchmarks.dispatch --search                the search alone, against 30 times as long
 
-Simulated days: orders come with lunch and evening peaks, two thirds as soon as possible and one
-third for an hour of their own; most are near. Routes take as long as planned, times a factor of
-their own (log-normal, 10%). Plans are made every three minutes.
+Simulated days: orders come with peaks at lunch and in the evening. Two thirds are due as soon as
+possible, one third in an hour of their choice; most are near. A route takes the planned time, times
+a random factor (log-normal, 10%). There is a plan every three minutes.
 
 Instances (Grubhub): FOLDER holds one folder for each day. The orders, their preparation and the
-shifts are the instance's; an order is due 40 minutes (the instance's target) after it is placed.
-Each customer keeps the vector from its restaurant, and all restaurants are laid on one kitchen.
-Vehicles are those of vehicles.json, five bicycles to three motorcycles. Each minute has a plan.
+shifts are those of the instance; an order is due 40 minutes (the instance's target) after it is
+placed. All restaurants are moved to one kitchen, and each customer moves with its restaurant.
+Vehicles are those of vehicles.json, five bicycles to three motorcycles, with a plan each minute.
 
-Every rule plans under the same constraints: windows, capacity, range, shifts. A route that cannot
-be on time any more is late, but is driven. Courier-hours are those on the road. A rule that leaves
-orders undelivered would have their hours for nothing, so hours are given for each delivered order.
-Late is an order that comes a minute or more after its window, `minutes` how much that is in all, a
-day. `to door` is from placing an order to the door, in minutes.
+Every rule has the same constraints: time windows, capacity, range, shifts. A route that is late is
+still driven. `hours` are the courier-hours of the routes. They are also given for each delivered
+order, because a rule that leaves orders undelivered needs fewer. `late` are orders that come a
+minute or more after their window, and `minutes` their lateness, both a day. `to door` is from
+placing an order to the door, in minutes.
 
-  threshold   within 3 km to bicycles, beyond to motorcycles; nearest first, then the nearest to
-              that, up to the capacity; leaves as soon as there is something to deliver
+  threshold   orders within 3 km to bicycles, others to motorcycles; the nearest order first, then
+              the nearest to that, up to the capacity; leaves as soon as there is an order
   fifo        first in, first out: one order on a route, to the free courier for whom it is cheapest
-  greedy      the most urgent first, each where it costs least; leaves at once
+  greedy      the most urgent order first, each at its cheapest place; leaves at once
   planner     functions/dispatch_orders
-  ... held    the same, but a route leaves as late as those of this project do
+  ... held    the same, but a route waits for more orders as those of the planner do
   ... at once the same, but a route leaves as soon as it can
   waiting N   the planner with `cost_per_hour_of_waiting` N in vehicles.json
 """
@@ -67,7 +67,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--days", type=int, help=f"days of each size (default {DAYS})")
+    parser.add_argument("--days", type=int, help=f"days of each size (default: {DAYS})")
     parser.add_argument(
         "--sizes", type=int, nargs="+", default=list(COURIERS), choices=list(COURIERS),
         help="orders a day",
@@ -89,7 +89,7 @@ def main() -> None:
             names = sorted(each.parent for each in arguments.instances.glob("*/orders.txt"))
             instances = [read_instance(folder) for folder in names]
         except (OSError, KeyError, ValueError) as error:
-            parser.error(f"{arguments.instances}: cannot be read as instances: {error!r}")
+            parser.error(f"{arguments.instances}: cannot be read as instances ({error!r})")
         if not instances:
             parser.error(f"{arguments.instances}: no folder in it holds orders.txt")
         replay(names, arguments.waiting_costs)

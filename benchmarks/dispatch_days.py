@@ -1,4 +1,4 @@
-"""A day of orders and couriers, made up or read, and what becomes of it under a rule."""
+"""A day of orders and couriers, simulated or read from files, and its dispatch under a rule."""
 
 import csv
 import math
@@ -27,15 +27,15 @@ REPLAYED_VEHICLES = "bbmbmbbm"  # five bicycles and three motorcycles, again and
 
 @dataclass
 class Day:
-    """The orders of a day by the time they are placed, the couriers, and what became of it.
+    """The orders of a day by the time they are placed, the couriers, and the results.
 
     Attributes:
-        name: of the day; the same name and day have the same chance.
+        name: of the day; it seeds the random generator.
         placed: orders, and when each is placed.
         couriers: those who work on this day, and when their shift begins.
         step: from one plan to the next.
         noise: standard deviation of the logarithm of a route's true over its planned time.
-        hours: in which couriers are on the road.
+        hours: courier-hours of all routes.
         minutes_late: of each order, 0 for one on time, infinite for one that is not delivered.
         minutes_to_door: of each delivered order, from placing it to the door.
 
@@ -84,9 +84,9 @@ def place_of(east: float, north: float) -> Location:
 
 def make_day(seed: int, size: int) -> Day:
     """The same day for the same seed."""
-    chance = random.Random(seed * 1000 + size)
-    hoods = [(chance.expovariate(1 / 3.5), chance.uniform(0, math.tau)) for _ in range(15)]
-    placed = [order_of_day(number, hoods, chance) for number in range(size)]
+    generator = random.Random(seed * 1000 + size)
+    hoods = [(generator.expovariate(1 / 3.5), generator.uniform(0, math.tau)) for _ in range(15)]
+    placed = [order_of_day(number, hoods, generator) for number in range(size)]
     bicycles, motorcycles = COURIERS[size]
     vehicles = ["bicycle"] * bicycles + ["motorcycle"] * motorcycles
     couriers = [
@@ -98,26 +98,28 @@ def make_day(seed: int, size: int) -> Day:
 
 
 def order_of_day(
-    number: int, hoods: Sequence[tuple[float, float]], chance: random.Random
+    number: int, hoods: Sequence[tuple[float, float]], generator: random.Random
 ) -> tuple[datetime, Order]:
     """When an order is placed, and the order."""
-    kilometres, angle = chance.choice(hoods)
-    if chance.random() < 0.4:
-        kilometres, angle = chance.expovariate(1 / 3.5), chance.uniform(0, math.tau)
-    kilometres = min(16, max(0.2, kilometres + chance.gauss(0, 0.4)))
-    angle += chance.gauss(0, 0.4) / max(1, kilometres)
-    peak = chance.choice([chance.gauss(2, 0.8), chance.gauss(6.5, 0.8), chance.uniform(0, 8)])
+    kilometres, angle = generator.choice(hoods)
+    if generator.random() < 0.4:
+        kilometres, angle = generator.expovariate(1 / 3.5), generator.uniform(0, math.tau)
+    kilometres = min(16, max(0.2, kilometres + generator.gauss(0, 0.4)))
+    angle += generator.gauss(0, 0.4) / max(1, kilometres)
+    peak = generator.choice(
+        [generator.gauss(2, 0.8), generator.gauss(6.5, 0.8), generator.uniform(0, 8)]
+    )
     hour = min(8.0, max(0.0, peak))
     at = START + timedelta(hours=hour)
-    if chance.random() < 2 / 3 or hour < 2:
-        ready = at + timedelta(minutes=chance.uniform(5, 15))
+    if generator.random() < 2 / 3 or hour < 2:
+        ready = at + timedelta(minutes=generator.uniform(5, 15))
         due_from, due_until = ready, at + timedelta(minutes=75)
     else:
         due_from = START + timedelta(hours=math.floor(hour))
         due_until = due_from + timedelta(hours=1)
         ready = due_from - timedelta(minutes=30)
-        at -= timedelta(hours=chance.uniform(1.5, 2))
-    boxes = chance.choices([1, 2, 3, 4], [4, 3, 2, 1])[0]
+        at -= timedelta(hours=generator.uniform(1.5, 2))
+    boxes = generator.choices([1, 2, 3, 4], [4, 3, 2, 1])[0]
     place = place_at(kilometres, angle)
     order = Order(f"order-{number:03d}", place, boxes, ready, due_from, due_until)
     return max(START, at), order
@@ -129,9 +131,8 @@ def order_of_day(
 def read_instance(folder: Path) -> Day:
     """A day of a folder with orders.txt, couriers.txt, restaurants.txt, instance_parameters.txt.
 
-    All restaurants are laid on the depot: each customer keeps the vector from its restaurant. An
-    order is one box and due within the target from placing it to the door; couriers begin at the
-    depot.
+    All restaurants are moved to the depot, and each customer moves with its restaurant. An order is
+    one box, and due within the target time after it is placed. Couriers begin at the depot.
 
     Raises:
         OSError, KeyError, ValueError: the folder holds no such instance.
@@ -179,11 +180,11 @@ def minute(text: str) -> datetime:
     return START + timedelta(minutes=float(text))
 
 
-# ── What becomes of it ──
+# ── The dispatch of a day ──
 
 
 def simulate(day: Day, rule: Rule) -> None:
-    """Plan every step, send out what the plan says, and note when it arrives."""
+    """Plan at every step, drive the planned routes, and note the arrivals."""
     back: dict[str, tuple[datetime, datetime]] = {}  # planned and true return of each courier
     now, pending, coming = START, dict[str, Order](), list(day.placed)
     placed_at = {order.order_id: at for at, order in day.placed}
@@ -211,7 +212,7 @@ def simulate(day: Day, rule: Rule) -> None:
 
 
 def on_shift(day: Day, back: dict[str, tuple[datetime, datetime]], now: datetime) -> list[Courier]:
-    """The couriers of this moment, as the planner knows them."""
+    """The couriers on shift now, as the planner knows them."""
     couriers = []
     for begins, courier in day.couriers:
         planned, true = back.get(courier.courier_id, (now, now))
@@ -226,9 +227,9 @@ def on_shift(day: Day, back: dict[str, tuple[datetime, datetime]], now: datetime
 def drive(
     day: Day, route: Route, pending: dict[str, Order], placed_at: dict[str, datetime]
 ) -> datetime:
-    """Deliver the orders of a route; when it is back."""
-    chance = random.Random(f"{day.name} {route.courier_id} {route.departs_at}")
-    factor = chance.lognormvariate(0, day.noise)
+    """Deliver the orders of a route; return the time of its return."""
+    generator = random.Random(f"{day.name} {route.courier_id} {route.departs_at}")
+    factor = generator.lognormvariate(0, day.noise)
     for stop in route.stops:
         order = pending.pop(stop.order_id)
         arrival = route.departs_at + factor * (stop.arrives_at - route.departs_at)

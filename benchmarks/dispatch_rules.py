@@ -58,7 +58,7 @@ def threshold(tasks: Sequence[Task], couriers: Sequence[AvailableCourier]) -> Ro
 
 
 def first_in_first_out(tasks: Sequence[Task], couriers: Sequence[AvailableCourier]) -> Routes:
-    """One order for each free courier: the order that was placed first goes where it is cheapest.
+    """One order for each free courier: the first order goes to the courier with the least cost.
 
     Orders are numbered as they are placed.
     """
@@ -90,12 +90,12 @@ def fits(task: Task, route: Sequence[Task], courier: AvailableCourier) -> bool:
 
 
 def find_none(_: Sequence[Task], couriers: Sequence[AvailableCourier]) -> Routes:
-    """No search: all is left to the greedy insertion."""
+    """No search: the greedy insertion plans all orders."""
     return {courier.courier_id: [] for courier in couriers}
 
 
 def insert_none(tasks: Sequence[Task], routes: Mapping[str, Sequence[Task]]) -> list[Task]:
-    """No insertion: what the rule left out."""
+    """No insertion: the orders that the rule left out stay out."""
     planned = {id(task) for route in routes.values() for task in route}
     return [task for task in tasks if id(task) not in planned]
 

@@ -84,7 +84,7 @@ def search_for(
 
 
 def plans_of_a_day(size: int) -> list[Problem]:
-    """What the planner was asked on a simulated day."""
+    """The problems that the planner solved on a simulated day."""
     caught: list[Problem] = []
     find_routes = search.find_routes
 

@@ -1,11 +1,11 @@
-"""Measure the shrinking of photos: time against a full decode, and peak memory by format.
+"""Measure how SerializeImage shrinks photos: time against a full decode, peak memory by format.
 
     python -m benchmarks.serialize_image
     python -m benchmarks.serialize_image --photo photo.jpg --runs 50
 
-The full decode is what most examples do: open, turn upright, resize, save. Peak memory is that of
-a process with all that the function imports; Lambda counts some 30 MB more for its runtime. For
-each format it is measured on drawn photos, noisy as real ones are, just within the limits.
+A full decode is what most examples do: open, rotate upright, resize, save. Peak memory is that of a
+process with all imports of the function; Lambda adds about 30 MB for its runtime. For each format
+it is measured on drawn photos with noise, at the limits of the function.
 """
 
 import argparse
@@ -56,14 +56,16 @@ def main() -> None:
     parser.add_argument(
         "--photo", type=Path, help="the photo to time (default: a drawn JPEG of 12 megapixels)"
     )
-    parser.add_argument("--runs", type=int, default=20, help="runs of each kind (default 20)")
+    parser.add_argument(
+        "--runs", type=int, default=20, help="runs of each kind (default: %(default)s)"
+    )
     arguments = parser.parse_args()
     pillow_heif.register_heif_opener()
     with tempfile.TemporaryDirectory() as folder:
         drawn = Path(folder) / "photo.jpg"
         draw((4000, 3000), colours=True).save(drawn, quality=90)
         compare(arguments.photo or drawn, arguments.runs)
-    print(f"\n{'just within the limits':28}{'pixels':>15}{'file':>9}{'CPU time':>10}{'peak':>9}")
+    print(f"\n{'at the limits':28}{'pixels':>15}{'file':>9}{'CPU time':>10}{'peak':>9}")
     with tempfile.TemporaryDirectory() as folder:
         for name, file_format, size, options in LARGEST:
             path = Path(folder) / "photo"
@@ -77,7 +79,7 @@ def main() -> None:
 
 
 def compare(photo: Path, runs: int) -> None:
-    """Print time and memory of `shrink` and of a full decode, run in turns."""
+    """Print time and memory of `shrink` and of a full decode; the runs alternate."""
     data = photo.read_bytes()
     with Image.open(photo) as image:
         print(f"{photo.name}: {image.width} x {image.height}, {len(data) / 1e6:.1f} MB")
@@ -95,7 +97,7 @@ def compare(photo: Path, runs: int) -> None:
 
 
 def full_decode(data: bytes) -> bytes:
-    """The JPEG that opening, turning, resizing and saving with Pillow gives."""
+    """The JPEG that Pillow makes: open, rotate, resize, save."""
     image = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
     image = ImageOps.contain(image, (SIDE, SIDE), Image.Resampling.LANCZOS)
     jpeg = io.BytesIO()

@@ -1,7 +1,7 @@
 """The local cloud: MiniStack with IAM enforced, and the serving app, on loopback.
 
-MiniStack speaks the AWS APIs on one port and runs the deployed stack for real; the serving app
-answers its SageMaker Runtime calls. Nothing here reads the user's own AWS configuration.
+MiniStack provides the AWS APIs on one port and runs the deployed stack; the serving app takes the
+place of the SageMaker endpoint. Nothing here reads the user's own AWS configuration.
 """
 
 import json
@@ -22,12 +22,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local import processes
 from local.processes import PROJECT, LocalCloudError
+from operations.stack import DEFAULT_STACK as STACK_NAME
 
-STACK_NAME = "scones-unlimited"
-ARTIFACTS_BUCKET = "scones-unlimited-artifacts"
+ARTIFACTS_BUCKET = f"{STACK_NAME}-artifacts"
 REGION = "us-east-1"
 START_SECONDS = 60
-# More cold functions at once than processors only wait for each other.
+# More functions that start at once than processors would wait for each other.
 CONCURRENT_FUNCTIONS = max(2, os.cpu_count() or 2)
 # The account's concurrency: MiniStack throttles what exceeds it.
 MOST_FUNCTIONS = 16
@@ -38,7 +38,7 @@ class LocalCloud:
     """MiniStack and the serving app as two processes of this machine.
 
     Attributes:
-        directory: where logs, builds and the processes' scratch files go; one command uses it.
+        directory: for logs, builds and scratch files of the processes; one command uses it.
         cloud_port: port of MiniStack on 127.0.0.1.
         serving_port: port of the serving app on 127.0.0.1.
         pids: process ids by name, once started.
@@ -57,7 +57,7 @@ class LocalCloud:
 
     @property
     def certificate(self) -> Path:
-        """What MiniStack makes at each start, and clients have to trust (the bucket wants TLS)."""
+        """Made by MiniStack at each start; clients have to trust it (the bucket requires TLS)."""
         return self.directory / "tmp" / "ministack-tls" / "server.crt"
 
     @property
@@ -99,12 +99,12 @@ class LocalCloud:
         )
 
     def start(self) -> None:
-        """Start both processes; they need a second or two until they answer."""
+        """Start both processes; they are ready after a second or two."""
         self.start_cloud()
         self.start_serving()
 
     def check_ports(self) -> None:
-        """See whether both ports can be used, before anything is changed.
+        """Check that both ports are free, before anything is changed.
 
         Raises:
             LocalCloudError: they are equal, or one is taken.
@@ -122,10 +122,10 @@ class LocalCloud:
                 )
 
     def wait_until_ready(self) -> None:
-        """Wait until both processes answer.
+        """Wait until both processes respond.
 
         Raises:
-            LocalCloudError: a process ended, or did not answer within START_SECONDS.
+            LocalCloudError: a process ended, or did not respond within START_SECONDS.
 
         """
         self.wait("ministack", self.health_urls["ministack"])
@@ -133,7 +133,7 @@ class LocalCloud:
 
     @property
     def health_urls(self) -> dict[str, str]:
-        """Where each process says that it is well."""
+        """The health check of each process."""
         return {
             "ministack": f"{self.endpoint_url}/_ministack/health",
             "serving": f"{self.serving_url}/ping",
@@ -170,29 +170,29 @@ class LocalCloud:
         self._start("serving", command, self.environment())
 
     def wait(self, name: str, url: str) -> None:
-        """Wait until a process answers at a URL.
+        """Wait until a process responds at a URL.
 
         Raises:
-            LocalCloudError: it ended, or did not answer within START_SECONDS.
+            LocalCloudError: it ended, or did not respond within START_SECONDS.
 
         """
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if not processes.is_running(self.pids[name]):
                 raise LocalCloudError(f"{name} ended at once: see {self.logs / name}.log")
-            if self._answers(url):
+            if self._responds(url):
                 return
             time.sleep(0.05)
         raise LocalCloudError(
-            f"{name} did not answer in {START_SECONDS} s: see {self.logs / name}.log"
+            f"{name} did not respond in {START_SECONDS} s: see {self.logs / name}.log"
         )
 
-    def is_whole(self) -> bool:
-        """Whether both processes answer and the stack is deployed."""
+    def is_healthy(self) -> bool:
+        """Whether both processes respond and the stack is deployed."""
         if self.pids.keys() != self.health_urls.keys():
             return False
         try:
-            return all(map(self._answers, self.health_urls.values())) and bool(self.outputs())
+            return all(map(self._responds, self.health_urls.values())) and bool(self.outputs())
         except (BotoCoreError, ClientError):
             return False
 
@@ -246,7 +246,7 @@ class LocalCloud:
 
     @classmethod
     def find(cls, directory: Path) -> "LocalCloud | None":
-        """What an earlier command left running in a directory; None if nothing."""
+        """The local cloud that an earlier command left running in a directory; None if none."""
         pids = processes.running(directory)
         if not pids:
             return None
@@ -261,7 +261,7 @@ class LocalCloud:
             record = json.dumps(ports | {"pids": self.pids}, indent=2)
             (self.directory / processes.RECORD).write_text(f"{record}\n")
 
-    def _answers(self, url: str) -> bool:
+    def _responds(self, url: str) -> bool:
         try:
             trust = ssl.create_default_context(cafile=self.certificate)
             with urllib.request.urlopen(url, timeout=2, context=trust):

@@ -1,4 +1,4 @@
-"""What the commands of the local cloud share: ports as arguments, steps, one-line errors."""
+"""Shared by the commands of the local cloud: ports as arguments, steps, one-line errors."""
 
 import argparse
 import contextlib
@@ -23,7 +23,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def port(text: str) -> int:
-    """A port that a user may listen on."""
+    """Parse a port that needs no privileges."""
     if not text.isdecimal() or int(text) not in PORTS:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a port: give a number from {PORTS.start} to {PORTS.stop - 1}"
@@ -33,14 +33,16 @@ def port(text: str) -> int:
 
 def add_ports(parser: argparse.ArgumentParser) -> None:
     """Add the arguments --cloud-port and --serving-port."""
-    parser.add_argument("--cloud-port", type=port, default=4566, help="MiniStack (%(default)s)")
     parser.add_argument(
-        "--serving-port", type=port, default=8080, help="the serving app (%(default)s)"
+        "--cloud-port", type=port, default=4566, help="of MiniStack (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--serving-port", type=port, default=8080, help="of the serving app (default: %(default)s)"
     )
 
 
 class Steps:
-    """The steps of a command and what each took."""
+    """Prints the steps of a command, and the seconds that each took."""
 
     def __init__(self, console: Console) -> None:
         """Start to count the seconds."""
@@ -49,15 +51,25 @@ class Steps:
 
     @contextlib.contextmanager
     def step(self, doing: str, done: str) -> Iterator[None]:
-        """Show what is being done, then what it took in seconds."""
+        """Show what is being done; at its end, print the seconds that it took."""
         start = time.monotonic()
         with self.console.status(doing):
             yield
         self.console.print(f"{time.monotonic() - start:5.1f} s  {done}", highlight=False)
 
+    def deploy(self, cloud: LocalCloud) -> dict[str, str]:
+        """Build the functions, start the local cloud, deploy the stack; return its outputs."""
+        cloud.start()
+        with self.step("building the functions", "built the functions"):
+            cloud.build()
+        with self.step("starting the local cloud", "started MiniStack and the serving app"):
+            cloud.wait_until_ready()
+        with self.step("deploying the stack", "deployed template.yaml"):
+            return cloud.deploy()
+
 
 def prepare(cloud: LocalCloud, console: Console) -> None:
-    """Stop what a killed command has left running in the directory, and check the ports.
+    """Stop what a killed command left running in the directory, and check the ports.
 
     Raises:
         LocalCloudError: a port cannot be used.
@@ -70,7 +82,7 @@ def prepare(cloud: LocalCloud, console: Console) -> None:
 
 
 def carry_out(work: Callable[[], int], cloud: LocalCloud, console: Console) -> int:
-    """Do the work of a command, and report what went wrong in one line; the exit status."""
+    """Do the work of a command, report an error in one line, and return the exit status."""
     for number in STOP_SIGNALS:
         signal.signal(number, signal.default_int_handler)
     try:

@@ -1,4 +1,4 @@
-"""Place the sample orders on the bus of the local cloud, and hear who delivers them."""
+"""Place the sample orders on the bus of the local cloud, and receive the routes."""
 
 import json
 import time
@@ -9,10 +9,10 @@ from typing import Any
 
 from local.cloud import LocalCloud
 from local.processes import PROJECT
+from operations.stack import EVENT_SOURCE
 
 SAMPLE_ORDERS = PROJECT / "local" / "orders.json"
-SOURCE = "scones-unlimited"
-LISTENER = "couriers-app"  # the rule and the queue of `make run`, beside the stack
+LISTENER = "couriers-app"  # a rule and a queue that `make run` adds to the stack
 PUT_EVENTS_ENTRIES = 10
 PLAN_SECONDS = 90
 POLL_SECONDS = 0.1
@@ -20,11 +20,11 @@ POLL_SECONDS = 0.1
 
 @dataclass
 class Dispatches:
-    """What became of the sample orders.
+    """The plan for the sample orders.
 
     Attributes:
-        routes: details of the `Orders Dispatched` events, in their sequence.
-        waiting: why each other order waits or is refused, by id.
+        routes: details of the `Orders Dispatched` events, in their order.
+        waiting: the reason why each other order waits or is refused, by id.
 
     """
 
@@ -47,10 +47,10 @@ def at(now: datetime, minutes: float) -> str:
 
 
 class Shop:
-    """Speaks to the dispatch as a shop, a reviewer and a couriers' app do: over the bus."""
+    """Publishes orders and reviews on the bus, and receives the routes."""
 
     def __init__(self, cloud: LocalCloud, outputs: dict[str, str]) -> None:
-        """Listen to the bus from now on."""
+        """Receive the routes of the bus from now on."""
         self.events, self.sqs = cloud.client("events"), cloud.client("sqs")
         self.dynamodb, self.outputs = cloud.client("dynamodb"), outputs
         self.bus = outputs["EventBusName"]
@@ -65,19 +65,21 @@ class Shop:
 
     def publish(self, detail_type: str, details: Sequence[dict[str, Any]]) -> None:
         """Put events on the bus."""
-        common = {"EventBusName": self.bus, "Source": SOURCE, "DetailType": detail_type}
+        common = {"EventBusName": self.bus, "Source": EVENT_SOURCE, "DetailType": detail_type}
         entries = [common | {"Detail": json.dumps(detail)} for detail in details]
         for start in range(0, len(entries), PUT_EVENTS_ENTRIES):
             self.events.put_events(Entries=entries[start : start + PUT_EVENTS_ENTRIES])
 
     def review(self, labels: dict[str, str]) -> None:
-        """Answer for a person: the label of each `image_id`."""
-        answered = {"reviewed_by": "make run", "reviewed_at": datetime.now(UTC).isoformat()}
-        answers = [{"image_id": image_id, "label": labels[image_id]} for image_id in labels]
-        self.publish("Photo Reviewed", [answer | answered for answer in answers])
+        """Review photos, as a person does: the label of each `image_id`."""
+        by = {"reviewed_by": "make run", "reviewed_at": datetime.now(UTC).isoformat()}
+        reviews = [
+            {"image_id": image_id, "label": label} | by for image_id, label in labels.items()
+        ]
+        self.publish("Photo Reviewed", reviews)
 
     def wait_for_couriers(self, number: int) -> bool:
-        """Wait until so many couriers are checked in; False where they are not in time."""
+        """Wait until `number` couriers have checked in; False after PLAN_SECONDS."""
         table = self.outputs["CouriersTableName"]
         deadline = time.monotonic() + PLAN_SECONDS
         while time.monotonic() < deadline:
@@ -88,25 +90,25 @@ class Shop:
         return False
 
     def place(self, orders: Sequence[dict[str, Any]]) -> Dispatches:
-        """Place orders, and wait until each is on a route or waits for a reason."""
+        """Place orders, and wait until each is on a route or has a reason to wait."""
         self.publish("Order Placed", orders)
         found = Dispatches()
         deadline = time.monotonic() + PLAN_SECONDS
         while time.monotonic() < deadline:
-            found.routes += self.hear()
+            found.routes += self.receive()
             routed = {stop["order_id"] for route in found.routes for stop in route["stops"]}
             rest = [order for order in self.orders() if order["order_id"] not in routed]
             found.waiting = {order["order_id"]: order["reason"] for order in rest}
-            decided = all(order["status"] in ("waiting", "refused") for order in rest)
-            if len(routed) + len(rest) == len(orders) and decided:
+            planned = all(order["status"] in ("waiting", "refused") for order in rest)
+            if len(routed) + len(rest) == len(orders) and planned:
                 break
             time.sleep(POLL_SECONDS)
         return found
 
-    def hear(self) -> list[dict[str, Any]]:
-        """The routes that were given out since the last time."""
-        answer = self.sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10)
-        messages = answer.get("Messages", [])
+    def receive(self) -> list[dict[str, Any]]:
+        """The routes that were assigned since the last call."""
+        received = self.sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10)
+        messages = received.get("Messages", [])
         for message in messages:
             handle = message["ReceiptHandle"]
             self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=handle)

@@ -1,21 +1,21 @@
-"""Draw the routes of a dispatch: one HTML page that needs nothing else, no network either."""
+"""Draw the routes of a dispatch: one HTML page that loads nothing else."""
 
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
-from pathlib import Path
 from typing import Any
 
-PROJECT = Path(__file__).resolve().parents[1]
+from local.processes import PROJECT
+
 VEHICLES = PROJECT / "functions" / "dispatch_orders" / "vehicles.json"
 
-SIZE = 900  # width and height of the photo, pixels
+SIZE = 900  # width and height of the map, pixels
 MARGIN = 40  # pixels
 KM_PER_DEGREE = 111.2  # of latitude
 RINGS_KM = (1, 2, 3, 5, 10, 15, 20, 30, 50)
-# One colour family a vehicle, so that they are told apart at a glance; motorcycles are dashed.
+# One family of colours for each vehicle; the routes of motorcycles are dashed.
 COLOURS = {
     "bicycle": ("#15803d", "#65a30d", "#0d9488", "#166534", "#84cc16"),
     "motorcycle": ("#c2410c", "#b91c1c", "#a21caf", "#ea580c", "#9f1239"),
@@ -120,20 +120,20 @@ def ring(kilometres: int, scale: float) -> str:
 
 
 def route_line(route: Detail, colour: str, points: Sequence[tuple[float, float]]) -> str:
-    """The way of a route, straight from stop to stop."""
-    way = " ".join(f"{x},{y}" for x, y in points)
+    """The line of a route, straight from stop to stop."""
+    line = " ".join(f"{x},{y}" for x, y in points)
     dashes = ' stroke-dasharray="9 5"' if route["vehicle"] == "motorcycle" else ""
     title = f"{route['courier_id']}, {route['vehicle']}, {route['distance_km']:.1f} km"
     return (
         f"<g><title>{escape(title)}</title>"
-        f'<polyline points="{way}" class="route" stroke="{colour}"{dashes}/></g>'
+        f'<polyline points="{line}" class="route" stroke="{colour}"{dashes}/></g>'
     )
 
 
 def stop_mark(number: int, stop: Detail, colour: str, point: tuple[float, float]) -> str:
-    """A numbered dot that says on hovering what it is."""
+    """A numbered dot with a tooltip."""
     x, y = point
-    title = f"{stop['order_id']}, {clock(stop['arrives_at'])}, {stop['reason']}"
+    title = f"{stop['order_id']}, {time_of_day(stop['arrives_at'])}, {stop['reason']}"
     return (
         f'<g><title>{escape(title)}</title><circle cx="{x}" cy="{y}" r="9" fill="{colour}"/>'
         f'<text x="{x}" y="{y + 4}" class="number">{number}</text></g>'
@@ -143,7 +143,7 @@ def stop_mark(number: int, stop: Detail, colour: str, point: tuple[float, float]
 def route_row(route: Detail, colour: str) -> str:
     """A route in the table beside the map."""
     stops = "".join(
-        f"<li>{escape(stop['order_id'])} at {clock(stop['arrives_at'])}: "
+        f"<li>{escape(stop['order_id'])} at {time_of_day(stop['arrives_at'])}: "
         f"{escape(stop['reason'])}</li>"
         for stop in route["stops"]
     )
@@ -151,12 +151,12 @@ def route_row(route: Detail, colour: str) -> str:
         f'<tr><td><span class="dot" style="background:{colour}"></span>'
         f"{escape(route['courier_id'])}<br>{escape(route['vehicle'])}, "
         f"bay {escape(route['loading_bay'])}</td>"
-        f"<td>{clock(route['departs_at'])} to {clock(route['returns_at'])}, "
+        f"<td>{time_of_day(route['departs_at'])} to {time_of_day(route['returns_at'])}, "
         f"{route['distance_km']:.1f} km<ol>{stops}</ol></td></tr>"
     )
 
 
-def clock(time: str) -> str:
+def time_of_day(time: str) -> str:
     """Hours and minutes of an ISO 8601 time, UTC."""
     return f"{datetime.fromisoformat(time).astimezone(UTC):%H:%M}"
 
@@ -171,7 +171,7 @@ LEGEND = """<svg width="300" height="64" role="img" aria-label="legend">
 </svg>"""
 
 PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Scones Unlimited: the dispatch</title>
+<html lang="en"><head><meta charset="utf-8"><title>Scones Unlimited: routes</title>
 <style>
 body {{ font: 14px/1.4 system-ui, sans-serif; color: #1c1917; background: #fafaf9; margin: 24px;
   display: flex; flex-wrap: wrap; gap: 32px; }}
@@ -190,8 +190,8 @@ td {{ vertical-align: top; padding: 4px 14px 4px 0; }} ol, ul {{ margin: 0; padd
  aria-label="map of the routes">
 {marks}
 </svg>
-<div><h1>Who delivers what</h1>{key}<ul>{bays}</ul>
-<h2>Routes (times in UTC)</h2><table>
+<div><h1>Routes of the couriers</h1>{key}<ul>{bays}</ul>
+<h2>Stops (times in UTC)</h2><table>
 {rows}
 </table>
 <h2>Orders on no route</h2><table>{reasons}</table></div>

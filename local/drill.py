@@ -1,29 +1,28 @@
-"""Watch drift, alarms and reviews at work on this machine.
+"""Show drift, alarms and reviews on this machine, with hours that take seconds.
 
     make drill
 
-Starts the local cloud and lets hours pass in seconds. Each hour couriers send photos, the model
-classifies them, people review those below the confidence threshold, MeasureDrift is invoked, and
-alarms follow:
+It takes about 10 minutes and costs nothing. In each hour couriers send photos, the model classifies
+them, people review those below the confidence threshold, MeasureDrift runs, and alarms follow:
 
-1. Baseline: hours in which nothing is wrong. Their traffic is made the baseline, as an operator
-   does after the first week (docs/operations.md, DriftAlarm). Before that the alarms see nothing.
+1. Baseline: hours without a fault. Their traffic becomes the baseline, as an operator does after
+   the first week (docs/operations.md, DriftAlarm). The alarms get no metrics of these hours.
 2. Quiet hours: no alarm goes to ALARM.
 3. Three faults, with quiet hours after each: photos at night, photos without a vehicle, a broken
-   camera. Each must bring at least one alarm to ALARM.
+   camera. For each, at least one alarm goes to ALARM.
 
 What is real: the stack of template.yaml, the model, FilterInferences and MeasureDrift as they are
-deployed, and the thresholds of the alarms. One photo an hour is uploaded to S3 and goes through the
-workflow; one of each phase is reviewed over the bus.
+deployed, and the thresholds of the alarms. In each hour one photo is uploaded to S3 and classified
+by the workflow. In each phase one photo is reviewed over the bus.
 
-What is simulated: the photos are parts of the drawn sample photos. All but one an hour are sent to
-the model directly, and this script writes their records, reviews included, because the workflow
-takes a second for each on this machine. The local cloud makes no metrics: this script publishes
-those that MeasureDrift printed. An hour takes 12 seconds, and so an hour of an alarm is 10 seconds.
-On AWS an alarm of three hours needs three values; here it goes to ALARM at the first.
+What is simulated: the photos are parts of the drawn sample photos. Except one an hour, they are
+sent to the model directly, and this script writes their records and reviews, because the workflow
+takes a second for each photo on this machine. The local cloud has no metrics: this script publishes
+those that MeasureDrift printed. An hour takes 12 seconds, and an alarm's period is 10 seconds
+instead of an hour. On AWS an alarm of three periods needs three values; here one is enough.
 
-Ends with a table of what each phase brought, and draws .local/drill/timeline.svg. Exits with 1 if
-an alarm went to ALARM in the first quiet hours, or a fault was not noticed.
+Ends with a table of the phases and their alarms, and draws .local/drill/timeline.svg. Exits with 1
+if an alarm went to ALARM in the first quiet hours, or if no alarm did in a fault.
 """
 
 import base64
@@ -42,12 +41,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from local.cloud import STACK_NAME, LocalCloud
+from local.cloud import LocalCloud
 from local.command import Parser, Steps, carry_out, prepare
-from local.dispatching import SOURCE
 from local.drill_photos import Photo, make_kinds
 from local.processes import PROJECT, STATE, LocalCloudError, free_port
 from local.timeline import Hour, draw
+from operations.stack import DEFAULT_STACK, EVENT_SOURCE
 
 PHOTOS_AN_HOUR = 120
 HOURS = 6  # of each phase
@@ -56,7 +55,7 @@ FAULTS = {"at night": 0.9, "without a vehicle": 0.8, "a broken camera": 0.7}  # 
 PERIOD_SECONDS = 10  # of an alarm's hour: the shortest period that CloudWatch knows
 HOUR_SECONDS = 12  # longer, so that three periods hold three hours, and never a fourth
 AUDIT_SHARE = 0.1  # of the photos above the threshold that people review as well
-PATIENCE = 120  # seconds for a workflow to end
+PATIENCE = 120  # seconds until a workflow has ended
 WRITE_ITEMS = 25  # of one call of BatchWriteItem
 ALARMS = ("AccuracyAlarm", "AccuracyDropAlarm", "DriftAlarm", "ReviewRateAlarm")
 ALARM_FIELDS = (
@@ -82,10 +81,10 @@ def wait_until[T](condition: Callable[[], T], what: str) -> T:
 
 
 class Drill:
-    """The deployed stack, and a clock of its own."""
+    """The deployed stack, with hours that take HOUR_SECONDS."""
 
     def __init__(self, cloud: LocalCloud, outputs: dict[str, str]) -> None:
-        """Let the alarms count the hours of the drill."""
+        """Give the alarms the period of the drill."""
         self.cloud, self.outputs = cloud, outputs
         self.dynamodb = cloud.client("dynamodb")
         self.functions = cloud.client("lambda")
@@ -93,17 +92,17 @@ class Drill:
         self.random = random.Random(1)  # noqa: S311 - the same hours every time
         self.number = 0
         self.filter = self.physical_name("FilterInferencesFunction")
-        self.alarms = {self.quicken(name): name for name in ALARMS}
+        self.alarms = {self.shorten(name): name for name in ALARMS}
 
     def physical_name(self, logical_id: str) -> str:
         """The name that a resource of the template has in the cloud."""
         name: str = self.cloud.client("cloudformation").describe_stack_resource(
-            StackName=STACK_NAME, LogicalResourceId=logical_id
+            StackName=DEFAULT_STACK, LogicalResourceId=logical_id
         )["StackResourceDetail"]["PhysicalResourceId"]
         return name
 
-    def quicken(self, logical_id: str) -> str:
-        """Give an alarm of the stack the period of the drill; its name."""
+    def shorten(self, logical_id: str) -> str:
+        """Give an alarm of the stack the period of the drill; return its name."""
         name = self.physical_name(logical_id)
         [alarm] = self.cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"]
         own = {key: alarm[key] for key in ALARM_FIELDS if key in alarm}
@@ -111,41 +110,41 @@ class Drill:
         return name
 
     def hour(self, at: datetime, phase: str, kinds: Sequence[tuple[list[Photo], float]]) -> Hour:
-        """Let an hour pass.
+        """Simulate an hour.
 
         Args:
             at: its beginning.
-            phase: its name; alarms see its metrics, unless it is BASELINE.
+            phase: its name; in BASELINE no metrics are published.
             kinds: photos, and the share of the hour's photos that they are.
 
         """
         photos, shares = zip(*kinds, strict=True)
-        came = [
+        sent = [
             self.random.choice(kind)
             for kind in self.random.choices(photos, shares, k=PHOTOS_AN_HOUR)
         ]
-        self.upload(came[0])
-        predictions = [self.classify(photo) for photo in came]
+        self.upload(sent[0])
+        predictions = [self.classify(photo) for photo in sent]
         items = [
             self.record(photo, prediction, at)
-            for photo, prediction in zip(came, predictions, strict=True)
+            for photo, prediction in zip(sent, predictions, strict=True)
         ]
         for batch in batched(items, WRITE_ITEMS, strict=False):
             requests = [{"PutRequest": {"Item": item}} for item in batch]
             self.dynamodb.batch_write_item(
                 RequestItems={self.outputs["PredictionsTableName"]: requests}
             )
-        right = sum(
+        correct = sum(
             prediction["label"] == photo.truth
-            for photo, prediction in zip(came, predictions, strict=True)
+            for photo, prediction in zip(sent, predictions, strict=True)
         )
         report, metrics = self.measure(at)
         if phase != BASELINE:
             self.publish(metrics)
-        return Hour(phase, right / len(came), report, self.in_alarm())
+        return Hour(phase, correct / len(sent), report, self.in_alarm())
 
     def upload(self, photo: Photo) -> tuple[str, str]:
-        """Upload a photo as a courier does; its `image_id`, and what it shows."""
+        """Upload a photo as a courier does; return its `image_id` and its true label."""
         key = f"uploads/drill/{self.number}.jpg"
         put = self.cloud.client("s3").put_object(
             Bucket=self.outputs["PhotosBucketName"], Key=key, Body=photo.jpeg
@@ -153,7 +152,7 @@ class Drill:
         return f"{key}#{put['ETag'].strip('"')}", photo.truth
 
     def classify(self, photo: Photo) -> dict[str, Any]:
-        """What the model and FilterInferences say of a photo; asked once for each photo."""
+        """The prediction of the model and FilterInferences; requested once for each photo."""
         if photo.prediction is None:
             request = urllib.request.Request(
                 f"{self.cloud.serving_url}/invocations", photo.jpeg, {"Content-Type": "image/jpeg"}
@@ -192,7 +191,7 @@ class Drill:
         return item
 
     def measure(self, at: datetime) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """What MeasureDrift returns about an hour, and the metrics that it prints."""
+        """The report of MeasureDrift about an hour, and the metrics that it prints."""
         response = self.functions.invoke(
             FunctionName=self.outputs["MeasureDriftFunctionName"],
             Payload=json.dumps({"hour": at.strftime("%Y-%m-%dT%H")}),
@@ -205,7 +204,7 @@ class Drill:
         return report, [*embedded_metrics(log)]
 
     def publish(self, metrics: list[dict[str, Any]]) -> None:
-        """Give CloudWatch what it would read from the log on AWS."""
+        """Publish metrics, as CloudWatch does from the log on AWS."""
         for metric in metrics:
             self.cloudwatch.put_metric_data(**metric)
 
@@ -215,7 +214,7 @@ class Drill:
         return {self.alarms[each["AlarmName"]] for each in found if each["StateValue"] == "ALARM"}
 
     def review(self, photo: Photo) -> None:
-        """Upload a photo, and review it over the bus once it is recorded.
+        """Upload a photo, wait for its record, and review it over the bus.
 
         Raises:
             LocalCloudError: its record or its review did not come in time.
@@ -235,7 +234,7 @@ class Drill:
         review = {"image_id": image_id, "label": truth, "reviewed_by": "drill"}
         entry = {
             "EventBusName": self.outputs["EventBusName"],
-            "Source": SOURCE,
+            "Source": EVENT_SOURCE,
             "DetailType": "Photo Reviewed",
             "Detail": json.dumps(review | {"reviewed_at": datetime.now(UTC).isoformat()}),
         }
@@ -246,7 +245,7 @@ class Drill:
         )
 
     def adopt_baseline(self) -> str:
-        """Make the traffic so far the baseline, as an operator does; what the command printed."""
+        """Make the traffic so far the baseline, as an operator does; return what was printed."""
         done = subprocess.run(
             [sys.executable, "-m", "operations.baseline", "--days", "30"],
             cwd=PROJECT,
@@ -288,20 +287,22 @@ def plan(kinds: dict[str, list[Photo]]) -> list[tuple[str, list[tuple[list[Photo
 
 
 def summarize(hours: Sequence[Hour]) -> tuple[Table, bool]:
-    """What each phase brought, and whether that is what the drill promises."""
+    """A table of the phases with their alarms, and whether they are as expected."""
     table = Table("hours", "phase", "in ALARM before", "newly in ALARM", box=None, pad_edge=False)
-    kept, first = True, 0
+    as_expected, first = True, 0
     before: set[str] = set()
     for phase, group in groupby(hours, key=lambda hour: hour.phase):
         alarms = [hour.alarms for hour in group]
         new = set().union(
             *(now - then for then, now in zip([before, *alarms], alarms, strict=False))
         )
-        kept = kept and not (phase == QUIET and new) and bool(phase not in FAULTS or new)
+        as_expected = (
+            as_expected and not (phase == QUIET and new) and bool(phase not in FAULTS or new)
+        )
         numbers = f"{first}-{first + len(alarms) - 1}"
         table.add_row(numbers, phase, " ".join(sorted(before)), " ".join(sorted(new)) or "-")
         before, first = alarms[-1], first + len(alarms)
-    return table, kept
+    return table, as_expected
 
 
 def figure(value: float | None) -> str:
@@ -310,13 +311,13 @@ def figure(value: float | None) -> str:
 
 
 def watch(drill: Drill, console: Console) -> list[Hour]:
-    """Let all hours pass, and print each."""
+    """Simulate all hours, and print each."""
     kinds = make_kinds()
     phases = plan(kinds)
     start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     start -= timedelta(hours=len(phases) + 24)
     hours: list[Hour] = []
-    console.print("\nhour   accuracy                drift  review  photos             in ALARM")
+    console.print("\nhour   accuracy                drift  review  phase              in ALARM")
     console.print("       true estimated measured         rate")
     for number, (phase, photos) in enumerate(phases):
         began = time.monotonic()
@@ -339,28 +340,20 @@ def watch(drill: Drill, console: Console) -> list[Hour]:
 
 
 def run(cloud: LocalCloud, console: Console) -> bool:
-    """Start, deploy, let the hours pass, draw; whether the drill kept its promise."""
-    steps = Steps(console)
+    """Deploy, simulate the hours, draw the timeline; return whether the alarms are as expected."""
     try:
-        cloud.start()
-        with steps.step("building the functions", "built the functions"):
-            cloud.build()
-        with steps.step("starting the local cloud", "started MiniStack and the serving app"):
-            cloud.wait_until_ready()
-        with steps.step("deploying the stack", "deployed template.yaml"):
-            outputs = cloud.deploy()
-        hours = watch(Drill(cloud, outputs), console)
+        hours = watch(Drill(cloud, Steps(console).deploy(cloud)), console)
     finally:
         cloud.stop()
-    table, kept = summarize(hours)
+    table, as_expected = summarize(hours)
     console.print()
     console.print(table)
     timeline = cloud.directory / "timeline.svg"
     timeline.write_text(draw(hours, ALARMS), "utf-8")
     console.print(f"\nTimeline: {timeline}", highlight=False, soft_wrap=True)
-    if not kept:
-        console.print("Not as promised: a quiet hour with an alarm, or a fault without one.")
-    return kept
+    if not as_expected:
+        console.print("Failed: an alarm in the first quiet hours, or a fault without an alarm.")
+    return as_expected
 
 
 def main() -> int:

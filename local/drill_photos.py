@@ -1,6 +1,6 @@
-"""The photos of `make drill`: parts of the drawn sample photos, and what can go wrong with them.
+"""The photos of `make drill`: parts of the drawn sample photos, with and without faults.
 
-Always the same: the random generator has a fixed seed.
+They are the same in each run: the random generator has a fixed seed.
 """
 
 import io
@@ -14,9 +14,8 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 from pillow_heif import register_heif_opener
 
-from local.processes import PROJECT
+from local.processes import SAMPLE_PHOTOS
 
-SAMPLE_PHOTOS = PROJECT / "local" / "photos"
 PHOTOS_OF_A_KIND = 80
 SIDE = 256  # pixels of the longest side, as the workflow sends photos to the endpoint
 
@@ -25,7 +24,7 @@ register_heif_opener()
 
 @dataclass
 class Photo:
-    """A photo, what it shows, and what the model says of it once it was asked."""
+    """A photo, its true label, and its prediction once the model has classified it."""
 
     jpeg: bytes
     truth: str
@@ -35,7 +34,7 @@ class Photo:
 
 
 def as_jpeg(image: Image.Image) -> bytes:
-    """A photo as the endpoint gets it."""
+    """A photo as the endpoint receives it."""
     small = image.copy()
     small.thumbnail((SIDE, SIDE))
     file = io.BytesIO()

@@ -1,4 +1,4 @@
-"""MiniStack with corrections: where it differs from AWS so that the product suffers.
+"""MiniStack with corrections of differences from AWS that affect the product.
 
     python -m local.emulator
 
@@ -82,10 +82,10 @@ def with_name(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def queue_executions() -> None:
-    """Run EXECUTIONS executions that EventBridge started at a time; the others wait in line.
+    """Run EXECUTIONS executions that EventBridge started at a time; the others wait.
 
-    AWS runs them all. Here a thousand uploads at once would leave no time for anything else, and
-    would be throttled until their retries end.
+    AWS runs them all. Here a thousand uploads at once would use all processor time, and would be
+    throttled until their retries end.
     """
     dispatch, run = eventbridge._dispatch_to_stepfunctions, stepfunctions._run_execution
     running = threading.BoundedSemaphore(EXECUTIONS)
@@ -97,13 +97,13 @@ def queue_executions() -> None:
         finally:
             by_event.reset(token)
 
-    def run_in_line(execution: str) -> None:
+    def run_when_free(execution: str) -> None:
         with running if by_event.get() else nullcontext():
             by_event.set(False)  # what this execution starts itself does not wait for it
             run(execution)
 
     eventbridge._dispatch_to_stepfunctions = start
-    stepfunctions._run_execution = run_in_line
+    stepfunctions._run_execution = run_when_free
 
 
 if __name__ == "__main__":

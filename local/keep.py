@@ -1,6 +1,6 @@
-"""Keep the local cloud running for a person who wants to try it.
+"""Keep the local cloud running, to try commands on it.
 
-make up       start it, deploy the stack, print the commands to use it with
+make up       start it, deploy the stack, print commands to try
 make down     stop it
 """
 
@@ -13,8 +13,9 @@ from rich.console import Console
 
 from local.cloud import REGION, LocalCloud
 from local.command import Parser, Steps, add_ports, carry_out, prepare
-from local.dispatching import SOURCE, sample_orders
+from local.dispatching import sample_orders
 from local.processes import PROJECT, STATE
+from operations.stack import EVENT_SOURCE
 
 COMMANDS = """
 The local cloud is up. In another terminal, first:
@@ -30,8 +31,8 @@ The local cloud is up. In another terminal, first:
   # Review the photos below the confidence threshold.
   make review
 
-  # Place an order, and read its status and reason. "more orders may join": a courier is free, but
-  # the order can still leave later and be on time. It leaves when it must, alone or with others.
+  # Place an order, and read its status and reason. "more orders may join" means that the order
+  # waits a few minutes for others. It leaves in time, alone or with others.
   aws events put-events --entries {order}
   aws dynamodb scan --table-name {OrdersTableName}
 
@@ -39,36 +40,28 @@ The local cloud is up. In another terminal, first:
   aws stepfunctions list-executions --state-machine-arn {ClassifyPhotoStateMachineArn}
   aws logs filter-log-events --log-group-name {FunctionsLogGroupName}
 
-  # Ask the model alone.
+  # Send a photo to the model alone.
   curl --data-binary @local/photos/bicycle-courier.jpg {serving}/invocations
 
-Different from AWS: no metrics are made and no alarm is evaluated (`make drill` shows alarms). The
-workflows are STANDARD, so that each execution has a history; on AWS the default is EXPRESS.
+Different from AWS: there are no metrics, and alarms are not evaluated (`make drill` shows alarms).
+The workflows are STANDARD, so that each execution has a history; on AWS the default is EXPRESS.
 Logs of the local cloud: {logs}
 Stop it with: make down
 """
 
 
 def up(cloud: LocalCloud, console: Console) -> int:
-    """Start, deploy, and print the commands; print them again if it is up already."""
+    """Start, deploy, and print the commands; if the local cloud is up, only print them."""
     found = LocalCloud.find(cloud.directory)
-    if found and found.is_whole():
+    if found and found.is_healthy():
         console.print(
-            "The local cloud is up already. To deploy changed code: make down, then make up."
+            "The local cloud is up already. To deploy changed code, run `make down` and `make up`."
         )
         show_commands(found, found.outputs())
         return 0
     prepare(cloud, console)
-    steps = Steps(console)
     try:
-        cloud.start()
-        with steps.step("building the functions", "built the functions"):
-            cloud.build()
-        with steps.step("starting the local cloud", "started MiniStack and the serving app"):
-            cloud.wait_until_ready()
-        with steps.step("deploying the stack", "deployed template.yaml"):
-            outputs = cloud.deploy()
-        show_commands(cloud, outputs)
+        show_commands(cloud, Steps(console).deploy(cloud))
     except BaseException:
         cloud.stop()
         raise
@@ -76,7 +69,7 @@ def up(cloud: LocalCloud, console: Console) -> int:
 
 
 def show_commands(cloud: LocalCloud, outputs: dict[str, str]) -> None:
-    """Print what a person can run against the local cloud, ready for a shell."""
+    """Print commands for the local cloud, quoted for a shell."""
     values = outputs | {
         "project": str(PROJECT),
         "endpoint": cloud.endpoint_url,
@@ -92,8 +85,8 @@ def show_commands(cloud: LocalCloud, outputs: dict[str, str]) -> None:
 def sample_order(bus: str) -> str:
     """The first sample order as an entry for `aws events put-events`."""
     detail = json.dumps(sample_orders(datetime.now(UTC))[0])
-    entry = {"EventBusName": bus, "Source": SOURCE, "DetailType": "Order Placed", "Detail": detail}
-    return json.dumps([entry])
+    entry = {"EventBusName": bus, "Source": EVENT_SOURCE, "DetailType": "Order Placed"}
+    return json.dumps([entry | {"Detail": detail}])
 
 
 def down(cloud: LocalCloud) -> int:

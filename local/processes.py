@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 PROJECT = Path(__file__).resolve().parent.parent
+SAMPLE_PHOTOS = PROJECT / "local" / "photos"
 STATE = PROJECT / ".local"  # one folder for each command that starts a local cloud
 RECORD = "cloud.json"  # in such a folder: ports and process ids of what was started
 # What the command line of each process contains.
@@ -28,15 +29,15 @@ PORTS = range(1024, 65536)
 
 
 class LocalCloudError(Exception):
-    """Something a person can fix; the message is one line that says what to do."""
+    """Something that a person can fix; the message is one line that says what to do."""
 
 
 @contextmanager
 def sole_use(directory: Path) -> Iterator[None]:
-    """Hold the folder of a command while it works in it.
+    """Lock the folder of a command while the command runs.
 
     Raises:
-        LocalCloudError: it works in it already.
+        LocalCloudError: another process holds the lock.
 
     """
     directory.mkdir(parents=True, exist_ok=True)
@@ -45,7 +46,7 @@ def sole_use(directory: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise LocalCloudError(
-                f"`make {directory.name}` is at work in this folder: wait until it has ended, or "
+                f"`make {directory.name}` is running in this folder: wait until it has ended, or "
                 "interrupt it"
             ) from None
         yield
@@ -53,10 +54,10 @@ def sole_use(directory: Path) -> Iterator[None]:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Hold back Ctrl-C and its like until the block has ended.
+    """Hold back STOP_SIGNALS, such as Ctrl-C, until the block has ended.
 
     Raises:
-        KeyboardInterrupt: one came meanwhile.
+        KeyboardInterrupt: a signal came in the block.
 
     """
     received: list[int] = []
@@ -92,7 +93,7 @@ def start(
 
 
 def run(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> int:
-    """Run a command to its end; its exit status. If interrupted, all that it started is killed."""
+    """Run a command, return its exit status. If interrupted, kill all that it started."""
     process = None
     try:
         with uninterrupted():
@@ -140,7 +141,7 @@ def is_running(pid: int) -> bool:
 
 
 def is_ours(name: str, pid: int) -> bool:
-    """Whether a recorded process id still is that process, not a later one."""
+    """Whether a recorded process id is still that process, not a later one."""
     command = subprocess.run(
         ["ps", "-o", "command=", "-p", str(pid)],  # noqa: S607
         capture_output=True,
@@ -179,7 +180,7 @@ def free_port() -> int:
 
 
 def main() -> int:
-    """Stop every local cloud of this folder, unless a command is at work in it."""
+    """Stop every local cloud of this folder, unless a command is running in it."""
     try:
         with ExitStack() as commands:
             folders = sorted(lock.parent for lock in STATE.glob("*/lock"))

@@ -125,11 +125,11 @@ class Deletion:
         self.report(found)
         obstacles = find_obstacles(account, found) if found else []
         for obstacle in obstacles:
-            print(f"in the way: {obstacle}", file=sys.stderr)
+            print(f"obstacle: {obstacle}", file=sys.stderr)
         if dry_run or not found:
             return not self.problems and not obstacles
         if obstacles:
-            raise UserError("nothing was deleted: remove what is in the way, and run this again")
+            raise UserError("nothing was deleted: remove the obstacles, and run this again")
         question = "\nDelete all of it? It cannot be restored. [y/N] "
         if not yes and input_or_nothing(question) not in ("y", "yes"):
             raise UserError("nothing was deleted (--yes deletes without asking)")

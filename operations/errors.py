@@ -21,13 +21,13 @@ def code_of(error: Exception) -> str:
 
 
 def is_not_offered(error: Exception) -> bool:
-    """Whether a local cloud says that it does not offer a service: it has no AWS code for that."""
+    """Whether a local cloud does not offer a service: its code is then a status, such as 404."""
     code = code_of(error)
     return code.isdigit() and code not in ("500", "502", "503", "504")
 
 
 def explain(error: Exception) -> str:
-    """Say in one line what an AWS error asks of the user."""
+    """One line about an AWS error that says what to do."""
     message = " ".join(str(error).split())
     if isinstance(error, NoRegionError):
         message = "no region: give --region, set AWS_DEFAULT_REGION or run `aws configure`"

@@ -5,8 +5,8 @@ r"""Write the sample events and the environment of the functions for a deployed 
     sam local invoke SerializeImageFunction --event build/events/serialize_image.json \
         --env-vars build/events/environment.json
 
-`environment.json` has the environment of the deployed functions. The events are those of events/,
-with the newest photo of the stack, its account and region, and today's date.
+`environment.json` has the variables of the deployed functions. The events are those of events/,
+with the newest photo, the account and the region of the stack, and today's date.
 """
 
 import argparse
@@ -72,7 +72,7 @@ def newest_photo(s3: Any, stack: Stack) -> Photo:
 
 
 def sample_event(name: str, photo: Photo, now: datetime) -> Any:
-    """The event events/<name>.json, about a photo, and about today.
+    """The event events/<name>.json, with the values of a photo and today's date.
 
     The values to replace are those of events/s3_object_created.json and events/measure_drift.json.
     """

@@ -8,19 +8,20 @@ from botocore.exceptions import ClientError
 from operations.errors import UserError
 
 DEFAULT_STACK = "scones-unlimited"
+EVENT_SOURCE = "scones-unlimited"  # of all events on the stack's bus
 DEFAULT_ENDPOINT = "scones-vehicle-classifier"
 VARIANT = "AllTraffic"  # the endpoint's one variant
-# Shared with jobs that are not ours.
+# Other projects of the account log here as well.
 TRAINING_LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 PROCESSING_LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
 
 
 @dataclass(frozen=True)
 class Names:
-    """Names of what a stack and its training make in an account and region.
+    """Names of the resources of a stack and its training in an account and region.
 
-    Endpoint and model package group have the endpoint's name. Endpoint configurations, models,
-    training and processing jobs begin with `prefix` and carry `tags`.
+    Endpoint and model package group have the endpoint's name. Names of endpoint configurations,
+    models, training jobs and processing jobs begin with `prefix`; they have `tags`.
     """
 
     stack: str
@@ -43,7 +44,7 @@ class Names:
 
 
 def scalable_target(endpoint: str) -> dict[str, str]:
-    """What scales an endpoint on instances, as Application Auto Scaling names it."""
+    """The scalable target of an endpoint on instances, for Application Auto Scaling."""
     return {
         "ServiceNamespace": "sagemaker",
         "ResourceId": f"endpoint/{endpoint}/variant/{VARIANT}",

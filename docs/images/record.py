@@ -2,7 +2,7 @@
 
     .venv/bin/python docs/images/record.py
 
-It takes what `make run` prints and the map that it draws. Paths of this machine are cut out.
+Runs `make run`, and draws its output and its map, without the paths of this machine.
 """
 
 import io
@@ -19,12 +19,12 @@ from rich.text import Text
 PROJECT = Path(__file__).resolve().parents[2]
 FOLDER = Path(__file__).parent
 COLUMNS = 124
-# The default refers to web fonts: a README shows no photo that loads anything.
+# The default refers to web fonts, and an image in a README may not load any.
 SVG_FORMAT = re.sub(r"@font-face \{\{.*?\}\}\n", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
 
 
 def main() -> int:
-    """Run, and draw what came out."""
+    """Run, and draw the output."""
     settings = {"COLUMNS": str(COLUMNS), "FORCE_COLOR": "1", "TTY_INTERACTIVE": "0"}
     done = subprocess.run(
         ["make", "run", *sys.argv[1:]],  # noqa: S607
@@ -38,9 +38,9 @@ def main() -> int:
         print(done.stdout, file=sys.stderr)
         return 1
     (FOLDER / "run.svg").write_text(terminal(f"$ make run\n{done.stdout}"), "utf-8")
-    page = re.search(r"Map of the \w+: (\S+)", done.stdout)
+    page = re.search(r"Map of the routes: (\S+)", done.stdout)
     if page is None:
-        print("make run named no map", file=sys.stderr)
+        print("the output of make run has no map of the routes", file=sys.stderr)
         return 1
     (FOLDER / "map.svg").write_text(route_map(Path(page[1]).read_text("utf-8")), "utf-8")
     return 0
@@ -55,7 +55,7 @@ def terminal(output: str) -> str:
 
 
 def route_map(page: str) -> str:
-    """The map of the page as a photo of its own: the drawing with the style sheet of the page."""
+    """The map of the page as an SVG file: the drawing with the style sheet of the page."""
     style = page[page.index("<style>") : page.index("</style>") + len("</style>")]
     drawing = page[page.index("<svg") : page.index("</svg>") + len("</svg>")]
     head, body = drawing.split(">", 1)

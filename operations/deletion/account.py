@@ -1,4 +1,4 @@
-"""One region of one account: clients, the stack, and how to tell what belongs to it."""
+"""One region of one account: clients, the stack, and what belongs to it."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -19,14 +19,14 @@ STACK_NAME_TAG, STACK_ID_TAG = "aws:cloudformation:stack-name", "aws:cloudformat
 
 @dataclass(frozen=True)
 class Found:
-    """Something that belongs to the stack or its training.
+    """A resource of the stack or its training.
 
     Attributes:
         kind: what it is.
         name: its name, or its ARN if it has no name.
         holds: what is in it.
         monthly: US dollars a month at rest; NaN if it is not known.
-        delete: deletes it, and returns when it is gone; None: it goes with the stack.
+        delete: deletes it, and returns when it is gone; None: deleting the stack deletes it.
         needs: IAM actions that `delete` calls, and the ARN that they are called on.
 
     """
@@ -40,10 +40,10 @@ class Found:
 
 
 class Account:
-    """One region of one account, as seen from one stack.
+    """One region of one account, and one stack in it.
 
-    Without a region, the AWS CLI's is taken; without an endpoint, the stack's parameter.
-    `progress` shows in a line what is going on.
+    The default region is that of the AWS CLI; the default endpoint is the stack's parameter.
+    `progress` shows one line about the current work.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Account:
         self.progress = progress
 
     def look_again(self) -> None:
-        """Forget what is known of the stack."""
+        """Drop the cached description of the stack."""
         vars(self).pop("stack", None)
         vars(self).pop("resources", None)
 
@@ -75,30 +75,30 @@ class Account:
 
     @cached_property
     def resources(self) -> list[dict[str, Any]]:
-        """What the stack holds now."""
+        """The resources that the stack has now."""
         gone = ("DELETE_COMPLETE", "DELETE_SKIPPED")
         found = self.stack_resources(self.stack.id) if self.stack else []
         return [item for item in found if item["ResourceStatus"] not in gone]
 
     @cached_property
     def names(self) -> Names:
-        """With the endpoint's name as given, or else as the stack has it."""
+        """Names that depend on the endpoint: as given, or else as in the stack."""
         endpoint = self.endpoint_name
         if endpoint is None:
             try:
                 parameters = self.stack.parameters if self.stack else {}
-            except ClientError:  # reported where the stack is looked for
+            except ClientError:  # find_the_stack reports it
                 parameters = {}
             endpoint = parameters.get("EndpointName", DEFAULT_ENDPOINT)
         return Names(self.stack_name, endpoint, self.id, self.region)
 
     def stack_resources(self, stack_id: str) -> Iterable[dict[str, Any]]:
-        """What a stack holds or held; CloudFormation remembers a deleted one for 90 days."""
+        """The resources of a stack, or of one that was deleted in the last 90 days."""
         key = "StackResourceSummaries"
         return self.pages("cloudformation", "list_stack_resources", key, StackName=stack_id)
 
     def in_stack(self, kind: str) -> set[str]:
-        """Names of what the stack holds of a CloudFormation resource type."""
+        """Names of the stack's resources of a CloudFormation type."""
         found = (item for item in self.resources if item["ResourceType"] == kind)
         return {item["PhysicalResourceId"] for item in found if item.get("PhysicalResourceId")}
 
@@ -108,7 +108,7 @@ class Account:
             yield from page.get(key, [])
 
     def is_ours(self, tags: Iterable[dict[str, str]]) -> bool:
-        """Whether tags say that the training, or a stack of this name and region, made it."""
+        """Whether the tags are those of the training, or of a stack of this name and region."""
         values = {tag["Key"]: tag["Value"] for tag in tags}
         stack = f":cloudformation:{self.region}:{self.id}:stack/{self.stack_name}/"
         return self.names.tags.items() <= values.items() or stack in values.get(STACK_ID_TAG, "")
@@ -116,7 +116,7 @@ class Account:
 
 @contextmanager
 def tolerating(*codes: str) -> Iterator[None]:
-    """Go on after an AWS error of one of these codes."""
+    """Ignore an AWS error of one of these codes."""
     try:
         yield
     except ClientError as error:
@@ -125,14 +125,16 @@ def tolerating(*codes: str) -> Iterator[None]:
 
 
 def cost(stored: int, price: float) -> float:
-    """Dollars a month of stored bytes, at a price a GiB."""
+    """Dollars a month for stored bytes, at a price for each GiB."""
     return stored / 2**30 * price
 
 
 def mib(stored: int) -> str:
+    """Bytes as text, in MiB."""
     return f"{stored / 2**20:,.1f} MiB"
 
 
 def count(number: int, noun: str) -> str:
+    """A number with a noun, in the plural if it is not 1."""
     plural = re.sub("y$", "ie", noun) + "s"
     return f"{number:,} {noun if number == 1 else plural}"

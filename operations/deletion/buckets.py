@@ -27,7 +27,7 @@ PROJECT = "Scones Unlimited"  # the template's description begins with it
 
 
 def find_buckets(account: Account) -> Iterator[Found]:
-    """The stack's and the training's buckets, and any that an update of the stack has left."""
+    """The stack's buckets, and any that an update of the stack has left."""
     in_stack = account.in_stack("AWS::S3::Bucket")
     everything = [bucket["Name"] for bucket in account.pages("s3", "list_buckets", "Buckets")]
     for name in sorted(everything, key=lambda name: name not in in_stack):
@@ -57,7 +57,7 @@ def versions(account: Account, bucket: str, prefix: str = "") -> Iterator[dict[s
 def uploads(account: Account, bucket: str) -> Iterator[dict[str, str]]:
     """All unfinished multipart uploads.
 
-    Their keys are asked for in URL encoding, and decoded here: botocore does that for objects only.
+    S3 returns their keys in URL encoding, and this decodes them: botocore does so for objects only.
     """
     client = account.client("s3")
     markers: dict[str, str] = {}
@@ -75,12 +75,12 @@ def uploads(account: Account, bucket: str) -> Iterator[dict[str, str]]:
 
 
 def contents(account: Account, bucket: str) -> tuple[str, float]:
-    """What is in a bucket, and its dollars a month."""
+    """The contents of a bucket as text, and their dollars a month."""
     number = stored = unfinished = 0
     for version in versions(account, bucket):
         number, stored = number + 1, stored + version.get("Size", 0)
         if number % 1000 == 0:
-            account.progress(f"looking into {bucket}: {number:,} object versions")
+            account.progress(f"checking {bucket}: {number:,} object versions")
     for upload in uploads(account, bucket):
         unfinished += 1
         if not NOT_IN_XML.search(upload["Key"]):
@@ -92,7 +92,7 @@ def contents(account: Account, bucket: str) -> tuple[str, float]:
 
 
 def empty(account: Account, bucket: str, *, remove: bool = False) -> None:
-    """Delete what is in a bucket, and the bucket too if `remove`.
+    """Delete the contents of a bucket, and the bucket too if `remove`.
 
     Raises:
         UserError: S3 kept some of it.
@@ -106,7 +106,7 @@ def empty(account: Account, bucket: str, *, remove: bool = False) -> None:
         done, before = 0, None
         while batch := list(islice(versions(account, bucket), MOST_IN_A_BATCH)):
             if batch == before:
-                raise UserError(f"S3 still lists {batch[0]['Key']!r}, which it said is deleted")
+                raise UserError(f"S3 still lists {batch[0]['Key']!r} after it was deleted")
             delete_versions(account, bucket, batch)
             done, before = done + len(batch), batch
             account.progress(f"deleting in {bucket}: {done:,} object versions")
@@ -143,10 +143,10 @@ def delete_versions(account: Account, bucket: str, items: list[dict[str, Any]]) 
 
 
 def find_sam_artifacts(account: Account) -> Iterator[Found]:
-    """What `sam deploy` uploaded for our stack, but for what another stack of this project uses.
+    """What `sam deploy` uploaded for our stack, except what another stack of this project uses.
 
-    In a folder (s3_prefix) that is all that SAM ever uploaded there; without a folder it is what
-    the stack's template refers to.
+    With a folder (s3_prefix), that is all that SAM uploaded there. Without a folder, it is what the
+    stack's template refers to.
     """
     ours = locations(account, account.stack.id) if account.stack else set()
     folders = {(bucket, key.rpartition("/")[0]) for bucket, key in ours}
@@ -175,11 +175,9 @@ def find_sam_artifacts(account: Account) -> Iterator[Found]:
 
 
 def locations(account: Account, stack: str) -> set[tuple[str, str]]:
-    """Bucket and key of all that a stack's template refers to in S3."""
-    answer = account.client("cloudformation").get_template(
-        StackName=stack, TemplateStage="Original"
-    )
-    text = str(answer["TemplateBody"])
+    """Bucket and key of each S3 object that a stack's template refers to."""
+    found = account.client("cloudformation").get_template(StackName=stack, TemplateStage="Original")
+    text = str(found["TemplateBody"])
     return {*S3_URI.findall(text), *S3_LOCATION.findall(text)}
 
 

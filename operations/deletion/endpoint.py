@@ -14,11 +14,11 @@ from operations.prices import HOURS, INSTANCE_HOUR
 from operations.stack import PROCESSING_LOG_GROUP, TRAINING_LOG_GROUP, scalable_target
 
 UNSETTLED = ("Creating", "Updating", "SystemUpdating", "RollingBack")  # AWS deletes none of these
-SETTLE_SECONDS = 3600  # DeployModel gives an update no more
+SETTLE_SECONDS = 3600  # the longest update that DeployModel waits for
 
 
 def find_scaling(account: Account) -> Iterator[Found]:
-    """What deleting the endpoint would leave, with alarms of its own."""
+    """The scalable target and its alarms: deleting the endpoint leaves them."""
     client = account.client("application-autoscaling")
     target = scalable_target(account.names.endpoint)
     listed = client.describe_scalable_targets(
@@ -45,7 +45,7 @@ def endpoint_cost(account: Account) -> tuple[str, float]:
     client = account.client("sagemaker")
     endpoint = client.describe_endpoint(EndpointName=account.names.endpoint)
     running = {item["VariantName"]: item for item in endpoint.get("ProductionVariants", [])}
-    with tolerating("ValidationException"):  # the configuration is gone already
+    with tolerating("ValidationException"):  # the configuration was deleted already
         configuration = client.describe_endpoint_config(
             EndpointConfigName=endpoint["EndpointConfigName"]
         )
@@ -67,23 +67,28 @@ def variant_cost(variant: dict[str, Any], running: dict[str, Any]) -> tuple[str,
 
 
 def settle_endpoint(account: Account) -> None:
-    """Wait until the endpoint is in a state in which AWS deletes it.
+    """Wait until the endpoint is in a state in which AWS can delete it.
 
     Raises:
-        UserError: it was not after an hour.
+        UserError: it is not after an hour.
 
     """
     client, name = account.client("sagemaker"), account.names.endpoint
     status = client.describe_endpoint(EndpointName=name)["EndpointStatus"]
     if status in UNSETTLED:
-        print(f"endpoint {name} is {status}: waiting for the end, at most an hour", flush=True)
+        print(
+            f"endpoint {name} is {status}: waiting until that has ended, at most an hour",
+            flush=True,
+        )
         with suppress(WaiterError):  # Failed can be deleted as well
             wait = client.get_waiter("endpoint_in_service").wait
             attempts = {"Delay": 5, "MaxAttempts": SETTLE_SECONDS // 5}
             wait(EndpointName=name, WaiterConfig=attempts)
         status = client.describe_endpoint(EndpointName=name)["EndpointStatus"]
     if status in UNSETTLED:
-        raise UserError(f"endpoint {name} is still {status}, nothing was deleted: try again later")
+        raise UserError(
+            f"endpoint {name} is still {status}: nothing was deleted, run this again later"
+        )
 
 
 def delete_endpoint(account: Account) -> None:
@@ -95,7 +100,7 @@ def delete_endpoint(account: Account) -> None:
 
 
 def tagged(account: Account, kind: str, operation: str, key: str) -> Iterator[tuple[str, str]]:
-    """Name and status of what begins with our prefix and carries our tags."""
+    """Name and status of each resource with our prefix and our tags."""
     prefix = account.names.prefix
     for item in account.pages("sagemaker", operation, key, NameContains=prefix):
         name, arn = item[f"{kind}Name"], item[f"{kind}Arn"]
@@ -105,7 +110,7 @@ def tagged(account: Account, kind: str, operation: str, key: str) -> Iterator[tu
 
 
 def find_jobs(account: Account) -> Iterator[Found]:
-    """All of training and retraining; one that runs costs by the second, not by the month."""
+    """All jobs of training and retraining; a running job costs by the second, not the month."""
     for kind, operation, group in (
         ("Training", "list_training_jobs", TRAINING_LOG_GROUP),
         ("Processing", "list_processing_jobs", PROCESSING_LOG_GROUP),

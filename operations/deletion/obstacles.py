@@ -1,6 +1,6 @@
-"""Look for all that would refuse to be deleted, before anything is deleted.
+"""Find everything that AWS would refuse to delete, before anything is deleted.
 
-Each obstacle is a line that says what refuses and how to change that.
+Each obstacle is a line that says what cannot be deleted, and how to change that.
 """
 
 import re
@@ -22,7 +22,7 @@ def stack_obstacles(account: Account) -> Iterator[str]:
     try:
         stack = account.stack
     except ClientError as error:
-        yield f"the stack cannot be looked at: {explain(error)}"
+        yield f"the stack cannot be read: {explain(error)}"
         return
     if stack is None:
         return
@@ -32,7 +32,7 @@ def stack_obstacles(account: Account) -> Iterator[str]:
             "cloudformation update-termination-protection --no-enable-termination-protection "
             f"--stack-name {stack.name} --region {account.region}`"
         )
-    # A stack that is being created can be deleted, and one that is being deleted is waited for.
+    # A stack that is being created can be deleted; the deletion of another run is waited for.
     if stack.status.endswith("_IN_PROGRESS") and not stack.status.startswith(("CREATE", "DELETE")):
         yield f"stack {stack.name} is {stack.status}: run this again when that has ended"
 
@@ -58,7 +58,7 @@ def bucket_obstacles(account: Account, bucket: str) -> Iterator[str]:
 def applies_to(account: Account, statement: Statement) -> bool:
     """Whether an unconditional statement applies to the caller.
 
-    A condition may exempt the caller: S3 decides that when it is asked.
+    A condition may exempt the caller: S3 decides that at the deletion.
     """
     root = f"arn:{account.partition}:iam::{account.id}:root"
     us = {account.caller, role_of(account.caller), root, account.id}
@@ -78,7 +78,7 @@ def role_of(caller: str) -> str:
 
 
 def locked_versions(account: Account, bucket: str) -> Iterator[str]:
-    """The first version that Object Lock keeps; one is enough for the bucket to stay."""
+    """The first version that Object Lock protects; one is enough to keep the bucket."""
     client, now = account.client("s3"), datetime.now(UTC)
     for version in versions(account, bucket):
         if "Size" not in version:  # delete markers are never locked
@@ -108,8 +108,8 @@ def table_obstacles(account: Account, table: str) -> Iterator[str]:
 
 
 def log_group_obstacles(account: Account, name: str) -> Iterator[str]:
-    answer = account.client("logs").describe_log_groups(logGroupNamePrefix=name)
-    for group in answer["logGroups"]:
+    found = account.client("logs").describe_log_groups(logGroupNamePrefix=name)
+    for group in found["logGroups"]:
         if group["logGroupName"] == name and group.get("deletionProtectionEnabled"):
             yield (
                 f"log group {name} has deletion protection: switch it off with `aws logs "
@@ -119,32 +119,32 @@ def log_group_obstacles(account: Account, name: str) -> Iterator[str]:
 
 
 def bus_obstacles(account: Account) -> Iterator[str]:
-    """Rules of others on the stack's event bus: AWS deletes no bus that has rules."""
+    """Other rules on the stack's event bus: AWS deletes no bus with rules."""
     # CloudFormation names a rule on a bus of its own `<bus>|<rule>`.
     ours = {re.split(r"[|/]", name)[-1] for name in account.in_stack("AWS::Events::Rule")}
     for bus in account.in_stack("AWS::Events::EventBus"):
         for rule in account.pages("events", "list_rules", "Rules", EventBusName=bus):
             if rule["Name"] not in ours:
                 yield (
-                    f"rule {rule['Name']} on event bus {bus} is not the stack's: delete it, or "
+                    f"rule {rule['Name']} on event bus {bus} is not of the stack: delete it, or "
                     "move it to another bus"
                 )
 
 
 def permission_obstacles(account: Account, found: list[Found]) -> Iterator[str]:
-    """Missing permissions, if the caller may ask IAM for them and no condition is involved."""
+    """Missing permissions, if the caller may simulate policies and no condition applies."""
     if account.caller.endswith(":root"):
         return
     client, source = account.client("iam"), caller_in_iam(account)
     for item in found:
         for action, resource in item.needs:
-            answer = client.simulate_principal_policy(
+            simulated = client.simulate_principal_policy(
                 PolicySourceArn=source, ActionNames=[action], ResourceArns=[resource]
             )
-            for result in answer["EvaluationResults"]:
+            for result in simulated["EvaluationResults"]:
                 is_known = not result.get("MissingContextValues")
                 if result["EvalDecision"] != "allowed" and is_known:
-                    yield f"{source} is not permitted to {action} on {resource}: ask for it"
+                    yield f"{source} lacks the permission {action} on {resource}: ask for it"
 
 
 def caller_in_iam(account: Account) -> str:
@@ -157,19 +157,19 @@ def caller_in_iam(account: Account) -> str:
 
 
 def find_obstacles(account: Account, found: list[Found]) -> list[str]:
-    """All obstacles. What the caller is not permitted to look at is not looked at."""
-    looks: list[Iterator[str]] = [stack_obstacles(account), bus_obstacles(account)]
+    """All obstacles. What the caller may not read is not checked."""
+    searches: list[Iterator[str]] = [stack_obstacles(account), bus_obstacles(account)]
     of_kind: dict[str, Any] = {
         "S3 bucket": bucket_obstacles,
         "DynamoDB table": table_obstacles,
         "log group": log_group_obstacles,
     }
-    looks += [of_kind[item.kind](account, item.name) for item in found if item.kind in of_kind]
-    looks.append(permission_obstacles(account, found))
+    searches += [of_kind[item.kind](account, item.name) for item in found if item.kind in of_kind]
+    searches.append(permission_obstacles(account, found))
     obstacles: list[str] = []
-    for look in looks:
+    for search in searches:
         try:
-            obstacles += look
+            obstacles += search
         except ClientError as error:
             is_gone = code_of(error).startswith("NoSuch")
             if code_of(error) not in DENIED and not is_not_offered(error) and not is_gone:

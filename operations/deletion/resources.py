@@ -1,4 +1,4 @@
-"""The stack, and what a stack may leave: tables, log groups, alarms, image repositories."""
+"""The stack, and what a deleted stack may leave: tables, log groups, alarms, repositories."""
 
 import math
 from collections.abc import Iterator
@@ -21,14 +21,14 @@ from operations.deletion.buckets import versions
 from operations.errors import UserError
 from operations.prices import ALARM, ECR_GIB, LOGS_GIB, TABLE_GIB
 
-# Kinds that the services are asked about: the tag index still lists what was just deleted.
-ASKED = ("s3:", "dynamodb:", "logs:", "ecr:", "cloudwatch:alarm:")
-ASKED_JOBS = ("sagemaker:training-job", "sagemaker:processing-job")
-ASKED_SAGEMAKER = ("sagemaker:endpoint", "sagemaker:model", *ASKED_JOBS)
+# Kinds that the finders list from their services: the tag index still has what was just deleted.
+LISTED = ("s3:", "dynamodb:", "logs:", "ecr:", "cloudwatch:alarm:")
+LISTED_JOBS = ("sagemaker:training-job", "sagemaker:processing-job")
+LISTED_SAGEMAKER = ("sagemaker:endpoint", "sagemaker:model", *LISTED_JOBS)
 
 
 def find_executions(account: Account) -> Iterator[Found]:
-    """Running workflows, which would go on making what is being deleted."""
+    """Running workflows: they could create what is being deleted."""
     client = account.client("stepfunctions")
     for machine in sorted(account.in_stack("AWS::StepFunctions::StateMachine")):
         with tolerating("StateMachineTypeNotSupported", "StateMachineDoesNotExist"):  # EXPRESS
@@ -47,7 +47,7 @@ def find_executions(account: Account) -> Iterator[Found]:
 
 
 def find_repositories(account: Account) -> Iterator[Found]:
-    """The stack's, which goes with its images, and any other that carries our tags."""
+    """The stack's repository, which is deleted with its images, and others with our tags."""
     client, in_stack = account.client("ecr"), account.in_stack("AWS::ECR::Repository")
     for item in account.pages("ecr", "describe_repositories", "repositories"):
         name = item["repositoryName"]
@@ -67,12 +67,12 @@ def is_named_like_ours(account: Account, name: str) -> bool:
 
 
 def has_our_tags(account: Account, list_tags: Any) -> bool:
-    answer = list_tags()
-    return account.is_ours(answer.get("Tags") or answer.get("tags") or [])
+    found = list_tags()
+    return account.is_ours(found.get("Tags") or found.get("tags") or [])
 
 
 def find_alarms(account: Account) -> Iterator[Found]:
-    """Those of the endpoint, and any that a stack has left; the stack's own go with it."""
+    """Alarms of the endpoint, and any that a stack has left; not the stack's own."""
     client, in_stack = account.client("cloudwatch"), account.in_stack("AWS::CloudWatch::Alarm")
     for prefix in (account.names.prefix, f"{account.stack_name}-"):
         of_prefix = partial(account.pages, AlarmNamePrefix=prefix)
@@ -95,7 +95,7 @@ def find_the_stack(account: Account) -> Iterator[Found]:
 
 
 def delete_stack(account: Account, stack_id: str) -> None:
-    """Delete the stack, if its buckets are empty: AWS would get stuck half-way.
+    """Delete the stack, if its buckets are empty: else the deletion would fail half-way.
 
     Raises:
         UserError: a bucket is not empty, or AWS kept something.
@@ -104,7 +104,7 @@ def delete_stack(account: Account, stack_id: str) -> None:
     for bucket in account.in_stack("AWS::S3::Bucket"):
         with tolerating("NoSuchBucket"):
             if any(versions(account, bucket)):
-                raise UserError(f"left as it is, because {bucket} is not empty")
+                raise UserError(f"bucket {bucket} is not empty")
     client = account.client("cloudformation")
     client.delete_stack(StackName=stack_id)
     try:
@@ -120,7 +120,7 @@ def delete_stack(account: Account, stack_id: str) -> None:
 
 
 def find_tables(account: Account) -> Iterator[Found]:
-    """The stack's, and any that an update of the stack has left."""
+    """The stack's tables, and any that an update of the stack has left."""
     client, in_stack = account.client("dynamodb"), account.in_stack("AWS::DynamoDB::Table")
     for name in account.pages("dynamodb", "list_tables", "TableNames"):
         if name in in_stack or name.startswith(f"{account.stack_name}-"):
@@ -153,20 +153,20 @@ def find_log_groups(account: Account) -> Iterator[Found]:
 
 
 def find_tagged(account: Account) -> Iterator[Found]:
-    """What only its tags tell of: nothing, unless the stack or the training has grown."""
+    """Other resources with our tags: none, unless the stack or the training makes new kinds."""
     of_stack = {} if account.stack else {STACK_NAME_TAG: account.stack_name}
     service, key = "resourcegroupstaggingapi", "ResourceTagMappingList"
     for tags in filter(None, (account.names.tags, of_stack)):
         filters = [{"Key": key, "Values": [value]} for key, value in tags.items()]
         for item in account.pages(service, "get_resources", key, TagFilters=filters):
             _, _, owner, _, _, resource = item["ResourceARN"].split(":", 5)
-            asked = f"{owner}:{resource}".startswith(ASKED + ASKED_SAGEMAKER)
-            if not asked and not was_deleted(account, item):
+            is_listed = f"{owner}:{resource}".startswith(LISTED + LISTED_SAGEMAKER)
+            if not is_listed and not was_deleted(account, item):
                 yield Found("delete by hand", item["ResourceARN"], "", math.nan)
 
 
 def was_deleted(account: Account, item: dict[str, Any]) -> bool:
-    """Whether a stack that is gone has deleted what the tag index still lists."""
+    """Whether a deleted stack has deleted what the tag index still lists."""
     tags = {tag["Key"]: tag["Value"] for tag in item["Tags"]}
     return STACK_ID_TAG in tags and any(
         resource["LogicalResourceId"] == tags.get("aws:cloudformation:logical-id")

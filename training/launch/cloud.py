@@ -1,8 +1,8 @@
-"""The account, the region and the deployed stack that a run works in.
+"""The account, the region and the deployed stack of a run.
 
-    python -m training.launch.cloud    # ends with one line if a run could not work there
+    python -m training.launch.cloud    # one line of error if the stack is not deployed
 
-`make launch` asks this first, with the small environment, before it installs torch.
+`make launch` runs this first, in the small environment, before it installs torch.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from operations.stack import DEFAULT_STACK, Names, require_stack
 
 
 class Cloud:
-    """Clients for an account and region, and what the deployed stack has for training.
+    """Clients for an account and region, and names of the deployed stack.
 
     Raises:
         UserError: the stack is not deployed.
@@ -49,7 +49,7 @@ class Cloud:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Look for the stack that the arguments of a run name."""
+    """Check that the stack of a run is deployed."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--stack-name", default=DEFAULT_STACK)
     parser.add_argument("--region")

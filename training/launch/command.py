@@ -10,14 +10,15 @@ The steps, each alone by its name (`python -m training.launch deploy`):
     stage     build the dataset if there is none in --dataset, upload it to the training bucket
     train     a GPU job on spot instances; followed until it ends
     evaluate  download the model, evaluate it on the test split, report in build/evaluation/
-    image     build the serving image and push it, unless it is there or --image-uri is given
+    image     build the serving image and push it, unless it exists or --image-uri is given
     publish   publish image, code and dataset for the stack's own retraining
-    deploy    start DeployModel: register, approve, make or update the endpoint, watch, roll back
+    deploy    start DeployModel: register, approve, create or update the endpoint, watch its
+              alarms, roll back if one goes to ALARM
 
-Checks first what would fail, says what each step costs, and asks. Run it again if it was cut off:
-uploads and images that exist stay, and a job that runs is followed, never started twice. A job
-that has completed since, of the same dataset, hyperparameters and code, is taken until its model
-is registered; another --model-version trains another.
+The command first checks what would fail, prints what each step costs, and asks. If it was
+interrupted, run it again: it skips uploads and images that exist, and follows a running job instead
+of starting a second one. If a job with the same dataset, hyperparameters and code has completed,
+and its model is not registered, its model is used. Give another --model-version to train again.
 """
 
 import os
@@ -38,11 +39,11 @@ from training.launch.settings import Serving, Settings, Training, parse
 SCALING_ALARMS = 2  # autoscaling makes them
 
 
-# ---------------------------------------------------------------- what is checked, what it costs
+# ---------------------------------------------------------------- checks and costs
 
 
 def checks(cloud: Cloud, settings: Settings) -> dict[str, Callable[[], str]]:
-    """What has to hold before the steps, by name."""
+    """The checks before the steps, by name."""
     found: dict[str, Callable[[], str]] = {"bucket": lambda: preflight.bucket(cloud)}
     wanted, training, serving = set(settings.steps), settings.training, settings.serving
     stages = {"stage", "publish"} & wanted and not settings.data.is_staged
@@ -71,7 +72,7 @@ def checks(cloud: Cloud, settings: Settings) -> dict[str, Callable[[], str]]:
 
 
 def costs(settings: Settings) -> list[tuple[str, str, str]]:
-    """Step, what it makes, and its price."""
+    """Each step with what it makes, and its price."""
     training = settings.training
     table = {
         "stage": ("the dataset in S3", f"${S3_GIB} per GiB and month"),
@@ -89,11 +90,11 @@ def costs(settings: Settings) -> list[tuple[str, str, str]]:
 
 def training_cost(training: Training) -> tuple[str, str]:
     if training.job:
-        return f"follows {training.job}", "nothing that it would not cost anyway"
+        return f"follows {training.job}", "no more than the job costs already"
     hour = INSTANCE_HOUR.get(training.instance)
-    price = f"at most ${hour * training.max_minutes / 60:.2f}" if hour else "price not known here"
+    price = f"at most ${hour * training.max_minutes / 60:.2f}" if hour else "price unknown"
     kind = "on demand" if training.on_demand else "spot"
-    price += "" if training.on_demand else "; on spot less, AWS says up to 90%"
+    price += "" if training.on_demand else "; spot costs up to 90% less (AWS)"
     return f"{kind} {training.instance}, up to {training.max_minutes} minutes", price
 
 
@@ -101,7 +102,7 @@ def retraining_cost(training: Training) -> str:
     """An hour on the training instance, and two on ml.m5.xlarge to stage and to evaluate."""
     hour = INSTANCE_HOUR.get(training.instance)
     if hour is None:
-        return "an amount that is not known here"
+        return "an unknown amount"
     return f"at most ${hour + 2 * INSTANCE_HOUR['ml.m5.xlarge']:.2f}"
 
 
@@ -113,34 +114,34 @@ def endpoint_cost(serving: Serving) -> tuple[str, str]:
             f"nothing at rest; ${second:.5f} a second of inference",
         )
     hour = INSTANCE_HOUR.get(serving.instance_type)
-    price = f"${HOURS * hour:.0f} a month each" if hour else "a price not known here"
-    price += f" and ${SCALING_ALARMS * ALARM:.2f} for its alarms, from now until it is removed"
-    price += "; an update runs as many again for some 10 minutes"
+    price = f"${HOURS * hour:.0f} a month each" if hour else "an unknown price"
+    price += f" and ${SCALING_ALARMS * ALARM:.2f} for its alarms, until it is deleted"
+    price += "; an update doubles the instances for about 10 minutes"
     return f"1 to {serving.max_instances} x {serving.instance_type}", price
 
 
 def ask(question: str, settings: Settings) -> None:
-    """Continue only with a yes.
+    """Ask, unless --yes is given.
 
     Raises:
-        UserError: it was a no, or nobody is there to say it.
+        UserError: the user does not confirm.
 
     """
     if settings.yes:
         return
     try:
-        answer = input(f"{question} [y/N] ").strip().lower()
+        reply = input(f"{question} [y/N] ").strip().lower()
     except EOFError:
-        answer = ""
-    if answer not in ("y", "yes"):
+        reply = ""
+    if reply not in ("y", "yes"):
         raise UserError("nothing more was done (--yes continues without asking)")
 
 
-# ---------------------------------------------------------------- the steps, one after another
+# ---------------------------------------------------------------- the steps
 
 
 def run(cloud: Cloud, settings: Settings) -> None:
-    """Take the steps; what a step needs of one that is left out is looked up."""
+    """Run the steps. If a step is left out, its result is looked up in the account."""
     wanted, data = settings.steps, settings.data
     job, image = settings.training.job, settings.serving.image_uri
     if "stage" in wanted:
@@ -164,18 +165,18 @@ def run(cloud: Cloud, settings: Settings) -> None:
         image = image or serving_image.find(cloud)
         for name, value in steps.publish(cloud, data, settings.training, image).items():
             print(f"  {name:<15} {value}")
-        print("the stack can retrain with this; AutomaticRetraining=on lets alarms start it")
+        print("the stack can retrain now; with AutomaticRetraining=on, alarms start it")
     if "deploy" in wanted and directory:
         print("\ndeploy", flush=True)
         model = Model(directory, steps.evaluation_of(directory), artifact)
         for name, value in properties(model.metadata, model.evaluation).items():
             print(f"  {name:<45} {value}")
-        ask("Approve this model, and serve it?", settings)
+        ask("Approve and deploy this model?", settings)
         steps.deploy(cloud, model, image or serving_image.find(cloud), settings.serving)
 
 
 def launch(settings: Settings) -> None:
-    """Check, say what it costs, ask, do."""
+    """Check, print the costs, ask, run the steps."""
     if settings.local:
         steps.run_here(settings)
         return
@@ -184,11 +185,11 @@ def launch(settings: Settings) -> None:
     cloud = Cloud(settings.stack)
     print(f"account {cloud.names.account}, {cloud.names.region}, as {cloud.caller}")
     preflight.run_checks(checks(cloud, settings))
-    print("\nwhat it costs (list prices of us-east-1, 2026):")
+    print("\ncosts (list prices of us-east-1, 2026):")
     for step, what, price in costs(settings):
         print(f"  {step:<9} {what:<50} {price}")
     if settings.steps != ("deploy",):  # which asks for itself
-        ask("Go on?", settings)
+        ask("Continue?", settings)
     run(cloud, settings)
 
 

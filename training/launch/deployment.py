@@ -1,4 +1,4 @@
-"""A model into service: DeployModel does it, this starts it, follows it and tries the endpoint."""
+"""Deploy a model: start DeployModel, follow its execution, and send the endpoint a photo."""
 
 import gzip
 import hashlib
@@ -28,7 +28,7 @@ FAILED = ("FAILED", "TIMED_OUT", "ABORTED")
 
 @dataclass(frozen=True)
 class Model:
-    """A model directory with its evaluation; `artifact` is its archive in S3 if a job left it."""
+    """A model directory with its evaluation; `artifact` is the S3 URI of the archive of a job."""
 
     directory: Path
     evaluation: dict[str, Any]
@@ -40,7 +40,7 @@ class Model:
 
 
 def pack(model: Path) -> bytes:
-    """model.tar.gz of a model directory, readable by all; the same bytes for the same files."""
+    """The bytes of model.tar.gz of a model directory: the same for the same files."""
 
     def plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
         member.mode, member.mtime, member.uid, member.gid = 0o644, 0, 0, 0
@@ -139,10 +139,10 @@ def entered(client: Any, execution: str) -> Iterator[str]:
 
 
 def serve(cloud: Cloud, given: dict[str, Any]) -> None:
-    """Deploy as the input of DeployModel asks, and try the endpoint with a photo.
+    """Run DeployModel with an input, and send the endpoint a photo.
 
     Raises:
-        UserError: the new model does not serve.
+        UserError: the new model is not in service.
 
     """
     outcome = follow(cloud, start(cloud, given))
@@ -154,69 +154,71 @@ def serve(cloud: Cloud, given: dict[str, Any]) -> None:
     except (UserError, ClientError, BotoCoreError) as error:
         reason = error if isinstance(error, UserError) else explain(error)
         raise UserError(
-            f"endpoint {name} is in service, but does not answer: {reason} (log group "
+            f"endpoint {name} is in service, but a photo failed: {reason} (log group "
             f"/aws/sagemaker/Endpoints/{name}; docs/operations.md says how to roll back)"
         ) from error
-    print(f"endpoint {name} answered a photo in {milliseconds:.0f} ms")
+    print(f"endpoint {name} classified a photo in {milliseconds:.0f} ms")
 
 
 def try_out(cloud: Cloud, version: str) -> float:
     """Send the endpoint a grey photo; return milliseconds.
 
     Raises:
-        UserError: the answer is not of this version.
+        UserError: the response is not that of this version.
 
     """
     photo = io.BytesIO()
     Image.new("RGB", (64, 64), "grey").save(photo, "JPEG")
     started = time.perf_counter()
-    answer = cloud.client("sagemaker-runtime", read_timeout=70).invoke_endpoint(
+    response = cloud.client("sagemaker-runtime", read_timeout=70).invoke_endpoint(
         EndpointName=cloud.names.endpoint,
         ContentType="image/jpeg",
         Accept="application/json",
         Body=photo.getvalue(),
     )
     milliseconds = 1000 * (time.perf_counter() - started)
-    body = answer["Body"].read()
+    body = response["Body"].read()
     try:
         total = sum(json.loads(body).values())
     except (ValueError, AttributeError, TypeError) as error:
-        raise UserError(f"the answer holds no probabilities: {body[:80]!r}") from error
+        raise UserError(f"the response has no probabilities: {body[:80]!r}") from error
     if abs(total - 1) > 0.01:  # noqa: PLR2004
         raise UserError(f"the probabilities add up to {total:.3f}")
-    told = re.search(r"\bmodel=([^,;\s]+)", answer.get("CustomAttributes", ""))
-    model = told[1] if told else "no version"
+    found = re.search(r"\bmodel=([^,;\s]+)", response.get("CustomAttributes", ""))
+    model = found[1] if found else "an unknown version"
     if not model.endswith(f"/{version}"):
-        raise UserError(f"version {version} was asked, {model} answered")
+        raise UserError(f"version {version} was deployed, but {model} responded")
     return milliseconds
 
 
-# ---------------------------------------------------------------- what is there before
+# ---------------------------------------------------------------- what exists already
 
 
 def check(cloud: Cloud, instance: str | None) -> str:
-    """The endpoint is free to be made or updated as asked, and no deployment runs.
+    """Check that the endpoint can be created or updated, and that no deployment runs.
 
     Raises:
-        UserError: it is not.
+        UserError: it cannot, or one runs.
 
     """
     running = cloud.client("stepfunctions").list_executions(
         stateMachineArn=cloud.stack.output("DeployModelStateMachineArn"), statusFilter="RUNNING"
     )["executions"]
     if running:
-        raise UserError(f"a deployment runs: wait until {running[0]['executionArn']} has ended")
+        raise UserError(
+            f"a deployment is running: wait until {running[0]['executionArn']} has ended"
+        )
     sagemaker, name = cloud.client("sagemaker"), cloud.names.endpoint
     try:
         endpoint = sagemaker.describe_endpoint(EndpointName=name)
     except ClientError as error:
         if NOT_FOUND in str(error):
-            return f"{name} will be made"
+            return f"{name} will be created"
         raise
     status = endpoint["EndpointStatus"]
     if status == "Failed":
         raise UserError(
-            f"endpoint {name} failed ({endpoint.get('FailureReason', 'no reason given')}): remove "
+            f"endpoint {name} failed ({endpoint.get('FailureReason', 'no reason given')}): delete "
             f"it with `aws sagemaker delete-endpoint --endpoint-name {name}`, then run this again"
         )
     if status != "InService":

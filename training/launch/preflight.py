@@ -1,4 +1,4 @@
-"""What is checked before anything costs money: bucket, dataset, quotas, image, Docker."""
+"""The checks before anything costs money: bucket, dataset, quotas, image, Docker."""
 
 import json
 import shutil
@@ -40,23 +40,23 @@ def run_checks(checks: dict[str, Callable[[], str]]) -> None:
 
 
 def bucket(cloud: Cloud) -> str:
-    """The training bucket of the stack is open to the caller."""
+    """Check that the caller may use the training bucket; return its name."""
     try:
         cloud.client("s3").head_bucket(Bucket=cloud.bucket, ExpectedBucketOwner=cloud.names.account)
     except ClientError as error:
         if error.response["Error"]["Code"] == "403":
             raise UserError(
-                f"bucket {cloud.bucket} is closed to {cloud.caller}: ask for s3:ListBucket, "
+                f"{cloud.caller} may not use bucket {cloud.bucket}: ask for s3:ListBucket, "
                 "s3:GetObject and s3:PutObject on it"
             ) from error
         if error.response["Error"]["Code"] == "404":
-            raise UserError(f"bucket {cloud.bucket} is gone: deploy the stack again") from error
+            raise UserError(f"bucket {cloud.bucket} was deleted: deploy the stack again") from error
         raise
     return cloud.bucket
 
 
 def dataset(directory: Path) -> str:
-    """The version of the dataset that is staged in a directory, fit to train and to judge."""
+    """Check that a folder has a dataset with all labels in each split; return its version."""
     try:
         description = json.loads((directory / "dataset.json").read_text())
         version, counts = str(description["version"]), description["counts"]
@@ -67,22 +67,24 @@ def dataset(directory: Path) -> str:
             if not counts.get(f"{split} photos", {}).get(label)
         ]
     except FileNotFoundError as error:
-        raise UserError(f"{directory} holds no dataset: run the step stage first") from error
+        raise UserError(f"{directory} has no dataset: run the step stage first") from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise UserError(f"{directory / 'dataset.json'} is broken: stage it anew") from error
+        raise UserError(
+            f"{directory / 'dataset.json'} is broken: run the step stage again"
+        ) from error
     if missing:
         raise UserError(
-            f"the dataset in {directory} has no photos for {', '.join(missing)}: stage more with "
+            f"the dataset in {directory} has no photos for {', '.join(missing)}: add photos with "
             "--photos DIRECTORY, which has a folder of photos for each label"
         )
     return version
 
 
 def model(directory: Path) -> Path:
-    """A directory that holds a model, with the metadata that train.py writes."""
+    """Check that a folder has a model with its metadata; return the folder."""
     for name in MODEL_FILES:
         if not (directory / name).is_file():
-            raise UserError(f"{directory} holds no {name}: give a model directory")
+            raise UserError(f"{directory} has no {name}: give the folder of a model")
     try:
         metadata = json.loads((directory / "metadata.json").read_text())
         for name in ("name", "version", "threshold", "metrics"):
@@ -113,7 +115,7 @@ def quotas(cloud: Cloud, wanted: str) -> dict[str, dict[str, Any]]:
 
 
 def ask_for_quota(cloud: Cloud, quota: dict[str, Any]) -> str:
-    """What is wrong with a quota of 0, and how to ask for more."""
+    """A message about a quota of 0, with the command that asks for more."""
     return (
         f"the quota {quota['QuotaName']!r} is 0: ask for one with `aws service-quotas "
         f"request-service-quota-increase --service-code sagemaker --desired-value 1 --region "
@@ -122,7 +124,7 @@ def ask_for_quota(cloud: Cloud, quota: dict[str, Any]) -> str:
 
 
 def endpoint_quota(cloud: Cloud, instance: str) -> str:
-    """The account may run one such instance for an endpoint."""
+    """Check that the account may run one such instance for an endpoint; return the quota."""
     wanted = f"{instance} for endpoint usage"
     quota = quotas(cloud, wanted)[wanted]
     if quota["Value"] >= 1:
@@ -131,7 +133,7 @@ def endpoint_quota(cloud: Cloud, instance: str) -> str:
 
 
 def training_quota(cloud: Cloud, instance: str, *, spot: bool) -> str:
-    """The account may run one such instance for training."""
+    """Check that the account may run one such instance for training; return the quota."""
     kind = "for spot training job usage" if spot else "for training job usage"
     wanted = f"{instance} {kind}"
     found = quotas(cloud, wanted)
@@ -171,7 +173,7 @@ def training_image(region: str, instance: str) -> str:
 
 
 def docker(cloud: Cloud) -> str:
-    """Docker can build the serving image, and ECR takes it."""
+    """Check that Docker runs and that ECR accepts the caller; return the version of Docker."""
     docker = shutil.which("docker")
     if docker is None:
         raise UserError("docker is not installed: install it, or give --image-uri")

@@ -50,8 +50,8 @@ def push(cloud: Cloud) -> str:
     with contextlib.suppress(UserError):
         return find(cloud)
     uri = f"{cloud.stack.output('ImageRepositoryUri')}:{tag()}"
-    answer = cloud.client("ecr").get_authorization_token()
-    token = answer["authorizationData"][0]["authorizationToken"]
+    response = cloud.client("ecr").get_authorization_token()
+    token = response["authorizationData"][0]["authorizationToken"]
     user, _, password = base64.b64decode(token).decode().partition(":")
     registry = uri.partition("/")[0]
     docker("login", "--username", user, "--password-stdin", registry, stdin=password)
@@ -62,8 +62,14 @@ def push(cloud: Cloud) -> str:
 
 
 def docker(*arguments: str, stdin: str | None = None) -> None:
-    # SageMaker takes no image index, and an attestation makes one of an image.
+    """Run docker.
+
+    Raises:
+        UserError: it failed.
+
+    """
+    # With an attestation, docker pushes an image index, which SageMaker does not accept.
     environment = os.environ | {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
     command = ["docker", *arguments]
     if subprocess.run(command, input=stdin, text=True, env=environment, check=False).returncode:
-        raise UserError(f"docker {arguments[0]} failed, as said above")
+        raise UserError(f"docker {arguments[0]} failed: see its output above")

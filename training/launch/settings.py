@@ -1,4 +1,4 @@
-"""What a run is asked to do: the command line as typed values that never change."""
+"""The settings of a run: the command line as typed, immutable values."""
 
 import argparse
 import contextlib
@@ -33,7 +33,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Training:
-    """The training job; `job` is one that runs or has completed already."""
+    """The training job; `job` is the name of one that runs or has completed."""
 
     instance: str
     on_demand: bool
@@ -45,7 +45,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Serving:
-    """What the endpoint runs on: instances of a type, or serverless without one."""
+    """The endpoint: serverless, or on instances if `instance_type` is given."""
 
     image_uri: str | None
     memory: int
@@ -76,7 +76,7 @@ class Serving:
 
 @dataclass(frozen=True)
 class Settings:
-    """All of a run. `model` is a model directory in place of a trained one."""
+    """All settings of a run. `model` is the folder of a model to deploy, without training."""
 
     steps: tuple[str, ...]
     local: bool
@@ -153,24 +153,42 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("step", nargs="?", choices=STEPS, help="one step alone (default: all)")
     parser.add_argument("--local", action="store_true", help="train and serve on this machine")
-    parser.add_argument("--yes", action="store_true", help="do not ask")
-    where = parser.add_argument_group("where")
-    where.add_argument("--region", help="default: that of the AWS CLI")
-    where.add_argument("--stack-name", default=DEFAULT_STACK, help="default: %(default)s")
-    data = parser.add_argument_group("data, as for staging")
-    data.add_argument("--dataset", type=Path, default=Path("build/dataset"), help="%(default)s")
-    data.add_argument("--cifar", type=Path, help="CIFAR-100 archive or directory")
-    data.add_argument("--photos", action="append", default=[], help="repeatable")
+    parser.add_argument("--yes", action="store_true", help="continue without asking")
+    target = parser.add_argument_group("account and stack")
+    target.add_argument("--region", help="default: that of the AWS CLI")
+    target.add_argument("--stack-name", default=DEFAULT_STACK, help="default: %(default)s")
+    data = parser.add_argument_group("dataset")
+    data.add_argument(
+        "--dataset",
+        type=Path,
+        default=Path("build/dataset"),
+        help="folder of the dataset (default: %(default)s)",
+    )
+    data.add_argument(
+        "--cifar", type=Path, help="archive or folder of CIFAR-100, to build the dataset"
+    )
+    data.add_argument(
+        "--photos",
+        action="append",
+        default=[],
+        help="folder with a folder of photos for each label, to build the dataset; repeatable",
+    )
     training = parser.add_argument_group("training")
     training.add_argument(
-        "--training-instance", type=instance_type, default="ml.g5.xlarge", help="%(default)s"
+        "--training-instance",
+        type=instance_type,
+        default="ml.g5.xlarge",
+        help="default: %(default)s",
     )
-    training.add_argument("--on-demand", action="store_true", help="no spot instance")
+    training.add_argument(
+        "--on-demand", action="store_true", help="use an on-demand instance, not spot"
+    )
     training.add_argument(
         "--max-minutes",
         type=whole(),
         default=60,
-        help="then the job is stopped; a spot job may wait as long again (default: %(default)s)",
+        help="minutes until the job is stopped; a spot job may wait as long for an instance "
+        "(default: %(default)s)",
     )
     training.add_argument(
         "--hyperparameter",
@@ -188,37 +206,44 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     training.add_argument("--job", help="continue with this training job (default: start one)")
     model = parser.add_argument_group("model and endpoint")
     model.add_argument(
-        "--model", type=model_directory, help="a model directory, in place of a job's"
+        "--model", type=model_directory, help="deploy the model of this folder, train nothing"
     )
-    model.add_argument("--image-uri", help="a serving image in ECR (default: build ours)")
+    model.add_argument("--image-uri", help="a serving image in ECR (default: build and push it)")
     model.add_argument(
         "--memory",
         type=int,
         default=1024,
         choices=range(1024, 6145, 1024),
         metavar="MB",
-        help="of the serverless endpoint, 1024 to 6144 (default: %(default)s)",
+        help="memory of the serverless endpoint, 1024 to 6144 MB (default: %(default)s)",
     )
     model.add_argument(
         "--max-concurrency",
         type=whole(200),
         default=10,
-        help="of the serverless endpoint, photos at once, up to 200 (default: %(default)s)",
+        help="photos at once on the serverless endpoint, up to 200 (default: %(default)s)",
     )
     model.add_argument(
         "--instance-type",
         type=instance_type,
         help="such as ml.c5.large: a real-time endpoint, with autoscaling",
     )
-    model.add_argument("--max-instances", type=whole(), default=2, help="default: %(default)s")
+    model.add_argument(
+        "--max-instances", type=whole(), default=2, help="of autoscaling (default: %(default)s)"
+    )
     model.add_argument(
         "--invocations",
         type=calls_per_minute,
         default=2000,
-        help="target of autoscaling: calls per minute and instance (default: %(default)s, half of "
-        "what one core can do at 14 ms a photo, as benchmarks/serving_app.py measured)",
+        help="target of autoscaling: photos per minute and instance (default: %(default)s, half of "
+        "what one core classified in benchmarks/serving_app.py)",
     )
-    model.add_argument("--port", type=int, default=8080, help="of --local (default: %(default)s)")
+    model.add_argument(
+        "--port",
+        type=int,
+        default=8080,
+        help="port of the serving app with --local (default: %(default)s)",
+    )
     return parser
 
 

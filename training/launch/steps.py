@@ -43,12 +43,11 @@ def train(cloud: Cloud, training: Training, dataset: Path) -> str:
     """Start a training job, or continue with one, and follow it; return its name."""
     job = training.job
     if job is None and (job := next(training_job.names(cloud, "InProgress"), None)):
-        print("a training job of ours still runs: none is started")
+        print(f"training job {job} is still running: no second one is started")
     elif job is None and (job := training_job.finished(cloud, training, dataset)):
         print(
-            f"training job {job} completed, with the same dataset, hyperparameters and code, and "
-            "its model is not registered: it is taken, none is started (another --model-version "
-            "trains another)"
+            f"training job {job} has the same dataset, hyperparameters and code, and its model is "
+            "not registered: it is used, none is started (another --model-version trains again)"
         )
     elif job is None:
         job = training_job.start(cloud, training, dataset)
@@ -83,7 +82,7 @@ def fetch(cloud: Cloud, job: str | None) -> tuple[Path, str]:
     directory = Path("build/models") / job
     uri = described.get("ModelArtifacts", {}).get("S3ModelArtifacts")
     if not uri:
-        raise UserError(f"training job {job} has left no model")
+        raise UserError(f"training job {job} has no model")
     if not all((directory / name).is_file() for name in preflight.MODEL_FILES):
         directory.mkdir(parents=True, exist_ok=True)
         bucket, _, key = uri.removeprefix("s3://").partition("/")
@@ -93,12 +92,12 @@ def fetch(cloud: Cloud, job: str | None) -> tuple[Path, str]:
             with tarfile.open(archive, "r:gz") as packed:
                 packed.extractall(directory, filter="data")
         except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise UserError(f"{uri} is no whole archive: train it again ({error})") from error
+            raise UserError(f"{uri} is damaged: train the model again ({error})") from error
     return preflight.model(directory), uri
 
 
 def report_directory(model: Path) -> Path:
-    """Where the evaluation of this model is, whatever its directory is called."""
+    """The folder of the evaluation of a model, by the hash of the model."""
     digest = hashlib.sha256((model / "model.onnx").read_bytes()).hexdigest()
     return Path("build/evaluation") / digest[:12]
 
@@ -112,7 +111,7 @@ def evaluate(model: Path, dataset: Path) -> None:
 
 
 def evaluation_of(model: Path) -> dict[str, Any]:
-    """What evaluate measured of a model: the last report, or what the model came with.
+    """The evaluation of a model: its last report, or the metrics in its metadata.json.
 
     Raises:
         UserError: there is neither.
@@ -157,10 +156,10 @@ def publish(cloud: Cloud, data: Data, training: Training, image: str) -> dict[st
 
 
 def deploy(cloud: Cloud, model: Model, image: str, serving: Serving) -> None:
-    """Have the stack register and deploy the model; return when it serves.
+    """Register and deploy the model with DeployModel; return when it is in service.
 
     Raises:
-        UserError: it does not serve.
+        UserError: it is not.
 
     """
     reason = f"approved by {cloud.caller}"

@@ -27,7 +27,7 @@ from training.launch.settings import Training
 TRAINING = Path(__file__).resolve().parents[1]
 LOCK = TRAINING.parent / "requirements/training.txt"
 POLL_SECONDS = 10
-CODE_IN_CONTAINER = "/opt/ml/input/data/code"  # where the SDK puts the source code
+CODE_IN_CONTAINER = "/opt/ml/input/data/code"  # the SDK puts the source code there
 TAIL = 20  # lines of the log that are shown of a job that failed
 
 # What the training container has not, or not in the version that serves.
@@ -183,7 +183,7 @@ def names(cloud: Cloud, status: str) -> Iterator[str]:
 
 
 def finished(cloud: Cloud, training: Training, dataset: Path) -> str | None:
-    """The newest completed job, if it is what is asked for, and its model is not registered yet."""
+    """The newest completed job, if it has these settings and its model is not registered yet."""
     from training.source.train import code_commit  # noqa: PLC0415  (imports torch)
 
     name = next(names(cloud, "Completed"), None)
@@ -194,7 +194,7 @@ def finished(cloud: Cloud, training: Training, dataset: Path) -> str | None:
     version = parameters.pop("model-version", None)
     commit = code_commit()
     channel = cloud.uri(f"datasets/{preflight.dataset(dataset)}/")
-    asked = (
+    is_same = (
         parameters == training.hyperparameters
         and training.model_version in (None, version)
         and channel in [_uri(each) for each in job["InputDataConfig"]]
@@ -202,7 +202,7 @@ def finished(cloud: Cloud, training: Training, dataset: Path) -> str | None:
         and not commit.endswith("-changed")
     )
     artifact = job["ModelArtifacts"]["S3ModelArtifacts"]
-    return name if asked and not deployment.is_registered(cloud, artifact) else None
+    return name if is_same and not deployment.is_registered(cloud, artifact) else None
 
 
 def _uri(channel: dict[str, Any]) -> str:
@@ -226,14 +226,14 @@ def follow(cloud: Cloud, name: str) -> dict[str, Any]:
 
     """
     print(f"following training job {name}; Ctrl-C leaves it running", flush=True)
-    log, told, events = cloud.client("logs"), 0, set()
+    log, printed, events = cloud.client("logs"), 0, set()
     lines: list[str] = []
     while True:
         job = describe(cloud, name)
         transitions = job.get("SecondaryStatusTransitions", [])
-        for transition in transitions[told:]:
+        for transition in transitions[printed:]:
             print(f"  {transition['Status']}: {transition.get('StatusMessage', '')}", flush=True)
-        told = len(transitions)
+        printed = len(transitions)
         try:
             pages = log.get_paginator("filter_log_events").paginate(
                 logGroupName=TRAINING_LOG_GROUP, logStreamNamePrefix=f"{name}/"
@@ -245,7 +245,7 @@ def follow(cloud: Cloud, name: str) -> dict[str, Any]:
                     if METRIC_LINE.search(lines[-1]):
                         print(f"    {lines[-1]}", flush=True)
         except log.exceptions.ResourceNotFoundException:
-            pass  # the container has not begun to write
+            pass  # the container has written nothing yet
         if job["TrainingJobStatus"] in ("Completed", "Failed", "Stopped"):
             break
         time.sleep(POLL_SECONDS)
@@ -256,7 +256,7 @@ def follow(cloud: Cloud, name: str) -> dict[str, Any]:
         print(f"    {line}")
     ends = {
         "MaxRuntimeExceeded": "it took longer than --max-minutes",
-        "MaxWaitTimeExceeded": "no spot instance in time: try again, or --on-demand",
+        "MaxWaitTimeExceeded": "no spot instance in time: run it again, or give --on-demand",
         "Stopped": "it was stopped",
     }
     reason = ends.get(job["SecondaryStatus"]) or job.get("FailureReason", "no reason given")
@@ -268,7 +268,7 @@ def follow(cloud: Cloud, name: str) -> dict[str, Any]:
 
 
 def bill(job: dict[str, Any]) -> str:
-    """What a job cost, where its instance's price is known."""
+    """The cost of a job, as text; without dollars if the price of its instance is unknown."""
     ran, billed = job.get("TrainingTimeInSeconds"), job.get("BillableTimeInSeconds")
     price = INSTANCE_HOUR.get(job["ResourceConfig"].get("InstanceType", ""))
     if not ran or billed is None:

@@ -60,13 +60,13 @@ def test_nothing_is_done_without_a_yes(
 def test_prices_are_of_what_will_be_done() -> None:
     following = settings.parse("", ["train", "--job", "scones-launch-1"])
     assert costs(following) == [
-        ("train", "follows scones-launch-1", "nothing that it would not cost anyway")
+        ("train", "follows scones-launch-1", "no more than the job costs already")
     ]
     [(_, what, price)] = costs(settings.parse("", ["deploy", "--instance-type", "ml.c5.large"]))
     assert what == "1 to 2 x ml.c5.large"
     month = 730 * INSTANCE_HOUR["ml.c5.large"]
     assert price.startswith(f"${month:.0f} a month each and $0.20 for its alarms")
-    assert "an update runs as many again" in price
+    assert "an update doubles the instances" in price
     [(_, _, price)] = costs(settings.parse("", ["publish"]))
     assert "a retraining costs at most $1.87" in price  # 1.408, and 0.23 twice
 
@@ -159,7 +159,7 @@ def test_a_problem_is_found_before_it_costs(
         (["--hyperparameter", "stesp=3"], "--hyperparameter: unrecognized arguments: --stesp=3"),
         (["--hyperparameter", "steps=many"], "--hyperparameter: argument --steps: invalid"),
         (["--hyperparameter", "dataset=mine"], "this command sets it itself"),
-        (["--model", "nowhere"], "nowhere holds no model.onnx"),
+        (["--model", "nowhere"], "nowhere has no model.onnx"),
         (["train", "--local"], "leave out train"),
     ],
 )
@@ -187,7 +187,7 @@ def test_a_bucket_that_is_closed_to_the_caller_is_named(
     aws.deny("HeadBucket", "403")
     with pytest.raises(SystemExit):
         main(["stage", "--yes", "--dataset", str(staged)])
-    assert f"bucket {BUCKET} is closed to" in capsys.readouterr().out
+    assert f"may not use bucket {BUCKET}" in capsys.readouterr().out
 
 
 def test_a_check_that_is_not_permitted_does_not_stop(
@@ -243,7 +243,7 @@ def test_broken_files_are_one_line(
     archive = f"jobs/{name}/output/model.tar.gz"
     for body in (b"no archive", deployment.pack(tiny_model)[:2000]):
         boto3.client("s3").put_object(Bucket=BUCKET, Key=archive, Body=body)
-        assert "no whole archive" in refused(["deploy", "--job", name, *arguments], capsys)
+        assert "is damaged" in refused(["deploy", "--job", name, *arguments], capsys)
     report = steps.report_directory(tiny_model) / "evaluation.json"
     report.parent.mkdir(parents=True)
     report.write_text('{"photos_three_way": {"val')

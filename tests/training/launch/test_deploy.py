@@ -90,7 +90,7 @@ def test_all_steps_end_in_a_serving_endpoint(
     out = capsys.readouterr().out
     assert "at most $1.41; on spot less" in out  # an hour of ml.g5.xlarge at 1.408 dollars
     assert "nothing at rest; $0.00002 a second" in out  # 1 GiB
-    assert f"endpoint {ENDPOINT} answered a photo" in out
+    assert f"endpoint {ENDPOINT} classified a photo" in out
 
     [given] = aws.deployments()
     [job] = aws.requests("CreateTrainingJob")
@@ -202,13 +202,13 @@ def test_an_endpoint_that_answers_nothing_is_not_called_done(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", f"{serving}/nowhere")
-    assert "does not answer" in (said := refused(evaluated, capsys))
+    assert "a photo failed" in (said := refused(evaluated, capsys))
     assert "log group" in said
 
 
 @pytest.mark.usefixtures("invocations")
 def test_an_answer_of_another_version_is_not_the_new_models(cloud: Cloud) -> None:
-    with pytest.raises(UserError, match=r"version 9.9.9 was asked"):
+    with pytest.raises(UserError, match=r"version 9.9.9 was deployed"):
         deployment.try_out(cloud, "9.9.9")
 
 
@@ -247,12 +247,12 @@ def test_an_endpoint_that_cannot_be_updated_as_asked_is_left_alone(
 
 
 def test_an_endpoint_is_made_or_updated(cloud: Cloud) -> None:
-    assert deployment.check(cloud, None) == f"{ENDPOINT} will be made"
+    assert deployment.check(cloud, None) == f"{ENDPOINT} will be created"
     make_endpoint(SERVERLESS)
     assert deployment.check(cloud, None) == f"{ENDPOINT} is InService and will be updated"
 
 
 def test_two_deployments_do_not_run_at_once(aws: Aws, cloud: Cloud) -> None:
     aws.running = True
-    with pytest.raises(UserError, match="a deployment runs: wait until"):
+    with pytest.raises(UserError, match="a deployment is running: wait until"):
         deployment.check(cloud, None)

@@ -175,7 +175,7 @@ def test_what_s3_keeps_is_said_and_the_stack_is_left_whole(aws_account: Aws, cle
     outcome = clean("--yes")
     assert outcome.code == 1
     assert "S3 kept 1 object version, first 'uploads/7/a +é%.jpg' (AccessDenied: " in outcome.err
-    assert f"left as it is, because {PHOTOS_BUCKET_NAME} is not empty" in outcome.err
+    assert f"bucket {PHOTOS_BUCKET_NAME} is not empty" in outcome.err
     assert "DeleteStack" not in aws_account.calls
     assert set(inventory()) == {"buckets", "tables", "log groups"}
     assert lines(outcome.out.split("Checked again")[1], "stack")
@@ -241,7 +241,7 @@ def test_an_endpoint_that_is_updated_is_waited_for(
     monkeypatch.setattr("time.sleep", lambda _: setattr(endpoint, "endpoint_status", "Failed"))
     outcome = clean("--yes")
     assert outcome.code == 0, outcome.err
-    assert f"endpoint {ENDPOINT} is Updating: waiting for the end" in outcome.out
+    assert f"endpoint {ENDPOINT} is Updating: waiting until" in outcome.out
 
 
 def test_what_an_endpoint_serves_with_stays_where_it_cannot_be_deleted(
@@ -303,7 +303,7 @@ def test_without_a_look_at_the_stack_nothing_is_deleted(aws_account: Aws, clean:
     aws_account.deny("DescribeStacks")
     outcome = clean("--yes")
     assert outcome.code == 1
-    assert "in the way: the stack cannot be looked at: DescribeStacks is not perm" in outcome.err
+    assert "obstacle: the stack cannot be read: DescribeStacks is not perm" in outcome.err
     assert inventory() == before
 
 

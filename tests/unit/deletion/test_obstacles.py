@@ -92,13 +92,13 @@ def forbid(action: str) -> Callable[[Aws], None]:
         (update_stack, f"stack {STACK} is UPDATE_IN_PROGRESS: run this again when"),
         (protect_table, "aws dynamodb update-table --no-deletion-protection-enabled"),
         (protect_log_group, "aws logs put-log-group-deletion-protection --no-deletion"),
-        (add_rule, f"rule social-media-team on event bus {STACK} is not the stack's"),
+        (add_rule, f"rule social-media-team on event bus {STACK} is not of the stack"),
         (deny_deletes, "denies s3:DeleteObject (statement Keep): remove that statement"),
         (switch_mfa_on, f"bucket {PHOTOS_BUCKET_NAME} has MFA delete"),
         (retain, "run this again after that"),
         (hold, "remove its legal hold"),
-        (forbid("s3:DeleteObjectVersion"), "is not permitted to s3:DeleteObjectVersion on arn:aws"),
-        (forbid("cloudformation:DeleteStack"), "is not permitted to cloudformation:DeleteStack"),
+        (forbid("s3:DeleteObjectVersion"), "lacks the permission s3:DeleteObjectVersion on arn"),
+        (forbid("cloudformation:DeleteStack"), "lacks the permission cloudformation:DeleteStack"),
     ],
 )
 def test_nothing_is_deleted_if_something_refuses(
@@ -113,11 +113,9 @@ def test_nothing_is_deleted_if_something_refuses(
         outcome = clean(*arguments)
         assert outcome.code == 1
         assert says in outcome.err
-        assert all(
-            line.startswith(("in the way: ", "delete: ")) for line in outcome.err.splitlines()
-        )
+        assert all(line.startswith(("obstacle: ", "delete: ")) for line in outcome.err.splitlines())
     assert outcome.err.endswith(
-        "delete: nothing was deleted: remove what is in the way, and run this again\n"
+        "delete: nothing was deleted: remove the obstacles, and run this again\n"
     )
     assert inventory() == before
     changing = ("Delete", "Abort", "Stop", "Deregister", "Put")
