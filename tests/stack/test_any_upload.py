@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ministack.services import stepfunctions
 
-from tests.stack.conftest import REPOSITORY
 from tests.support.functions import load_module
+from tests.support.repository import REPOSITORY
 
 LABELS = ["bicycle", "motorcycle", "other"]
 SUBSTITUTIONS = {"AuditShare": "0.05", "PredictionRetentionDays": "400", "Partition": "aws"}

@@ -2,7 +2,7 @@
 
 import tomllib
 
-from tests.stack.conftest import REPOSITORY
+from tests.support.repository import REPOSITORY
 
 
 def test_the_artifacts_of_a_stack_are_in_the_folder_of_its_name() -> None:

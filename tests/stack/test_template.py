@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.stack.conftest import REPOSITORY
-from tests.unit.conftest import load_module
+from tests.support.functions import load_module
+from tests.support.repository import REPOSITORY
 
 Resources = dict[str, Any]
 

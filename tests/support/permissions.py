@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.workflow.conftest import Stack
+from tests.support.stack import Stack
 
 
 @contextmanager

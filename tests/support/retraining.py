@@ -1,4 +1,4 @@
-"""Copies of the long workflows on the local cloud, which wait for seconds only."""
+"""The long workflows on the local cloud, as copies with the names in faults.json."""
 
 import json
 import time
@@ -7,29 +7,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tests.workflow.conftest import Stack, plain
-
-
-def shorten(machine: dict[str, Any]) -> None:
-    """Let a state machine wait for seconds only."""
-    for state in machine["States"].values():
-        if state["Type"] == "Wait":
-            state["Seconds"] = 1
-        for branch in state.get("Branches", []):
-            shorten(branch)
+from tests.support.stack import Stack, plain
 
 
 @contextmanager
 def copied(stack: Stack, output: str, name: str, **replaced: str) -> Iterator[str]:
-    """A copy of a workflow that waits for seconds only, by the name that faults.json knows."""
+    """A copy of a workflow with a name in faults.json; its ARN."""
     own = stack.stepfunctions.describe_state_machine(stateMachineArn=stack.outputs[output])
-    text = own["definition"]
+    definition = own["definition"]
     for old, new in replaced.items():
-        text = text.replace(stack.outputs[old], new)
-    machine = json.loads(text)
-    shorten(machine)
+        definition = definition.replace(stack.outputs[old], new)
     copy: str = stack.stepfunctions.create_state_machine(
-        name=name, definition=json.dumps(machine), roleArn=own["roleArn"], type=own["type"]
+        name=name, definition=definition, roleArn=own["roleArn"], type=own["type"]
     )["stateMachineArn"]
     try:
         yield copy
@@ -39,7 +28,7 @@ def copied(stack: Stack, output: str, name: str, **replaced: str) -> Iterator[st
 
 @dataclass
 class Retraining:
-    """The workflow, with copies of it and of DeployModel, and what its topic is told."""
+    """RetrainModel and DeployModel, as copies, and the messages that they publish."""
 
     stack: Stack
     deployment: str
@@ -54,23 +43,23 @@ class Retraining:
             return self.stack.ended(execution), states(self.stack, execution)[-1]
 
     def ends(self, case: str, event: dict[str, Any]) -> str:
-        """Retrain; how it ended, in the words before the colon of the outcome."""
+        """Retrain; the outcome, up to its colon."""
         if self.run(case, event)[1] == "RetrainingSkipped":
             return "skipped"
         return str(self.lock["outcome"]).partition(":")[0]
 
     @property
     def lock(self) -> dict[str, Any]:
-        """The one item."""
+        """The one item of RetrainingTable."""
         [item] = self.stack.dynamodb.scan(TableName=self.table, ConsistentRead=True)["Items"]
         return {name: plain(value) for name, value in item.items()}
 
     def forget(self) -> None:
-        """As if nobody had ever retrained, or labelled a photo."""
+        """Delete the lock, as if nobody had retrained or labelled a photo yet."""
         self.stack.dynamodb.delete_item(TableName=self.table, Key={"name": {"S": "retraining"}})
 
     def label(self) -> None:
-        """As if a photo had been labelled a second ago, as RecordReview notes it."""
+        """Record that a photo was labelled a second ago, as RecordReview does."""
         self.stack.dynamodb.update_item(
             TableName=self.table,
             Key={"name": {"S": "retraining"}},
@@ -79,7 +68,7 @@ class Retraining:
         )
 
     def next_day(self) -> None:
-        """As if a day had passed since the last retraining began."""
+        """Move all times back by a day."""
         earlier = {"paused_until", "labelled_at", "learned_until"} & self.lock.keys()
         self.stack.dynamodb.update_item(
             TableName=self.table,
@@ -89,7 +78,7 @@ class Retraining:
         )
 
     def messages(self) -> list[tuple[str, str]]:
-        """Subject and text of what the topic was told since."""
+        """Subjects and texts of the messages since the last call."""
         found = []
         sqs = self.stack.sqs
         while received := sqs.receive_message(QueueUrl=self.queue).get("Messages"):
@@ -101,7 +90,7 @@ class Retraining:
 
 
 def states(stack: Stack, execution: str) -> list[str]:
-    """The states that an execution entered, but for those in branches."""
+    """The states that an execution entered, except those in branches."""
     return [
         event["stateEnteredEventDetails"]["name"]
         for event in stack.history(execution)

@@ -1,4 +1,4 @@
-"""A busy hour: many uploads, an endpoint that often fails, events that come twice."""
+"""A burst: many uploads, an endpoint that often fails, events that arrive twice."""
 
 import io
 import random
@@ -7,36 +7,34 @@ from concurrent.futures import ThreadPoolExecutor
 from PIL import Image
 
 from local.cloud import CONCURRENT_FUNCTIONS
-from tests.workflow.conftest import (
+from tests.support.endpoint import (
     CLOSE,
+    CONFIDENT,
     INTERNAL_FAILURE,
     MODEL_ERROR,
-    SURE,
     UNAVAILABLE,
-    Outcome,
     Reply,
-    Stack,
-    answer,
-    assert_recorded,
-    standard_only,
-    wait_until,
+    response,
 )
+from tests.support.records import assert_recorded
+from tests.support.stack import BURST_WAIT_SCALE, Outcome, Stack, standard_only
+from tests.support.waiting import wait_until
 
 UPLOADS = 300
-REPEATED = 30  # of them, whose event comes twice
-DOOMED = 10  # of them, for which the endpoint always fails
+REPEATED = 30  # of the uploads; their events arrive twice
+DOOMED = 10  # of the uploads; the endpoint always fails for them
 FAULT_RATE = 0.2
-AT_ONCE = 100  # photos, on an endpoint that has to start, and takes so many at once
-SLOTS = 5
+AT_ONCE = 100  # photos
+SLOTS = 5  # photos that the cold endpoint takes at once
 COLD_START_SECONDS = 8  # not shortened: more photos than slots arrive meanwhile
-FAULTS = [INTERNAL_FAILURE, UNAVAILABLE, MODEL_ERROR, CLOSE, answer([1])]
+FAULTS = [INTERNAL_FAILURE, UNAVAILABLE, MODEL_ERROR, CLOSE, response([1])]
 ATTEMPTS = 3  # to ask the endpoint, before a photo is recorded as failed
-# More would wait for the processors, and the local cloud gives a JSONata expression one second.
+# With more in flight, JSONata expressions exceed the one second that the local cloud gives them.
 IN_FLIGHT = CONCURRENT_FUNCTIONS
 
 
 class BadDay:
-    """A plan of the endpoint: it always fails for red photos, and often for others."""
+    """A plan of the endpoint: it always fails for red photos and often for others."""
 
     def __init__(self) -> None:
         self.random = random.Random(2)
@@ -45,7 +43,7 @@ class BadDay:
     def __call__(self, photo: bytes) -> Reply:
         red = Image.open(io.BytesIO(photo)).convert("RGB").getpixel((0, 0))[0]
         if red < 128 and self.random.random() >= FAULT_RATE:
-            return SURE
+            return CONFIDENT
         self.faults += 1
         return self.random.choice(FAULTS)
 
@@ -66,7 +64,7 @@ def test_every_upload_of_a_burst_is_recorded_once(stack: Stack) -> None:
         return image_id
 
     day = BadDay()
-    with stack.endpoint.planning(day):
+    with stack.waits(BURST_WAIT_SCALE), stack.endpoint.planning(day):
         with ThreadPoolExecutor(IN_FLIGHT) as couriers:
             outcomes: dict[str, list[Outcome]] = {each: [] for each in couriers.map(send, photos)}
         executions = stack.executions() - before
@@ -98,28 +96,29 @@ def test_every_upload_of_a_burst_is_recorded_once(stack: Stack) -> None:
             assert [event["status"] for event in recorded[0].events].count("accepted") == 1
     assert len(failed) >= DOOMED
 
-    with stack.endpoint.answering(then=SURE):
+    with stack.endpoint.responding(then=CONFIDENT):
         for outcome in failed:
             healed = stack.rerun(outcome)
             assert_recorded(healed, "accepted", events=len(outcome.events) + 1)
 
 
 @standard_only
-def test_burst_on_a_cold_serverless_endpoint_loses_no_photo(stack: Stack) -> None:
+def test_a_burst_on_a_cold_serverless_endpoint_loses_no_photo(stack: Stack) -> None:
     photos = [stack.photo() for _ in range(AT_ONCE)]
-    with stack.endpoint.answering(then=SURE):
+    with stack.endpoint.responding(then=CONFIDENT):
         stack.upload(stack.photo())  # the functions are there; the endpoint is what starts cold
 
     def send(photo: bytes) -> str:
         return stack.put(photo, f"uploads/42/at-once/{photos.index(photo)}.jpg")
 
     with (
-        stack.endpoint.answering(then=SURE),
+        stack.waits(BURST_WAIT_SCALE),
+        stack.endpoint.responding(then=CONFIDENT),
         stack.endpoint.starting_cold(SLOTS, COLD_START_SECONDS) as refused,
     ):
         with ThreadPoolExecutor(20) as couriers:
             sent = set(couriers.map(send, photos))
-        wait_until(lambda: sent <= stack.hear().keys(), "an event of each photo")
+        wait_until(lambda: sent <= stack.photo_events().keys(), "an event of each photo")
     statuses = [event["status"] for image_id in sent for event in stack.events[image_id]]
     assert statuses == ["accepted"] * AT_ONCE, stack.last_failures()
     assert refused
@@ -134,7 +133,7 @@ def is_throttled(failure: str) -> bool:
 
 
 def is_expected(failure: str) -> bool:
-    """Of the endpoint, of a repeated event, or of a machine that is busy with other work."""
+    """A failure of the endpoint, of a repeated event, or of a busy machine."""
     return (
         is_of_the_endpoint(failure)
         or is_throttled(failure)

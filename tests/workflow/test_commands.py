@@ -1,4 +1,4 @@
-"""`make run` and `make up`, interrupted: nothing keeps running."""
+"""Interrupt `make run` and `make up`: no process keeps running."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from local.processes import PROJECT, RECORD, free_port
-from tests.workflow.conftest import wait_until
+from tests.support.waiting import wait_until
 
 # A command, with its state in a folder of the test.
 START = """
@@ -39,7 +39,7 @@ def running(folder: Path) -> list[str]:
 def test_an_interrupt_leaves_no_process(
     tmp_path: Path, moment: str, number: signal.Signals
 ) -> None:
-    """Ctrl-C, `kill` and a closed terminal; while MiniStack starts, the app starts, SAM builds."""
+    """Ctrl-C, `kill` and a closed terminal, while MiniStack or the app starts or SAM builds."""
     module = "run" if number == signal.SIGINT else "keep"
     own = tmp_path / ("run" if module == "run" else "up")
     arguments = ["up"] if module == "keep" else []

@@ -1,4 +1,4 @@
-"""Deleting a deployed stack on the local cloud, beside a stack that has to stay."""
+"""`make delete` on the local cloud, beside a stack that must stay."""
 
 import json
 import subprocess
@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from local.cloud import ARTIFACTS_BUCKET, LocalCloud
-from tests.workflow.conftest import REPOSITORY, Stack, wait_until
+from tests.support.repository import REPOSITORY
+from tests.support.stack import Stack
+from tests.support.waiting import wait_until
 
 NAME, ENDPOINT = "scones-delete", "delete-endpoint"
 TAGS = [{"Key": "project", "Value": "scones-unlimited"}, {"Key": "endpoint", "Value": ENDPOINT}]
@@ -32,7 +34,7 @@ BROKEN_TEMPLATE = {
 
 @dataclass
 class Deletion:
-    """The script, run against the local cloud."""
+    """The command, run against the local cloud."""
 
     cloud: LocalCloud
 
@@ -51,7 +53,7 @@ class Deletion:
         return ended
 
     def names(self) -> set[str]:
-        """All that has the stack's or the endpoint's name, in every service that is offered."""
+        """Names of all resources with the name of the stack or the endpoint, in every service."""
         client = self.cloud.client
         found = {bucket["Name"] for bucket in client("s3").list_buckets()["Buckets"]}
         found |= set(client("dynamodb").list_tables()["TableNames"])
@@ -82,7 +84,7 @@ def deletion(deployed: Stack) -> Iterator[Deletion]:
 
 
 def create(cloud: LocalCloud, name: str, template: dict[str, Any], **options: str) -> str:
-    """A stack of CloudFormation alone; its status in the end."""
+    """Create a stack from a small template; its status at the end."""
     cloudformation = cloud.client("cloudformation")
     cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(template), **options)
 
@@ -95,7 +97,7 @@ def create(cloud: LocalCloud, name: str, template: dict[str, Any], **options: st
 
 
 def deploy(cloud: LocalCloud) -> dict[str, str]:
-    """The true stack under a name and with an endpoint of its own; its outputs."""
+    """Deploy the template with another stack name and endpoint; the outputs."""
     cloud.client("s3").create_bucket(Bucket=ARTIFACTS_BUCKET)
     command = ["deploy", "--config-env", "local", "--stack-name", NAME]
     command += ["--config-file", str(REPOSITORY / "samconfig.toml")]
@@ -106,7 +108,7 @@ def deploy(cloud: LocalCloud) -> dict[str, str]:
     return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
 
-def test_everything_goes_but_what_is_not_ours(deletion: Deletion) -> None:
+def test_the_stack_and_its_data_are_deleted_and_nothing_else(deletion: Deletion) -> None:
     cloud = deletion.cloud
     s3, logs = cloud.client("s3"), cloud.client("logs")
     outputs = deploy(cloud)
@@ -167,7 +169,7 @@ def test_everything_goes_but_what_is_not_ours(deletion: Deletion) -> None:
     ("options", "status"),
     [({}, "ROLLBACK_COMPLETE"), ({"OnFailure": "DO_NOTHING"}, "CREATE_FAILED")],
 )
-def test_a_half_deployed_stack_goes(
+def test_a_stack_that_failed_to_deploy_is_deleted(
     deletion: Deletion, options: dict[str, str], status: str
 ) -> None:
     assert create(deletion.cloud, NAME, BROKEN_TEMPLATE, **options) == status
@@ -177,8 +179,10 @@ def test_a_half_deployed_stack_goes(
     assert deletion.names() == set()
 
 
-def test_without_a_permission_the_rest_goes_and_the_code_says_so(deletion: Deletion) -> None:
-    """IAM for real: a user who may do everything but look into ECR."""
+def test_if_a_permission_is_missing_the_rest_is_deleted_and_the_exit_status_is_1(
+    deletion: Deletion,
+) -> None:
+    """The user may do everything except look into ECR."""
     cloud, iam = deletion.cloud, deletion.cloud.client("iam")
     user = {"UserName": "cleaner"}
     iam.create_user(**user)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support.retraining import copied, states
-from tests.workflow.conftest import Stack, standard_only
+from tests.support.stack import Stack, standard_only
 
 pytestmark = standard_only
 

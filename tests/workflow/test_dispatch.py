@@ -1,4 +1,4 @@
-"""From photos and orders to routes, with the true stack: a whole day, and each way alone."""
+"""The dispatch of the deployed stack: photos and orders go in, routes come out."""
 
 import json
 import random
@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.endpoint import CONFIDENT, probabilities
 from tests.support.permissions import allowed, without
-from tests.workflow.conftest import SURE, Stack, plain, probabilities, standard_only, wait_until
+from tests.support.stack import BURST_WAIT_SCALE, Stack, plain, standard_only
+from tests.support.waiting import wait_until
 
 pytestmark = standard_only
 
@@ -92,7 +94,7 @@ class Dispatch:
             assert self.events.put_events(Entries=batch)["FailedEntryCount"] == 0
 
     def replan(self) -> None:
-        """Tell the queue to plan again, as the schedule does once a minute."""
+        """Ask for a plan, as the schedule does once a minute."""
         message = {"source": "scones-unlimited", "detail-type": "Replan", "time": minutes(0)}
         self.stack.sqs.send_message(
             QueueUrl=self.stack.outputs["DispatchQueueUrl"],
@@ -101,7 +103,7 @@ class Dispatch:
         )
 
     def records(self, key: str) -> dict[str, dict[str, Any]]:
-        """All records of a table by their key."""
+        """All records of a table, by key."""
         pages = self.stack.dynamodb.get_paginator("scan").paginate(
             TableName=self.tables[key], ConsistentRead=True
         )
@@ -110,10 +112,10 @@ class Dispatch:
         return {record[key]: record for record in records}
 
     def order(self, order_id: str) -> dict[str, Any]:
-        """An order; empty before it is known."""
+        """The record of an order; empty if there is none."""
         return self.records("order_id").get(order_id, {})
 
-    def waits_no_more(self, *order_ids: str) -> None:
+    def wait_until_assigned(self, *order_ids: str) -> None:
         """Wait until orders are assigned."""
 
         def assigned() -> bool:
@@ -123,25 +125,25 @@ class Dispatch:
 
         wait_until(assigned, f"couriers for {order_ids}", lambda: self.records("order_id"))
 
-    def told(self, kind: str) -> list[dict[str, Any]]:
+    def published(self, kind: str) -> list[dict[str, Any]]:
         """The details of all events of a type so far."""
-        self.stack.hear()
-        return list(self.stack.others.get(kind, []))
+        self.stack.photo_events()
+        return list(self.stack.other_events.get(kind, []))
 
     def messages(self) -> int:
-        """How many messages are in the queue, those that are being taken in included."""
+        """How many messages are in the queue or in flight."""
         counts = self.stack.sqs.get_queue_attributes(
             QueueUrl=self.stack.outputs["DispatchQueueUrl"],
             AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
         )["Attributes"]
         return sum(map(int, counts.values()))
 
-    def settle(self) -> None:
-        """Wait until all messages were taken in."""
+    def wait_until_planned(self) -> None:
+        """Wait until the queue is empty."""
         wait_until(lambda: self.messages() == 0, "an empty queue", self.messages)
 
     def dead_letters(self) -> list[str]:
-        """Messages that were given up."""
+        """Messages in both dead-letter queues."""
         urls = "DispatchDeadLetterQueueUrl", "DispatchEventsDeadLetterQueueUrl"
         return [
             message["Body"]
@@ -156,10 +158,10 @@ class Dispatch:
 def dispatch(stack: Stack) -> Iterator[Dispatch]:
     """A dispatch without couriers and orders."""
     own = Dispatch(stack)
-    own.settle()
+    own.wait_until_planned()
     clear(own)
     yield own
-    own.settle()
+    own.wait_until_planned()
     assert own.dead_letters() == []
     clear(own)
 
@@ -169,56 +171,56 @@ def clear(dispatch: Dispatch) -> None:
     for key, table in dispatch.tables.items():
         for value in dispatch.records(key):
             dispatch.stack.dynamodb.delete_item(TableName=table, Key={key: {"S": value}})
-    dispatch.told("")
-    dispatch.stack.others.clear()
+    dispatch.published("")
+    dispatch.stack.other_events.clear()
 
 
-# ── Each way alone ──
+# ── One event at a time ──
 
 
-def test_a_photo_that_is_accepted_gets_an_order(dispatch: Dispatch) -> None:
-    """The whole road: upload, workflow, bus, queue, plan, event."""
+def test_a_courier_with_an_accepted_photo_gets_an_order(dispatch: Dispatch) -> None:
+    """The whole pipeline: upload, workflow, bus, queue, plan, event."""
     dispatch.publish(order("near"))
-    dispatch.settle()
+    dispatch.wait_until_planned()
     assert dispatch.order("near")["reason"] == "waiting: no courier is checked in"
-    with dispatch.stack.endpoint.answering(then=SURE):
+    with dispatch.stack.endpoint.responding(then=CONFIDENT):
         dispatch.stack.upload(dispatch.stack.photo(), "uploads/ann/bike.jpg")
-    dispatch.waits_no_more("near")
-    dispatch.settle()
-    [told] = dispatch.told("Orders Dispatched")
-    assert (told["courier_id"], told["vehicle"], told["loading_bay"]) == ("ann", "bicycle", "A")
-    [stop] = told["stops"]
+    dispatch.wait_until_assigned("near")
+    dispatch.wait_until_planned()
+    [route] = dispatch.published("Orders Dispatched")
+    assert (route["courier_id"], route["vehicle"], route["loading_bay"]) == ("ann", "bicycle", "A")
+    [stop] = route["stops"]
     near = dispatch.order("near")
     assert stop["reason"] == near["reason"] == "assigned: bicycle within 1.3 km"
-    assert (told["dispatch_id"], stop["arrives_at"]) == (near["dispatch_id"], near["arrives_at"])
+    assert (route["dispatch_id"], stop["arrives_at"]) == (near["dispatch_id"], near["arrives_at"])
 
 
-def test_a_photo_that_a_person_accepts_gets_an_order(dispatch: Dispatch) -> None:
-    with dispatch.stack.endpoint.answering(then=probabilities(0.3, 0.6, 0.1)):
-        unsure = dispatch.stack.upload(dispatch.stack.photo(), "uploads/bob/moped.jpg")
+def test_a_courier_whose_photo_a_review_accepts_gets_an_order(dispatch: Dispatch) -> None:
+    with dispatch.stack.endpoint.responding(then=probabilities(0.3, 0.6, 0.1)):
+        uploaded = dispatch.stack.upload(dispatch.stack.photo(), "uploads/bob/moped.jpg")
     dispatch.publish(order("far", 10))
-    dispatch.settle()
+    dispatch.wait_until_planned()
     assert dispatch.order("far")["status"] == "waiting"
-    answer = {"label": "motorcycle", "reviewed_by": "eve", "reviewed_at": minutes(0)}
-    dispatch.publish(("Photo Reviewed", {"image_id": unsure.image_id} | answer))
-    dispatch.waits_no_more("far")
+    review = {"label": "motorcycle", "reviewed_by": "eve", "reviewed_at": minutes(0)}
+    dispatch.publish(("Photo Reviewed", {"image_id": uploaded.image_id} | review))
+    dispatch.wait_until_assigned("far")
     assert dispatch.order("far")["courier_id"] == "bob"
 
 
-def test_photos_without_a_vehicle_do_not_reach_the_dispatch(dispatch: Dispatch) -> None:
-    """The rule leaves them out, so that they cost nothing there."""
+def test_photos_that_are_not_accepted_do_not_reach_the_dispatch(dispatch: Dispatch) -> None:
+    """The rule filters them."""
     for status in ("review", "rejected", "failed"):
         dispatch.publish(photo(status, "bicycle", -1, status=status))
     dispatch.publish(photo("last", "bicycle", -1))
     wait_until(lambda: dispatch.records("courier_id"), "the last photo")
-    dispatch.settle()
+    dispatch.wait_until_planned()
     assert dispatch.records("courier_id").keys() == {"last"}
 
 
-def test_the_schedule_plans_what_nothing_else_would(dispatch: Dispatch) -> None:
+def test_an_order_that_waits_is_assigned_without_another_event(dispatch: Dispatch) -> None:
     """A courier is there, an order waits until it has to leave, and no event comes."""
     dispatch.publish(order("held", due_until=minutes(500)), photo("ann", "bicycle", -1))
-    dispatch.settle()
+    dispatch.wait_until_planned()
     assert "more orders may join" in dispatch.order("held")["reason"]
     dispatch.stack.dynamodb.update_item(
         TableName=dispatch.tables["order_id"],
@@ -226,7 +228,7 @@ def test_the_schedule_plans_what_nothing_else_would(dispatch: Dispatch) -> None:
         UpdateExpression="SET due_until = :soon",
         ExpressionAttributeValues={":soon": {"S": minutes(12)}},
     )
-    dispatch.waits_no_more("held")
+    dispatch.wait_until_assigned("held")
 
 
 # ── A burst ──
@@ -246,7 +248,7 @@ def test_orders_that_come_during_a_burst_of_photos_are_planned(dispatch: Dispatc
     def put(number: int) -> None:
         stack.put(stack.photo(), f"uploads/courier-{number}/bike.jpg")
 
-    with stack.endpoint.answering(then=SURE):
+    with stack.waits(BURST_WAIT_SCALE), stack.endpoint.responding(then=CONFIDENT):
         with ThreadPoolExecutor(8) as couriers:
             list(couriers.map(put, range(PHOTOS_OF_A_BURST // 2)))
             dispatch.publish(*orders)
@@ -270,7 +272,7 @@ COURIERS, ORDERS, BAD_ORDERS = 20, 100, 12
 
 
 def a_day(chance: random.Random) -> tuple[list[tuple[str, Any]], dict[str, str | None]]:
-    """The events of a day, and what each courier rides in the end; None: nothing, or gone home."""
+    """The events of a day; each courier's vehicle in the end, None without one or at home."""
     events: list[tuple[str, Any]] = []
     vehicles: dict[str, str | None] = {}
     for number in range(COURIERS):
@@ -279,20 +281,20 @@ def a_day(chance: random.Random) -> tuple[list[tuple[str, Any]], dict[str, str |
         vehicles[courier] = label
         reviewed = {"reviewed_by": "eve", "reviewed_at": minutes(minute + 5)}
         match number % 5:
-            case 0:  # an older photo shows something else, and a person said so later
+            case 0:  # an older photo shows another vehicle; its review comes later
                 events.append(photo(courier, other, minute - 30, **reviewed))
                 events.append(photo(courier, label, minute))
-            case 1:  # a person knew better than the model
+            case 1:  # a review corrects the label
                 kind, guess = photo(courier, other, minute)
                 events.append((kind, guess))
                 events.append((kind, guess | {"label": label} | reviewed))
-            case 2:  # a person saw no vehicle
+            case 2:  # a review says: no vehicle
                 kind, guess = photo(courier, label, minute)
                 events.append((kind, guess))
                 seen = {"label": "other", "status": "rejected"} | reviewed
                 events.append((kind, guess | seen))
                 vehicles[courier] = None
-            case 3:  # gone home, and some back again
+            case 3:  # goes home; some come back
                 events.append(photo(courier, label, minute))
                 home = {"courier_id": courier, "off_shift_at": minutes(minute + 3)}
                 events.append(("Courier Off Shift", home))
@@ -319,10 +321,10 @@ def test_a_day_of_shuffled_repeated_and_interleaved_events(dispatch: Dispatch) -
     repeated = [event for event in events for _ in range(chance.randint(1, 3))]
     chance.shuffle(repeated)
     dispatch.publish(*repeated)
-    dispatch.settle()
+    dispatch.wait_until_planned()
     check(dispatch, vehicles)
 
-    # Two couriers leave half-way, and others hear of it twice, and before all events once more.
+    # Two couriers go home on the way. That event comes twice, and all earlier events once more.
     on_the_road = {name for name, each in dispatch.records("courier_id").items() if route_of(each)}
     leaving = sorted(on_the_road)[:2]
     home = [
@@ -330,9 +332,9 @@ def test_a_day_of_shuffled_repeated_and_interleaved_events(dispatch: Dispatch) -
     ]
     chance.shuffle(events)
     dispatch.publish(*home, *events, *home)
-    dispatch.settle()
+    dispatch.wait_until_planned()
     check(dispatch, vehicles | dict.fromkeys(leaving))
-    assert {each["courier_id"] for each in dispatch.told("Orders Withdrawn")} == set(leaving)
+    assert {each["courier_id"] for each in dispatch.published("Orders Withdrawn")} == set(leaving)
 
 
 def route_of(courier: dict[str, Any]) -> list[str]:
@@ -341,7 +343,7 @@ def route_of(courier: dict[str, Any]) -> list[str]:
 
 
 def check(dispatch: Dispatch, vehicles: dict[str, str | None]) -> None:
-    """Every order is with one courier, or waits with a reason, or is refused with one."""
+    """Every order is assigned to one courier, or waits, or is refused; the reason says why."""
     couriers, orders = dispatch.records("courier_id"), dispatch.records("order_id")
     assert {name: couriers[name].get("vehicle") for name, label in vehicles.items() if label} == {
         name: label for name, label in vehicles.items() if label
@@ -349,12 +351,12 @@ def check(dispatch: Dispatch, vehicles: dict[str, str | None]) -> None:
     assert len(orders) == ORDERS + BAD_ORDERS
 
     carried = Counter[str]()
-    routes = {each["dispatch_id"]: each for each in dispatch.told("Orders Dispatched")}
-    assert len(routes) == len(dispatch.told("Orders Dispatched"))
+    routes = {each["dispatch_id"]: each for each in dispatch.published("Orders Dispatched")}
+    assert len(routes) == len(dispatch.published("Orders Dispatched"))
     for route in routes.values():
         carried.update(stop["order_id"] for stop in route["stops"])
         assert route["vehicle"] in ("bicycle", "motorcycle")
-    for withdrawal in dispatch.told("Orders Withdrawn"):
+    for withdrawal in dispatch.published("Orders Withdrawn"):
         carried.subtract(withdrawal["order_ids"])
 
     for order_id, record in orders.items():
@@ -374,7 +376,7 @@ def check(dispatch: Dispatch, vehicles: dict[str, str | None]) -> None:
         "motorcycle",
     }
     for name, label in vehicles.items():
-        if label is None:  # whatever they were given before it was known, they have no more
+        if label is None:  # orders that they got before were withdrawn
             gone = couriers[name].get("off_shift_at", "") >= couriers[name]["checked_in_at"]
             assert gone or "vehicle" not in couriers[name]
             assert not (gone and route_of(couriers[name]) and undelivered(couriers[name]))
@@ -401,24 +403,24 @@ def undelivered(courier: dict[str, Any]) -> list[str]:
         ("PublishDispatches", "events:PutEvents"),
     ],
 )
-def test_without_a_permission_the_queue_keeps_all_and_heals(
+def test_if_a_permission_is_missing_no_order_is_lost(
     dispatch: Dispatch, policy: str, action: str
 ) -> None:
     stack = dispatch.stack
-    with patient(stack):
+    with retrying_soon(stack):
         with without(stack, "DispatchOrdersRole", policy, action):
             dispatch.publish(order("one"), order("two"), photo("ann", "bicycle", -1))
             wait_until(lambda: has_failed(stack), f"a failure without {action}")
-            assert dispatch.told("Orders Dispatched") == []
+            assert dispatch.published("Orders Dispatched") == []
         dispatch.replan()
-        dispatch.waits_no_more("one", "two")
-        wait_until(lambda: dispatch.told("Orders Dispatched"), "the event of the route")
-        dispatch.settle()
-    told = {
+        dispatch.wait_until_assigned("one", "two")
+        wait_until(lambda: dispatch.published("Orders Dispatched"), "the event of the route")
+        dispatch.wait_until_planned()
+    dispatched = {
         each["dispatch_id"]: [stop["order_id"] for stop in each["stops"]]
-        for each in dispatch.told("Orders Dispatched")
+        for each in dispatch.published("Orders Dispatched")
     }
-    assert sorted(order_id for stops in told.values() for order_id in stops) == ["one", "two"]
+    assert sorted(order_id for stops in dispatched.values() for order_id in stops) == ["one", "two"]
 
 
 def has_failed(stack: Stack) -> bool:
@@ -431,7 +433,7 @@ def has_failed(stack: Stack) -> bool:
 
 
 def test_function_and_schedule_may_use_their_queue_only(stack: Stack) -> None:
-    """The local cloud takes messages out of a queue, and puts them in, without asking."""
+    """The local cloud does not enforce these permissions, so they are evaluated."""
     queue = stack.sqs.get_queue_attributes(
         QueueUrl=stack.outputs["DispatchQueueUrl"], AttributeNames=["QueueArn"]
     )["Attributes"]["QueueArn"]
@@ -446,8 +448,8 @@ def test_function_and_schedule_may_use_their_queue_only(stack: Stack) -> None:
 
 
 @contextmanager
-def patient(stack: Stack) -> Iterator[None]:
-    """Let the queue try again after a second, as often as it takes."""
+def retrying_soon(stack: Stack) -> Iterator[None]:
+    """Let the queue retry after 1 s, 1000 times."""
     url = stack.outputs["DispatchQueueUrl"]
     names = ["VisibilityTimeout", "RedrivePolicy"]
     own = stack.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]

@@ -1,4 +1,4 @@
-"""Drift is measured from what the stack recorded, with the permissions of the template."""
+"""Drift is measured from the recorded predictions, with the permissions of the template."""
 
 import hashlib
 import json
@@ -9,15 +9,11 @@ from typing import Any
 
 import pytest
 
+from tests.support.endpoint import CONFIDENT, probabilities
 from tests.support.permissions import allowed, without
-from tests.workflow.conftest import (
-    REPOSITORY,
-    SURE,
-    Stack,
-    probabilities,
-    standard_only,
-    wait_until,
-)
+from tests.support.repository import REPOSITORY
+from tests.support.stack import Stack, standard_only
+from tests.support.waiting import wait_until
 
 pytestmark = standard_only
 
@@ -60,18 +56,18 @@ def hour(stack: Stack) -> Iterator[str]:
 
 
 def measure(stack: Stack, hour: str) -> dict[str, Any]:
-    """What the function answers: a report, or an error."""
-    answer = stack.cloud.client("lambda").invoke(
+    """Invoke the function; its report, or its error."""
+    invoked = stack.cloud.client("lambda").invoke(
         FunctionName=stack.outputs["MeasureDriftFunctionName"],
         Payload=json.dumps({"hour": hour}),
     )
-    found: dict[str, Any] = json.loads(answer["Payload"].read())
-    assert ("errorMessage" in found) == ("FunctionError" in answer)
+    found: dict[str, Any] = json.loads(invoked["Payload"].read())
+    assert ("errorMessage" in found) == ("FunctionError" in invoked)
     return found
 
 
 def kept(stack: Stack, hour: str) -> dict[str, Any]:
-    """What DriftTable has of an hour."""
+    """Counts and report of an hour in DriftTable."""
     item = stack.dynamodb.get_item(
         TableName=stack.outputs["DriftTableName"],
         Key={"series": {"S": "hourly"}, "hour": {"S": hour}},
@@ -85,17 +81,17 @@ def test_an_hour_is_measured_and_again_after_a_review(stack: Stack, hour: str) -
     assert report["drift"] is not None  # with the baseline that is in the package
     assert report["novelty"] == pytest.approx(0.25)
     assert kept(stack, hour)["report"] == report
-    # A person looks at one of them.
+    # One of them is reviewed.
     image_id = f"uploads/1/{hour}/7.jpg#1"
-    answer = {"image_id": image_id, "label": "motorcycle", "reviewed_by": "anna"}
-    answer["reviewed_at"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    review = {"image_id": image_id, "label": "motorcycle", "reviewed_by": "anna"}
+    review["reviewed_at"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     stack.cloud.client("events").put_events(
         Entries=[
             {
                 "EventBusName": stack.outputs["EventBusName"],
                 "Source": "scones-unlimited",
                 "DetailType": "Photo Reviewed",
-                "Detail": json.dumps(answer),
+                "Detail": json.dumps(review),
             }
         ]
     )
@@ -153,7 +149,7 @@ def test_baselines_alone_can_be_read(stack: Stack) -> None:
 
 @pytest.fixture
 def auditing(stack: Stack) -> Iterator[str]:
-    """A copy of the workflow that lets a person see half of what the model is sure of."""
+    """A copy of the workflow that also sends half of the confident predictions to review."""
     true = stack.stepfunctions.describe_state_machine(stateMachineArn=stack.state_machine)
     definition = true["definition"].replace("$floor(0 * 65536)", "$floor(0.5 * 65536)")
     assert definition != true["definition"]
@@ -167,16 +163,16 @@ def auditing(stack: Stack) -> Iterator[str]:
     stack.stepfunctions.delete_state_machine(stateMachineArn=copy)
 
 
-def test_some_of_what_the_model_is_sure_of_waits_for_a_person_too(
+def test_a_sample_of_the_confident_predictions_waits_for_review(
     stack: Stack, auditing: str
 ) -> None:
     waiting = set()
-    replies = [SURE, probabilities(0.01, 0.01, 0.98)] * 4
-    with stack.endpoint.answering(*replies):
+    replies = [CONFIDENT, probabilities(0.01, 0.01, 0.98)] * 4
+    with stack.endpoint.responding(*replies):
         outcomes = [stack.run(stack.put_unnoticed(), auditing) for _ in replies]
     for outcome in outcomes:
         assert outcome.values["status"] in {"accepted", "rejected"}
-        assert outcome.events[-1]["status"] == outcome.values["status"]  # nobody waits for it
+        assert outcome.events[-1]["status"] == outcome.values["status"]
         if outcome.values.get("review_state") == "waiting":
             waiting.add(outcome.image_id)
     chosen = {

@@ -12,7 +12,8 @@ from tests.support.odd_images import (
     needs_odd_images,
     odd_images,
 )
-from tests.workflow.conftest import Outcome, Stack, assert_recorded, standard_only
+from tests.support.records import assert_recorded
+from tests.support.stack import Outcome, Stack, standard_only
 
 
 @standard_only

@@ -1,4 +1,4 @@
-"""Every way through the workflow: each ends in one record and one event."""
+"""Every path through the classification workflow ends in one record and one event."""
 
 import json
 from collections.abc import Iterator
@@ -7,30 +7,28 @@ from typing import Any
 
 import pytest
 
-from tests.workflow.conftest import (
+from tests.support.endpoint import (
     CLOSE,
+    CONFIDENT,
     HANG,
     INTERNAL_FAILURE,
     MODEL_ERROR,
     NO_ENDPOINT,
-    REPOSITORY,
-    SURE,
     THROTTLED,
     UNAVAILABLE,
     Reply,
-    Stack,
-    answer,
-    assert_recorded,
-    failures,
     fault,
     probabilities,
-    standard_only,
-    wait_until,
+    response,
 )
+from tests.support.records import assert_recorded
+from tests.support.repository import REPOSITORY
+from tests.support.stack import BURST_WAIT_SCALE, Stack, failures, standard_only
+from tests.support.waiting import wait_until
 
 BICYCLE = REPOSITORY / "local" / "photos" / "bicycle-courier.jpg"
 
-# ── The photo is decided ──
+# ── The photo is classified ──
 
 
 @pytest.mark.parametrize(
@@ -38,7 +36,7 @@ BICYCLE = REPOSITORY / "local" / "photos" / "bicycle-courier.jpg"
     [
         (probabilities(0.97, 0.02, 0.01), "accepted", "bicycle", "bicycle, 97% confidence"),
         (probabilities(0.05, 0.90, 0.05), "accepted", "motorcycle", "motorcycle, 90% confidence"),
-        (answer([0.02, 0.97, 0.01]), "accepted", "motorcycle", "motorcycle, 97% confidence"),
+        (response([0.02, 0.97, 0.01]), "accepted", "motorcycle", "motorcycle, 97% confidence"),
         (
             probabilities(0.60, 0.30, 0.10),
             "review",
@@ -54,10 +52,10 @@ BICYCLE = REPOSITORY / "local" / "photos" / "bicycle-courier.jpg"
         (probabilities(0.01, 0.01, 0.98), "rejected", "other", "no bicycle or motorcycle"),
     ],
 )
-def test_decided_by_the_inferences(
+def test_the_inferences_decide_the_status(
     stack: Stack, inferences: Reply, status: str, label: str, reason: str
 ) -> None:
-    with stack.endpoint.answering(then=inferences):
+    with stack.endpoint.responding(then=inferences):
         outcome = stack.upload(stack.photo(), "uploads/42/bike.jpg")
         again = stack.upload(stack.photo())
     record = assert_recorded(outcome, status)
@@ -66,14 +64,14 @@ def test_decided_by_the_inferences(
     assert record["reason"].startswith(reason)
     assert record["confidence"] == max(record["inferences"].values())
     assert record["model"] == "chosen/1"
-    # Both wait for a person, or neither does.
+    # Both wait for a review, or neither does.
     waiting = stack.query("to_review", review_state="waiting")
     for image_id in (record["image_id"], again.values["image_id"]):
         assert (image_id in waiting) == (status == "review")
         assert image_id in stack.query("by_hour", hour=record["hour"])
 
 
-def test_the_model_that_is_shipped(stack: Stack) -> None:
+def test_the_shipped_model_classifies_a_photo(stack: Stack) -> None:
     outcome = stack.upload(BICYCLE.read_bytes())
     record = assert_recorded(outcome, outcome.values["status"])
     metadata = json.loads((REPOSITORY / "models" / "vehicles" / "metadata.json").read_bytes())
@@ -83,7 +81,7 @@ def test_the_model_that_is_shipped(stack: Stack) -> None:
     assert 0 < record["novelty"] < 1
 
 
-def test_unreadable_file_is_rejected_without_asking_the_endpoint(stack: Stack) -> None:
+def test_an_unreadable_file_is_rejected_without_a_request_to_the_endpoint(stack: Stack) -> None:
     before = stack.endpoint.requests
     outcome = stack.upload(b"<html>not a photo</html>", "uploads/42/page.jpg")
     record = assert_recorded(outcome, "rejected")
@@ -92,7 +90,7 @@ def test_unreadable_file_is_rejected_without_asking_the_endpoint(stack: Stack) -
     assert stack.endpoint.requests == before
 
 
-def test_photo_that_is_gone_is_rejected(stack: Stack) -> None:
+def test_a_deleted_photo_is_rejected(stack: Stack) -> None:
     event = stack.put_unnoticed()
     photo = event["detail"]["object"]
     stack.s3.delete_object(Bucket=stack.bucket, Key=photo["key"], VersionId=photo["version-id"])
@@ -102,6 +100,7 @@ def test_photo_that_is_gone_is_rejected(stack: Stack) -> None:
     assert outcome.status == "SUCCEEDED"
 
 
+@standard_only
 @pytest.mark.parametrize(
     ("key", "courier"),
     [
@@ -117,30 +116,30 @@ def test_photo_that_is_gone_is_rejected(stack: Stack) -> None:
         ("uploads/{% 1 %}/$.x.jpg", "{% 1 %}"),
     ],
 )
-def test_keys_as_people_choose_them(stack: Stack, key: str, courier: str) -> None:
-    with stack.endpoint.answering(then=SURE):
+def test_any_key_is_recorded_as_it_is(stack: Stack, key: str, courier: str) -> None:
+    with stack.endpoint.responding(then=CONFIDENT):
         outcome = stack.upload(stack.photo(), key)
     record = assert_recorded(outcome, "accepted")
     assert (record["s3_key"], record["sender_id"]) == (key, courier)
 
 
-def test_version_of_the_photo_that_the_event_names(stack: Stack) -> None:
+def test_the_version_in_the_event_is_classified(stack: Stack) -> None:
     """AWS names the version in its event; the local cloud does not."""
     event = stack.put_unnoticed()
     photo = event["detail"]["object"]
     stack.upload(b"not a photo", photo["key"])
-    with stack.endpoint.answering(then=SURE):
+    with stack.endpoint.responding(then=CONFIDENT):
         outcome = stack.run(event)
     record = assert_recorded(outcome, "accepted")
     assert record["image_id"] == f"{photo['key']}#{photo['version-id']}"
 
 
 @standard_only
-def test_photo_that_was_overwritten_is_not_recorded_as_the_newer_one(stack: Stack) -> None:
-    """Without a version in the event: the newer photo has an event, and a record, of its own."""
+def test_an_overwritten_photo_is_not_recorded_as_the_newer_one(stack: Stack) -> None:
+    """The event names no version. The newer photo has its own event and record."""
     key = "uploads/42/overwritten.jpg"
     older = stack.s3.put_object(Bucket=stack.bucket, Key=key, Body=stack.photo())["ETag"].strip('"')
-    with stack.endpoint.answering(then=SURE):
+    with stack.endpoint.responding(then=CONFIDENT):
         newer = stack.upload(stack.photo(), key)
         stack.execution_of(f"{key}#{older}")
         before = stack.endpoint.requests
@@ -159,7 +158,7 @@ def test_photo_that_was_overwritten_is_not_recorded_as_the_newer_one(stack: Stac
 def test_probabilities_that_dynamodb_cannot_store_are_recorded_as_zero(stack: Stack) -> None:
     tiny = probabilities(1.0, 2.9e-182, 1e-130)
     tiny.headers["X-Amzn-SageMaker-Custom-Attributes"] += f",novelty=0.{'0' * 150}1"
-    with stack.endpoint.answering(then=tiny):
+    with stack.endpoint.responding(then=tiny):
         record = stack.upload(stack.photo()).values
     assert record["status"] == "accepted"
     assert record["inferences"] == {"bicycle": 1, "motorcycle": 0, "other": 1e-130}
@@ -182,25 +181,25 @@ def test_only_uploads_start_the_workflow(stack: Stack) -> None:
 @pytest.mark.parametrize(
     "faults", [[INTERNAL_FAILURE, THROTTLED, CLOSE], [THROTTLED, MODEL_ERROR, NO_ENDPOINT]]
 )
-def test_endpoint_down_then_up(stack: Stack, faults: list[Reply]) -> None:
-    with stack.endpoint.answering(*faults, then=SURE):
+def test_a_failing_endpoint_is_retried(stack: Stack, faults: list[Reply]) -> None:
+    with stack.endpoint.responding(*faults, then=CONFIDENT):
         outcome = stack.upload(stack.photo())
     assert_recorded(outcome, "accepted")
     assert (outcome.status, len(outcome.failures)) == ("SUCCEEDED", len(faults))
 
 
 @standard_only
-def test_busy_endpoint_is_asked_seven_times_more(stack: Stack) -> None:
+def test_a_busy_endpoint_is_retried_seven_times(stack: Stack) -> None:
     not_ready = fault(429, "ModelNotReadyException")
-    with stack.endpoint.answering(*[THROTTLED, not_ready] * 3, THROTTLED, then=SURE):
+    with stack.endpoint.responding(*[THROTTLED, not_ready] * 3, THROTTLED, then=CONFIDENT):
         outcome = stack.upload(stack.photo())
     assert_recorded(outcome, "accepted")
     assert len(outcome.failures) == 7
     assert all(failure.startswith("EndpointBusyError: ") for failure in outcome.failures)
 
 
-def test_endpoint_down_for_good_then_run_again(stack: Stack) -> None:
-    with stack.endpoint.answering(then=UNAVAILABLE):
+def test_a_photo_that_failed_can_run_again(stack: Stack) -> None:
+    with stack.endpoint.responding(then=UNAVAILABLE):
         failed = stack.upload(stack.photo())
     record = assert_recorded(failed, "failed")
     assert failed.status == "FAILED"
@@ -210,15 +209,15 @@ def test_endpoint_down_for_good_then_run_again(stack: Stack) -> None:
     assert len(failed.failures) == 3
     assert "could not be classified" in record["reason"]
 
-    with stack.endpoint.answering(then=SURE):
+    with stack.endpoint.responding(then=CONFIDENT):
         healed = stack.rerun(failed)
     assert_recorded(healed, "accepted", events=2)
     assert healed.status == "SUCCEEDED"
 
 
 @standard_only
-def test_endpoint_that_hangs(stack: Stack) -> None:
-    with stack.endpoint.answering(HANG, then=SURE):
+def test_an_endpoint_that_hangs_is_retried(stack: Stack) -> None:
+    with stack.endpoint.responding(HANG, then=CONFIDENT):
         outcome = stack.upload(stack.photo())
     assert_recorded(outcome, "accepted")
     assert len(outcome.failures) == 1
@@ -226,41 +225,41 @@ def test_endpoint_that_hangs(stack: Stack) -> None:
 
 @standard_only
 @pytest.mark.parametrize(
-    "nonsense",
+    "invalid",
     [
         [
-            answer(b'{"bicycle": NaN, "motorcycle": 0.5, "other": 0.5}'),
-            answer({"bicycle": 0.5, "motorcycle": 0.5}),
-            answer({"bicycle": 0.9, "motorcycle": 0.9, "other": 0.9}),
+            response(b'{"bicycle": NaN, "motorcycle": 0.5, "other": 0.5}'),
+            response({"bicycle": 0.5, "motorcycle": 0.5}),
+            response({"bicycle": 0.9, "motorcycle": 0.9, "other": 0.9}),
         ],
         [
-            answer([0.5, 0.5]),
-            answer({"bicycle": "1", "motorcycle": 0, "other": 0}),
-            answer(b"1" * 1_000_000),
+            response([0.5, 0.5]),
+            response({"bicycle": "1", "motorcycle": 0, "other": 0}),
+            response(b"1" * 1_000_000),
         ],
     ],
 )
-def test_nonsense_is_no_prediction(stack: Stack, nonsense: list[Reply]) -> None:
-    with stack.endpoint.answering(*nonsense, then=SURE):
+def test_an_invalid_response_is_no_prediction(stack: Stack, invalid: list[Reply]) -> None:
+    with stack.endpoint.responding(*invalid, then=CONFIDENT):
         failed = stack.upload(stack.photo())
     assert "inferences" not in assert_recorded(failed, "failed")
-    assert (failed.status, len(failed.failures)) == ("FAILED", len(nonsense))
+    assert (failed.status, len(failed.failures)) == ("FAILED", len(invalid))
 
 
-# ── The workflow's own steps fail ──
+# ── Steps of the workflow fail ──
 
 
-def test_cause_of_any_length_fits_the_record(stack: Stack) -> None:
+def test_a_long_cause_is_shortened_in_the_record(stack: Stack) -> None:
     message = "\N{BICYCLE}\"'{%\\n" * 1000
     body = json.dumps({"message": message}).encode()
-    with stack.endpoint.answering(then=Reply(400, body, {"X-Amzn-ErrorType": "ValidationError"})):
+    with stack.endpoint.responding(then=Reply(400, body, {"X-Amzn-ErrorType": "ValidationError"})):
         failed = stack.upload(stack.photo())
     assert len(assert_recorded(failed, "failed")["cause"]) == 1000
 
 
 @standard_only
-def test_filter_that_cannot_judge(stack: Stack) -> None:
-    with stack.endpoint.answering(then=SURE):
+def test_an_invalid_threshold_fails_the_photo(stack: Stack) -> None:
+    with stack.endpoint.responding(then=CONFIDENT):
         with threshold(stack, "seven"):
             failed = stack.upload(stack.photo())
         assert "seven" in assert_recorded(failed, "failed")["cause"]
@@ -270,7 +269,7 @@ def test_filter_that_cannot_judge(stack: Stack) -> None:
 
 @contextmanager
 def threshold(stack: Stack, value: str) -> Iterator[None]:
-    """A filter function with another confidence threshold."""
+    """Give the filter function another confidence threshold."""
     functions = stack.cloud.client("lambda")
     name = stack.physical_name("FilterInferencesFunction")
     own = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
@@ -282,7 +281,7 @@ def threshold(stack: Stack, value: str) -> Iterator[None]:
 
 @pytest.fixture
 def faults(stack: Stack) -> Iterator[str]:
-    """A copy of the state machine, by the name under which faults.json makes steps of it fail.
+    """A copy of the state machine, with the name for which faults.json makes steps fail.
 
     The local cloud does not refuse a state machine's calls, and its bus takes every event.
     """
@@ -294,9 +293,9 @@ def faults(stack: Stack) -> Iterator[str]:
     stack.stepfunctions.delete_state_machine(stateMachineArn=copy)
 
 
-def test_publishing_fails_then_run_again(stack: Stack, faults: str) -> None:
+def test_a_photo_whose_event_failed_can_run_again(stack: Stack, faults: str) -> None:
     event = stack.put_unnoticed()
-    with stack.endpoint.answering(then=probabilities(0.6, 0.3, 0.1)):
+    with stack.endpoint.responding(then=probabilities(0.6, 0.3, 0.1)):
         failed = stack.run(event, f"{faults}#PublishingFails")
         assert (failed.status, failed.error) == ("FAILED", "EventBridge.FailedEntry")
         assert failed.cause == "the bus takes no events"
@@ -308,9 +307,9 @@ def test_publishing_fails_then_run_again(stack: Stack, faults: str) -> None:
         assert_recorded(stack.run(event), "review")
 
 
-def test_record_that_dynamodb_refuses_becomes_a_failed_one(stack: Stack, faults: str) -> None:
+def test_a_record_that_dynamodb_refuses_becomes_a_failed_one(stack: Stack, faults: str) -> None:
     event = stack.put_unnoticed()
-    with stack.endpoint.answering(then=SURE):
+    with stack.endpoint.responding(then=CONFIDENT):
         failed = stack.run(event, f"{faults}#RecordingFails")
         record = assert_recorded(failed, "failed")
         assert record["error"] == failed.error == "DynamoDB.ValidationException"
@@ -319,9 +318,11 @@ def test_record_that_dynamodb_refuses_becomes_a_failed_one(stack: Stack, faults:
 
 
 @pytest.mark.parametrize("fault", ["TableIsDown", "TableAndFunctionsAreDown"])
-def test_upload_is_kept_while_dynamodb_is_down(stack: Stack, faults: str, fault: str) -> None:
+def test_an_upload_goes_to_the_queue_while_dynamodb_is_down(
+    stack: Stack, faults: str, fault: str
+) -> None:
     event = stack.put_unnoticed()
-    with stack.endpoint.answering(then=SURE):
+    with stack.endpoint.responding(then=CONFIDENT):
         failed = stack.run(event, f"{faults}#{fault}")
         assert (failed.status, failed.error) == ("FAILED", "DynamoDB.InternalServerError")
         assert (failed.record, failed.events) == (None, [])
@@ -329,10 +330,10 @@ def test_upload_is_kept_while_dynamodb_is_down(stack: Stack, faults: str, fault:
         assert_recorded(stack.run(message), "accepted")
 
 
-def test_record_without_an_event_is_replaced_by_the_replay(stack: Stack, faults: str) -> None:
-    """Neither the event could be published, nor the record be set to failed."""
+def test_a_replay_replaces_a_record_without_an_event(stack: Stack, faults: str) -> None:
+    """The event could not be published, and the record could not be set to failed."""
     event = stack.put_unnoticed()
-    with stack.endpoint.answering(then=SURE):
+    with stack.endpoint.responding(then=CONFIDENT):
         failed = stack.run(event, f"{faults}#BusAndTableAreDown")
         assert (failed.status, failed.error) == ("FAILED", "EventBridge.FailedEntry")
         assert (failed.values["status"], failed.events) == ("accepted", [])
@@ -365,7 +366,9 @@ def test_record_without_an_event_is_replaced_by_the_replay(stack: Stack, faults:
         ),
     ],
 )
-def test_wrong_input_is_refused_without_a_record(stack: Stack, missing: str, wrong: Any) -> None:
+def test_an_invalid_input_is_refused_without_a_record(
+    stack: Stack, missing: str, wrong: Any
+) -> None:
     table = stack.outputs["PredictionsTableName"]
     before = stack.dynamodb.scan(TableName=table, Select="COUNT")["Count"]
     ended = stack.ended(stack.start(wrong))
@@ -374,12 +377,12 @@ def test_wrong_input_is_refused_without_a_record(stack: Stack, missing: str, wro
     assert stack.dynamodb.scan(TableName=table, Select="COUNT")["Count"] == before
 
 
-def test_throttled_function_is_asked_again(stack: Stack) -> None:
+def test_a_throttled_function_is_retried(stack: Stack) -> None:
     functions = stack.cloud.client("lambda")
     name = stack.physical_name("SerializeImageFunction")
     event = stack.put_unnoticed()
     functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
-    with stack.endpoint.answering(then=SURE):
+    with stack.waits(BURST_WAIT_SCALE), stack.endpoint.responding(then=CONFIDENT):
         execution = stack.start(event)
         try:
             wait_until(lambda: failures(stack.history(execution)), "a throttled function")
@@ -390,32 +393,34 @@ def test_throttled_function_is_asked_again(stack: Stack) -> None:
     assert all("TooManyRequestsException" in failure for failure in outcome.failures)
 
 
-def test_functions_throttled_for_good_then_run_again(stack: Stack, faults: str) -> None:
+def test_a_photo_fails_if_functions_stay_throttled_and_can_run_again(
+    stack: Stack, faults: str
+) -> None:
     event = stack.put_unnoticed()
-    with stack.endpoint.answering(then=SURE):
+    with stack.endpoint.responding(then=CONFIDENT):
         failed = stack.run(event, f"{faults}#FunctionsThrottled")
         assert_recorded(failed, "failed")
         assert failed.error == "Lambda.TooManyRequestsException"
         assert_recorded(stack.run(event), "accepted", events=2)
 
 
-# ── The same event comes twice ──
+# ── The same event arrives twice ──
 
 
-def test_repeated_event_is_recorded_once(stack: Stack) -> None:
+def test_a_repeated_event_is_recorded_once(stack: Stack) -> None:
     event = stack.put_unnoticed()
-    with stack.endpoint.answering(then=SURE):
+    with stack.endpoint.responding(then=CONFIDENT):
         first = stack.run(event)
-    with stack.endpoint.answering(then=probabilities(0, 0, 1)):
+    with stack.endpoint.responding(then=probabilities(0, 0, 1)):
         second = stack.run(event)
     assert_recorded(first, "accepted")
     assert (second.record, second.events) == (first.record, first.events)
     assert (second.status, second.states[-1]) == ("SUCCEEDED", "AlreadyRecorded")
 
 
-def test_same_event_many_times_at_once(stack: Stack) -> None:
+def test_copies_of_an_event_at_once_are_recorded_once(stack: Stack) -> None:
     event = stack.put_unnoticed()
-    with stack.endpoint.answering(then=SURE):
+    with stack.endpoint.responding(then=CONFIDENT):
         executions = [stack.start(event) for _ in range(4)]
         outcomes = [stack.outcome(execution) for execution in executions]
     last = sorted(outcome.states[-1] for outcome in outcomes)
@@ -423,11 +428,11 @@ def test_same_event_many_times_at_once(stack: Stack) -> None:
     assert_recorded(outcomes[-1], "accepted")
 
 
-def test_failed_photo_run_again_twice_at_once(stack: Stack) -> None:
+def test_a_failed_photo_can_run_again_twice_at_once(stack: Stack) -> None:
     event = stack.put_unnoticed()
-    with stack.endpoint.answering(then=UNAVAILABLE):
+    with stack.endpoint.responding(then=UNAVAILABLE):
         assert_recorded(stack.run(event), "failed")
-    with stack.endpoint.answering(then=SURE):
+    with stack.endpoint.responding(then=CONFIDENT):
         executions = [stack.start(event) for _ in range(2)]
         outcomes = [stack.outcome(execution) for execution in executions]
     assert {outcome.status for outcome in outcomes} == {"SUCCEEDED"}

@@ -9,8 +9,10 @@ import json
 
 import pytest
 
+from tests.support.endpoint import CONFIDENT
 from tests.support.permissions import allowed, refused, without
-from tests.workflow.conftest import SURE, Stack, assert_recorded, standard_only, tasks
+from tests.support.records import assert_recorded
+from tests.support.stack import Stack, standard_only, tasks
 
 pytestmark = standard_only
 
@@ -18,11 +20,11 @@ ENDPOINT = "arn:aws:sagemaker:us-east-1:000000000000:endpoint/{}"
 STREAM = "arn:aws:logs:us-east-1:000000000000:log-group:{}:log-stream:2026/11/20/[$LATEST]0"
 
 
-# ── Refused for real ──
+# ── Enforced by the local cloud ──
 
 
-def test_reading_uploads(stack: Stack) -> None:
-    with stack.endpoint.answering(then=SURE):
+def test_a_photo_fails_without_the_permission_to_read_uploads(stack: Stack) -> None:
+    with stack.endpoint.responding(then=CONFIDENT):
         with without(stack, "SerializeImageRole", "ReadUploads", "s3:GetObject"):
             failed = stack.upload(stack.photo())
         record = assert_recorded(failed, "failed")
@@ -31,16 +33,16 @@ def test_reading_uploads(stack: Stack) -> None:
         assert_recorded(stack.rerun(failed), "accepted", events=2)
 
 
-def test_reading_versions_of_uploads(stack: Stack) -> None:
+def test_a_photo_fails_without_the_permission_to_read_versions(stack: Stack) -> None:
     event = stack.put_unnoticed()
-    with stack.endpoint.answering(then=SURE):
+    with stack.endpoint.responding(then=CONFIDENT):
         with without(stack, "SerializeImageRole", "ReadUploads", "s3:GetObjectVersion"):
             failed = stack.run(event)
         assert "AccessDenied" in assert_recorded(failed, "failed")["cause"]
         assert_recorded(stack.run(event), "accepted", events=2)
 
 
-def test_nothing_but_uploads_can_be_read(stack: Stack) -> None:
+def test_only_uploads_can_be_read(stack: Stack) -> None:
     key = "labelled/bicycle/1.jpg"
     put = stack.s3.put_object(Bucket=stack.bucket, Key=key, Body=stack.photo())
     failed = stack.run(stack.event(key, "0", put["VersionId"]))
@@ -108,8 +110,8 @@ def test_workflow_needs_every_policy(stack: Stack, policy: str, action: str) -> 
         assert refused(stack, "ClassifyPhotoRole", calls) == {action}
 
 
-def test_function_may_see_that_an_upload_is_gone(stack: Stack) -> None:
-    """Without it AWS refuses to say so; the local cloud says it all the same."""
+def test_a_function_may_see_that_an_upload_is_deleted(stack: Stack) -> None:
+    """AWS reports a missing key only with this permission; the local cloud always reports it."""
     see = "SerializeImageRole", "s3:ListBucket"
     bucket = f"arn:aws:s3:::{stack.bucket}"
     assert allowed(stack, *see, bucket)
@@ -118,7 +120,7 @@ def test_function_may_see_that_an_upload_is_gone(stack: Stack) -> None:
         assert not allowed(stack, *see, bucket)
 
 
-def test_only_the_configured_endpoint_can_be_asked(stack: Stack) -> None:
+def test_only_the_configured_endpoint_can_be_invoked(stack: Stack) -> None:
     ask = "ClassifyImageRole", "sagemaker:InvokeEndpoint"
     own = ENDPOINT.format("scones-vehicle-classifier")
     assert allowed(stack, *ask, own)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflow.conftest import Stack, standard_only, wait_until
+from tests.support.stack import Stack, standard_only
+from tests.support.waiting import wait_until
 
 PROJECT = Path(__file__).parents[2]
 FENCE = re.compile(r"(?P<before>[^\n]*)\n```(?P<language>\w*)\n(?P<body>.*?)```\n", re.DOTALL)

@@ -1,7 +1,7 @@
 """Retraining on the local cloud: lock, messages and baselines are real, SageMaker is played back.
 
-What SageMaker answers is in faults.json. tests/stack/test_retrain_model.py compares the arguments
-of its calls with AWS's service models.
+The responses of SageMaker are in faults.json. tests/stack/test_retrain_model.py compares the
+arguments of its calls with AWS's service models.
 """
 
 import json
@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from tests.support.retraining import Retraining, copied, publish
-from tests.workflow.conftest import Stack, standard_only, wait_until
-from tests.workflow.test_review import answer, at, review, unsure
+from tests.support.reviews import noon, photo_to_review, publish_review, review_of
+from tests.support.stack import Stack, standard_only
+from tests.support.waiting import wait_until
 
 pytestmark = standard_only
 
@@ -62,7 +63,7 @@ def retraining(stack: Stack) -> Iterator[Retraining]:
 
 @pytest.fixture
 def metadata(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> bytes:
-    """metadata.json of every challenger, where its evaluation leaves it."""
+    """The metadata.json that the evaluation of every challenger writes."""
     body = b'{"baseline": {"count": 900}}'
     start = Stack.start
 
@@ -81,7 +82,9 @@ def metadata(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> bytes:
 
 
 @pytest.mark.parametrize("case", ["Serves", "ServesOnInstances"])
-def test_better_model_is_put_in_service(retraining: Retraining, metadata: bytes, case: str) -> None:
+def test_a_better_model_is_put_in_service(
+    retraining: Retraining, metadata: bytes, case: str
+) -> None:
     stack = retraining.stack
     stack.s3.delete_object(Bucket=stack.bucket, Key=BASELINE)
     described, last = retraining.run(case, ALARM)
@@ -94,7 +97,7 @@ def test_better_model_is_put_in_service(retraining: Retraining, metadata: bytes,
     assert retraining.lock["outcome"] == "serves: 2026.11.21-0330"
 
 
-def test_model_that_is_no_better_is_rejected_and_explained(
+def test_a_model_that_is_no_better_is_rejected_with_a_reason(
     retraining: Retraining, metadata: bytes
 ) -> None:
     stack = retraining.stack
@@ -109,7 +112,9 @@ def test_model_that_is_no_better_is_rejected_and_explained(
     assert listed["KeyCount"] == 0
 
 
-def test_model_that_aws_rolls_back_is_explained(retraining: Retraining, metadata: bytes) -> None:
+def test_a_rollback_by_aws_is_reported_with_its_alarm(
+    retraining: Retraining, metadata: bytes
+) -> None:
     described, _ = retraining.run("RolledBackByAws", {"by": "anna"})
     assert described["status"] == "SUCCEEDED"
     [(subject, text)] = retraining.messages()
@@ -140,29 +145,29 @@ def in_alarm(stack: Stack, resource: str) -> Iterator[str]:
         cloudwatch.set_alarm_state(AlarmName=name, StateValue="OK", StateReason="a test")
 
 
-def test_model_with_which_alarms_go_to_alarm_is_rolled_back(
+def test_a_model_is_rolled_back_if_its_alarm_goes_to_alarm(
     retraining: Retraining, metadata: bytes
 ) -> None:
     with in_alarm(retraining.stack, "EndpointServerErrorsAlarm") as name:
         described, _ = retraining.run("RolledBackOnAlarms", {})
     assert described["status"] == "SUCCEEDED", (described.get("error"), described.get("cause"))
-    told = dict(retraining.messages())
-    assert name in told["Scones Unlimited: the new model was rolled back"]
+    sent = dict(retraining.messages())
+    assert name in sent["Scones Unlimited: the new model was rolled back"]
 
 
-def test_rollback_that_fails_is_reported(retraining: Retraining, metadata: bytes) -> None:
+def test_a_rollback_that_fails_is_reported(retraining: Retraining, metadata: bytes) -> None:
     with in_alarm(retraining.stack, "EndpointLatencyAlarm"):
         described, last = retraining.run("RollbackFails", {})
     assert (described["error"], last) == ("RollbackFailed", "RetrainingFailed")
-    told = dict(retraining.messages())
-    assert "no capacity" in told["Scones Unlimited: retraining failed"]
+    sent = dict(retraining.messages())
+    assert "no capacity" in sent["Scones Unlimited: retraining failed"]
 
 
 @pytest.mark.parametrize("alarm", ["EndpointServerErrorsAlarm", "EndpointClientErrorsAlarm"])
-def test_alarms_that_the_model_did_not_cause_roll_nothing_back(
+def test_an_older_alarm_or_a_client_error_causes_no_rollback(
     retraining: Retraining, metadata: bytes, alarm: str
 ) -> None:
-    """It was in ALARM before; or callers do wrong."""
+    """The alarm was in ALARM before the deployment; or callers send invalid requests."""
     case = "Serves" if alarm == "EndpointServerErrorsAlarm" else "RolledBackOnAlarms"
     with in_alarm(retraining.stack, alarm):
         retraining.run(case, {})
@@ -177,7 +182,7 @@ def test_alarms_that_the_model_did_not_cause_roll_nothing_back(
         ("EndpointIsBusy", "the endpoint is Updating: retrain when it is InService"),
     ],
 )
-def test_what_fails_is_told_and_another_may_try(
+def test_a_failure_is_reported_and_releases_the_lock(
     retraining: Retraining, metadata: bytes, case: str, words: str
 ) -> None:
     described, last = retraining.run(case, {"by": "anna"})
@@ -190,7 +195,7 @@ def test_what_fails_is_told_and_another_may_try(
     assert retraining.ends("Refused", {"by": "anna"}) == "rejected"
 
 
-def test_alarms_start_one_a_day_and_people_as_many_as_they_like(
+def test_alarms_start_one_retraining_a_day_and_people_as_many_as_they_like(
     retraining: Retraining, metadata: bytes
 ) -> None:
     assert retraining.ends("Refused", ALARM) == "rejected"
@@ -200,7 +205,7 @@ def test_alarms_start_one_a_day_and_people_as_many_as_they_like(
     assert len(retraining.messages()) == 2
 
 
-def test_alarm_that_is_still_in_alarm_the_next_day_retrains_again_if_a_photo_was_labelled(
+def test_an_alarm_that_lasts_retrains_the_next_day_if_there_is_a_new_label(
     retraining: Retraining, metadata: bytes
 ) -> None:
     daily = {"by": "daily schedule"}
@@ -217,10 +222,10 @@ def test_alarm_that_is_still_in_alarm_the_next_day_retrains_again_if_a_photo_was
 
 
 @pytest.mark.parametrize("event", [ALARM, {"by": "schedule"}])
-def test_nothing_is_trained_on_what_was_learned_already(
+def test_nothing_is_trained_without_a_new_label(
     retraining: Retraining, metadata: bytes, event: dict[str, Any]
 ) -> None:
-    """What nobody asked for ends before the first job, and says why; a person's start trains."""
+    """An automatic start ends before the first job, and says why. A person's start trains."""
     assert retraining.ends("Refused", ALARM) == "rejected"
     retraining.messages()
     retraining.next_day()
@@ -239,16 +244,16 @@ def test_nothing_is_trained_before_the_first_label(retraining: Retraining) -> No
     assert "no photo was labelled yet" in text
 
 
-def test_answer_of_a_reviewer_starts_the_next_retraining_the_same_day(
+def test_a_review_after_the_alarm_starts_the_next_retraining(
     retraining: Retraining, metadata: bytes
 ) -> None:
-    """Given after the alarm, which stays in ALARM; its correction starts another, a day later."""
+    """The alarm stays in ALARM. A correction of the review starts another one a day later."""
     retraining.forget()
     assert retraining.ends("Refused", ALARM) == "not retrained"
-    photo = unsure(retraining.stack)
+    photo = photo_to_review(retraining.stack)
     with in_alarm(retraining.stack, "DriftAlarm"):
         for seconds, label in enumerate(("bicycle", "motorcycle")):
-            review(retraining.stack, answer(photo.image_id, label, at(seconds)))
+            publish_review(retraining.stack, review_of(photo.image_id, label, noon(seconds)))
             labelled_at = retraining.lock["labelled_at"]
             wait_until(lambda noted=labelled_at: time.time() >= noted + 1, "the next second")
             assert retraining.ends("Refused", {"by": "daily schedule"}) == "rejected"
@@ -256,7 +261,7 @@ def test_answer_of_a_reviewer_starts_the_next_retraining_the_same_day(
             assert retraining.ends("Refused", {"by": "daily schedule"}) == "not retrained"
 
 
-def test_what_failed_is_tried_again_without_a_new_label(
+def test_a_failed_retraining_is_retried_without_a_new_label(
     retraining: Retraining, metadata: bytes
 ) -> None:
     assert retraining.ends("TrainingFails", ALARM) == "failed"
@@ -264,8 +269,11 @@ def test_what_failed_is_tried_again_without_a_new_label(
     assert retraining.ends("Refused", ALARM) == "rejected"
 
 
-def test_storm_of_alarms_starts_one(retraining: Retraining) -> None:
-    """By the rule, but for its source, which only AWS may give. Without SageMaker, one fails."""
+def test_many_alarms_at_once_start_one_retraining(retraining: Retraining) -> None:
+    """Only AWS may publish the source of the rule, so a copy of the rule has another source.
+
+    The one retraining fails, because the local cloud has no SageMaker.
+    """
     stack = retraining.stack
     events = stack.cloud.client("events")
     machine = stack.outputs["RetrainModelStateMachineArn"]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.support.permissions import allowed, refused, without
-from tests.workflow.conftest import Stack, standard_only
+from tests.support.stack import Stack, standard_only
 
 pytestmark = standard_only
 

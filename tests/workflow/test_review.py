@@ -1,4 +1,4 @@
-"""A person's answer: into the record once, the photo to labelled/, the decision onto the bus."""
+"""A review: recorded once, the photo copied to labelled/, the decision published."""
 
 import hashlib
 import json
@@ -6,89 +6,25 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from tests.support.endpoint import CONFIDENT, UNAVAILABLE
 from tests.support.permissions import allowed, refused, without
-from tests.workflow.conftest import (
-    REPOSITORY,
-    SURE,
-    UNAVAILABLE,
-    Outcome,
-    Stack,
-    plain,
-    probabilities,
-    standard_only,
-    tasks,
-    wait_until,
+from tests.support.repository import REPOSITORY
+from tests.support.reviews import (
+    BELOW_THRESHOLD,
+    noon,
+    photo_to_review,
+    publish_review,
+    record_review,
+    review_of,
 )
-
-UNSURE = probabilities(0.6, 0.3, 0.1)
-
-
-def at(seconds: float = 0) -> str:
-    """So many seconds after the tests' own noon, as a reviewer's tool writes it."""
-    noon = datetime(2026, 11, 20, 12, tzinfo=UTC)
-    return (noon + timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
+from tests.support.stack import Stack, plain, standard_only, tasks
 
 
-def unsure(stack: Stack, key: str = "uploads/42/bike.jpg") -> Outcome:
-    """A photo that waits for a person."""
-    with stack.endpoint.answering(then=UNSURE):
-        outcome = stack.upload(stack.photo(), key)
-    assert outcome.values["review_state"] == "waiting"
-    return outcome
-
-
-def answer(image_id: str, label: str, reviewed_at: str, by: str = "anna") -> dict[str, Any]:
-    return {"image_id": image_id, "label": label, "reviewed_by": by, "reviewed_at": reviewed_at}
-
-
-def executions(stack: Stack) -> set[str]:
-    pages = stack.stepfunctions.get_paginator("list_executions").paginate(
-        stateMachineArn=stack.outputs["RecordReviewStateMachineArn"]
-    )
-    return {each["executionArn"] for page in pages for each in page["executions"]}
-
-
-def review(stack: Stack, detail: dict[str, Any]) -> str:
-    """Put `Photo Reviewed` onto the bus; what became of it."""
-    before = executions(stack)
-    put = stack.cloud.client("events").put_events(
-        Entries=[
-            {
-                "EventBusName": stack.outputs["EventBusName"],
-                "Source": "scones-unlimited",
-                "DetailType": "Photo Reviewed",
-                "Detail": json.dumps(detail),
-            }
-        ]
-    )
-    assert put["FailedEntryCount"] == 0
-    [execution] = wait_until(lambda: executions(stack) - before, "an execution of RecordReview")
-    return result(stack, execution)
-
-
-def start(stack: Stack, detail: dict[str, Any], machine: str | None = None) -> str:
-    """Start the workflow with a review; what became of it."""
-    machine = machine or stack.outputs["RecordReviewStateMachineArn"]
-    return result(stack, stack.start({"detail": detail}, machine))
-
-
-def result(stack: Stack, execution: str) -> str:
-    """The outcome that the workflow gives, or the error that it ends with."""
-    described = stack.ended(execution)
-    if described["status"] == "FAILED":
-        error: str = described["error"]
-        return error
-    [output] = json.loads(described["output"])
-    outcome: str = output["outcome"]
-    return outcome
-
-
-def record(stack: Stack, image_id: str) -> dict[str, Any]:
+def reviewed_record(stack: Stack, image_id: str) -> dict[str, Any]:
     """The record as plain values, its reviews in order."""
     found = stack.record(image_id)
     assert found is not None
@@ -96,7 +32,7 @@ def record(stack: Stack, image_id: str) -> dict[str, Any]:
     return {name: plain(value) for name, value in found.items()} | {"reviews": sorted(reviews)}
 
 
-def copies(stack: Stack, image_id: str) -> list[str]:
+def labelled_copies(stack: Stack, image_id: str) -> list[str]:
     """Keys of the photo under labelled/."""
     name = hashlib.sha256(image_id.encode()).hexdigest()[:32]
     listed = stack.s3.list_objects_v2(Bucket=stack.bucket, Prefix="labelled/")
@@ -109,19 +45,19 @@ def body(stack: Stack, **where: str) -> bytes:
 
 
 def dead_letters(stack: Stack) -> list[dict[str, Any]]:
-    """All answers that could not be carried out, taken out of the queue."""
+    """All reviews that could not be recorded; they are removed from the queue."""
     return stack.dead_letters("ReviewsDeadLetterQueueUrl")
 
 
-def take_note(stack: Stack) -> float | None:
-    """When a photo was labelled last, if one was since this was asked."""
+def take_labelled_at(stack: Stack) -> float | None:
+    """When a photo was labelled last, in seconds; None if none was since the last call."""
     table, key = stack.outputs["RetrainingTableName"], {"name": {"S": "retraining"}}
     deleted = stack.dynamodb.delete_item(TableName=table, Key=key, ReturnValues="ALL_OLD")
     found = deleted.get("Attributes", {}).get("labelled_at")
     return None if found is None else float(plain(found))
 
 
-# ── An answer ──
+# ── One review ──
 
 
 @pytest.mark.parametrize(
@@ -132,13 +68,13 @@ def take_note(stack: Stack) -> float | None:
         ("other", "rejected", "the photo shows no bicycle or motorcycle, reviewed by a person"),
     ],
 )
-def test_answer_is_recorded_learned_from_and_published(
+def test_a_review_is_recorded_copied_for_training_and_published(
     stack: Stack, label: str, status: str, reason: str
 ) -> None:
-    before = unsure(stack)
-    assert review(stack, answer(before.image_id, label, at())) == "recorded"
+    before = photo_to_review(stack)
+    assert publish_review(stack, review_of(before.image_id, label, noon())) == "recorded"
 
-    after = record(stack, before.image_id)
+    after = reviewed_record(stack, before.image_id)
     reviewed = {
         "reviewed_label": label,
         "reviewed_by": "anna",
@@ -149,11 +85,11 @@ def test_answer_is_recorded_learned_from_and_published(
     assert after == unchanged | reviewed | {"reviews": history}
     assert before.image_id not in stack.query("to_review", review_state="waiting")
 
-    events = stack.hear()[before.image_id]
+    events = stack.photo_events()[before.image_id]
     decided = {"label": label, "status": status, "reason": reason}
     assert events == [before.events[0], before.events[0] | reviewed | decided]
 
-    [copy] = copies(stack, before.image_id)
+    [copy] = labelled_copies(stack, before.image_id)
     courier = hashlib.sha256(b"42").hexdigest()[:16]
     assert copy.startswith(f"labelled/{label}/{courier}/")
     assert copy.endswith(".jpg")
@@ -174,63 +110,63 @@ def test_answer_is_recorded_learned_from_and_published(
         "uploads/{% 1 %}/$.x",
     ],
 )
-def test_photos_of_any_name_are_copied(stack: Stack, key: str) -> None:
-    photo = unsure(stack, key)
-    review(stack, answer(photo.image_id, "bicycle", at()))
-    [copy] = copies(stack, photo.image_id)
+def test_a_photo_of_any_name_is_copied(stack: Stack, key: str) -> None:
+    photo = photo_to_review(stack, key)
+    publish_review(stack, review_of(photo.image_id, "bicycle", noon()))
+    [copy] = labelled_copies(stack, photo.image_id)
     assert body(stack, Key=copy) == body(stack, Key=key)
     assert copy.isascii()
 
 
 @standard_only
-def test_version_that_was_classified_is_copied(stack: Stack) -> None:
+def test_the_version_that_was_classified_is_copied(stack: Stack) -> None:
     event = stack.put_unnoticed()
     classified = event["detail"]["object"]
-    with stack.endpoint.answering(then=UNSURE):
+    with stack.endpoint.responding(then=BELOW_THRESHOLD):
         outcome = stack.run(event)
     stack.put(stack.photo(), classified["key"])
-    review(stack, answer(outcome.image_id, "bicycle", at()))
-    [copy] = copies(stack, outcome.image_id)
+    publish_review(stack, review_of(outcome.image_id, "bicycle", noon()))
+    [copy] = labelled_copies(stack, outcome.image_id)
     version = body(stack, Key=classified["key"], VersionId=classified["version-id"])
     assert body(stack, Key=copy) == version != body(stack, Key=classified["key"])
 
 
 @standard_only
-def test_same_name_uploaded_twice_is_two_labelled_photos(stack: Stack) -> None:
-    photos = [unsure(stack, "uploads/42/same.jpg") for _ in range(2)]
+def test_two_photos_of_the_same_name_are_two_labelled_photos(stack: Stack) -> None:
+    photos = [photo_to_review(stack, "uploads/42/same.jpg") for _ in range(2)]
     for photo in photos:
-        review(stack, answer(photo.image_id, "bicycle", at()))
-    keys = {key for photo in photos for key in copies(stack, photo.image_id)}
+        publish_review(stack, review_of(photo.image_id, "bicycle", noon()))
+    keys = {key for photo in photos for key in labelled_copies(stack, photo.image_id)}
     assert len(keys) == 2
 
 
 @standard_only
-def test_photo_that_was_accepted_can_be_reviewed(stack: Stack) -> None:
-    with stack.endpoint.answering(then=SURE):
+def test_an_accepted_photo_can_be_reviewed(stack: Stack) -> None:
+    with stack.endpoint.responding(then=CONFIDENT):
         accepted = stack.upload(stack.photo())
-    review(stack, answer(accepted.image_id, "motorcycle", at()))
-    after = record(stack, accepted.image_id)
+    publish_review(stack, review_of(accepted.image_id, "motorcycle", noon()))
+    after = reviewed_record(stack, accepted.image_id)
     assert (after["label"], after["reviewed_label"]) == ("bicycle", "motorcycle")
-    assert stack.hear()[accepted.image_id][-1]["label"] == "motorcycle"
+    assert stack.photo_events()[accepted.image_id][-1]["label"] == "motorcycle"
 
 
 @standard_only
-def test_photo_that_has_expired_is_decided_all_the_same(stack: Stack) -> None:
+def test_a_review_of_an_expired_photo_is_recorded(stack: Stack) -> None:
     event = stack.put_unnoticed()
     photo = event["detail"]["object"]
-    with stack.endpoint.answering(then=UNSURE):
+    with stack.endpoint.responding(then=BELOW_THRESHOLD):
         outcome = stack.run(event)
     stack.s3.delete_object(Bucket=stack.bucket, Key=photo["key"], VersionId=photo["version-id"])
-    take_note(stack)
-    assert review(stack, answer(outcome.image_id, "bicycle", at())) == "recorded"
-    assert stack.hear()[outcome.image_id][-1]["reviewed_label"] == "bicycle"
-    assert copies(stack, outcome.image_id) == []
-    assert take_note(stack) is None  # nothing to learn from
+    take_labelled_at(stack)
+    assert publish_review(stack, review_of(outcome.image_id, "bicycle", noon())) == "recorded"
+    assert stack.photo_events()[outcome.image_id][-1]["reviewed_label"] == "bicycle"
+    assert labelled_copies(stack, outcome.image_id) == []
+    assert take_labelled_at(stack) is None  # no photo to train on
 
 
 @standard_only
-def test_reviewers_tool_shows_the_oldest_and_records_the_answer(stack: Stack) -> None:
-    unsure(stack)
+def test_make_review_shows_the_oldest_photo_and_records_the_label(stack: Stack) -> None:
+    photo_to_review(stack)
     waiting = stack.query("to_review", review_state="waiting")
     done = subprocess.run(
         [sys.executable, "-m", "operations.review", "--name", "anna"],
@@ -243,23 +179,23 @@ def test_reviewers_tool_shows_the_oldest_and_records_the_answer(stack: Stack) ->
     )
     assert done.returncode == 0, done.stderr
     assert "recorded: 1 of 1 reviews" in done.stdout
-    [answered] = set(waiting) - set(stack.query("to_review", review_state="waiting"))
-    assert waiting[0] == answered
-    after = record(stack, answered)
+    [reviewed] = set(waiting) - set(stack.query("to_review", review_state="waiting"))
+    assert waiting[0] == reviewed
+    after = reviewed_record(stack, reviewed)
     assert (after["reviewed_label"], after["reviewed_by"]) == ("motorcycle", "anna")
 
 
-# ── More than one answer ──
+# ── More than one review ──
 
 
-def test_newer_answer_corrects_the_label(stack: Stack) -> None:
-    photo = unsure(stack)
-    answers = [("bicycle", "anna"), ("motorcycle", "bert"), ("bicycle", "anna")]
-    for seconds, (label, by) in enumerate(answers):
-        review(stack, answer(photo.image_id, label, at(seconds), by))
-        assert [key.split("/")[1] for key in copies(stack, photo.image_id)] == [label]
-        assert stack.hear()[photo.image_id][-1]["label"] == label
-    after = record(stack, photo.image_id)
+def test_a_newer_review_corrects_the_label(stack: Stack) -> None:
+    photo = photo_to_review(stack)
+    reviews = [("bicycle", "anna"), ("motorcycle", "bert"), ("bicycle", "anna")]
+    for seconds, (label, by) in enumerate(reviews):
+        publish_review(stack, review_of(photo.image_id, label, noon(seconds), by))
+        assert [key.split("/")[1] for key in labelled_copies(stack, photo.image_id)] == [label]
+        assert stack.photo_events()[photo.image_id][-1]["label"] == label
+    after = reviewed_record(stack, photo.image_id)
     assert [line.split(" ", 1)[1] for line in after["reviews"]] == [
         "bicycle anna",
         "motorcycle bert",
@@ -268,47 +204,55 @@ def test_newer_answer_corrects_the_label(stack: Stack) -> None:
     assert "review_state" not in after
 
 
-def test_repeated_or_older_answer_changes_nothing(stack: Stack) -> None:
-    photo = unsure(stack)
-    newest = answer(photo.image_id, "motorcycle", at(10))
-    review(stack, newest)
-    before = record(stack, photo.image_id), copies(stack, photo.image_id), stack.hear()
-    events = list(stack.hear()[photo.image_id])
-    for detail in (newest, answer(photo.image_id, "bicycle", at(9.9), "bert")):
-        assert review(stack, detail) == "already reviewed"
-    after = record(stack, photo.image_id), copies(stack, photo.image_id), stack.hear()
-    assert after == before
-    assert stack.hear()[photo.image_id] == events
+def test_a_repeated_or_older_review_changes_nothing(stack: Stack) -> None:
+    photo = photo_to_review(stack)
+    newest = review_of(photo.image_id, "motorcycle", noon(10))
+    publish_review(stack, newest)
+    before = state_of(stack, photo.image_id)
+    for detail in (newest, review_of(photo.image_id, "bicycle", noon(9.9), "bert")):
+        assert publish_review(stack, detail) == "already reviewed"
+    assert state_of(stack, photo.image_id) == before
+
+
+def state_of(stack: Stack, image_id: str) -> tuple[dict[str, Any], list[str], list[Any]]:
+    """The record of a photo, its copies under labelled/ and its events."""
+    events = list(stack.photo_events()[image_id])
+    return reviewed_record(stack, image_id), labelled_copies(stack, image_id), events
 
 
 @standard_only
-def test_times_compare_however_they_are_written(stack: Stack) -> None:
-    photo = unsure(stack)
+def test_times_compare_in_every_format(stack: Stack) -> None:
+    photo = photo_to_review(stack)
     second = "2026-11-20T12:00:01"
     written = [f"{second}Z", f"{second}.2Z", f"{second}.25+00:00", f"{second}.251999Z"]
     for reviewed_at in written:
-        assert review(stack, answer(photo.image_id, "bicycle", reviewed_at)) == "recorded"
-    assert record(stack, photo.image_id)["reviewed_at"] == f"{second}.251Z"
-    assert review(stack, answer(photo.image_id, "bicycle", written[2])) == "already reviewed"
+        assert (
+            publish_review(stack, review_of(photo.image_id, "bicycle", reviewed_at)) == "recorded"
+        )
+    assert reviewed_record(stack, photo.image_id)["reviewed_at"] == f"{second}.251Z"
+    assert (
+        publish_review(stack, review_of(photo.image_id, "bicycle", written[2]))
+        == "already reviewed"
+    )
 
 
-# ── What a retraining asks for ──
+# ── What starts a retraining ──
 
 
-def test_labels_and_corrections_are_noted_and_nothing_else_is(stack: Stack) -> None:
-    photo = unsure(stack)
-    take_note(stack)
+def test_only_a_new_label_sets_the_time_of_the_last_label(stack: Stack) -> None:
+    photo = photo_to_review(stack)
+    take_labelled_at(stack)
     began = time.time() // 1
     for seconds, label in enumerate(("bicycle", "motorcycle")):
-        detail = answer(photo.image_id, label, at(seconds))
-        review(stack, detail)
-        assert began <= (take_note(stack) or 0) <= time.time()
+        detail = review_of(photo.image_id, label, noon(seconds))
+        publish_review(stack, detail)
+        assert began <= (take_labelled_at(stack) or 0) <= time.time()
     for wrong in (detail, detail | {"label": "unicycle"}):
-        review(stack, wrong)
-        assert take_note(stack) is None
+        publish_review(stack, wrong)
+        assert take_labelled_at(stack) is None
 
 
-# ── Answers that do not count ──
+# ── Refused reviews ──
 
 
 @standard_only
@@ -330,12 +274,14 @@ def test_labels_and_corrections_are_noted_and_nothing_else_is(stack: Stack) -> N
         ({"reviewed_at": "9999-01-01T00:00:00Z"}, "reviewed_at is in the future"),
     ],
 )
-def test_wrong_answer_is_refused_in_words(stack: Stack, wrong: dict[str, Any], reason: str) -> None:
-    photo = unsure(stack)
-    detail = answer(photo.image_id, "bicycle", at()) | wrong
-    assert review(stack, detail) == "refused"
-    stack.hear()
-    refused = stack.others["Review Refused"][-1]
+def test_an_invalid_review_is_refused_with_a_reason(
+    stack: Stack, wrong: dict[str, Any], reason: str
+) -> None:
+    photo = photo_to_review(stack)
+    detail = review_of(photo.image_id, "bicycle", noon()) | wrong
+    assert publish_review(stack, detail) == "refused"
+    stack.photo_events()
+    refused = stack.other_events["Review Refused"][-1]
     assert refused.pop("reason").startswith(reason)
     assert refused == detail
     assert stack.record(photo.image_id) == photo.record
@@ -343,12 +289,12 @@ def test_wrong_answer_is_refused_in_words(stack: Stack, wrong: dict[str, Any], r
 
 
 @standard_only
-def test_photo_that_failed_is_to_be_run_again_first(stack: Stack) -> None:
-    with stack.endpoint.answering(then=UNAVAILABLE):
+def test_a_failed_photo_has_to_run_again_before_its_review(stack: Stack) -> None:
+    with stack.endpoint.responding(then=UNAVAILABLE):
         failed = stack.upload(stack.photo())
-    assert review(stack, answer(failed.image_id, "bicycle", at())) == "refused"
-    stack.hear()
-    assert "start ClassifyPhoto again" in stack.others["Review Refused"][-1]["reason"]
+    assert publish_review(stack, review_of(failed.image_id, "bicycle", noon())) == "refused"
+    stack.photo_events()
+    assert "start ClassifyPhoto again" in stack.other_events["Review Refused"][-1]["reason"]
 
 
 # ── A step fails ──
@@ -378,48 +324,48 @@ def faults(stack: Stack) -> Iterator[str]:
         ("FinishingFails", "DynamoDB.InternalServerError", True),
     ],
 )
-def test_review_is_kept_and_can_be_completed_later(
+def test_a_review_that_fails_can_be_recorded_later(
     stack: Stack, faults: str, fault: str, error: str, in_the_record: bool
 ) -> None:
-    photo = unsure(stack)
-    review(stack, answer(photo.image_id, "bicycle", at()))
-    correction = answer(photo.image_id, "motorcycle", at(1))
-    take_note(stack)
-    assert start(stack, correction, f"{faults}#{fault}") == error
-    if fault == "CopyingFails":  # what is noted can be learned from
-        assert take_note(stack) is None
-    half = record(stack, photo.image_id)
+    photo = photo_to_review(stack)
+    publish_review(stack, review_of(photo.image_id, "bicycle", noon()))
+    correction = review_of(photo.image_id, "motorcycle", noon(1))
+    take_labelled_at(stack)
+    assert record_review(stack, correction, f"{faults}#{fault}") == error
+    if fault == "CopyingFails":  # the time is set only if the copy exists
+        assert take_labelled_at(stack) is None
+    half = reviewed_record(stack, photo.image_id)
     assert (half.get("review_state") == "recording") == in_the_record
 
     [kept] = dead_letters(stack)
     assert kept == {"detail": correction}
-    assert start(stack, kept["detail"]) == "recorded"
-    whole = record(stack, photo.image_id)
+    assert record_review(stack, kept["detail"]) == "recorded"
+    whole = reviewed_record(stack, photo.image_id)
     assert whole["reviewed_label"] == "motorcycle"
     assert len(whole["reviews"]) == 2
     assert "review_state" not in whole
-    assert [key.split("/")[1] for key in copies(stack, photo.image_id)] == ["motorcycle"]
-    assert stack.hear()[photo.image_id][-1]["label"] == "motorcycle"
+    assert [key.split("/")[1] for key in labelled_copies(stack, photo.image_id)] == ["motorcycle"]
+    assert stack.photo_events()[photo.image_id][-1]["label"] == "motorcycle"
 
 
 @standard_only
-def test_answer_that_is_overtaken_leaves_no_copy(stack: Stack, faults: str) -> None:
-    """While it was carried out a newer one came: the record is theirs, so is the only copy."""
-    photo = unsure(stack)
-    overtaken = answer(photo.image_id, "bicycle", at())
-    start(stack, overtaken, f"{faults}#FinishingFails")
+def test_a_review_that_a_newer_one_overtakes_leaves_no_copy(stack: Stack, faults: str) -> None:
+    """A newer review came while the older one was being recorded. The newer one counts."""
+    photo = photo_to_review(stack)
+    overtaken = review_of(photo.image_id, "bicycle", noon())
+    record_review(stack, overtaken, f"{faults}#FinishingFails")
     dead_letters(stack)
-    newer = answer(photo.image_id, "motorcycle", at(1))
-    assert start(stack, newer, f"{faults}#Overtaken") == "recorded"
-    assert start(stack, overtaken) == "already reviewed"
-    assert [key.split("/")[1] for key in copies(stack, photo.image_id)] == ["motorcycle"]
+    newer = review_of(photo.image_id, "motorcycle", noon(1))
+    assert record_review(stack, newer, f"{faults}#Overtaken") == "recorded"
+    assert record_review(stack, overtaken) == "already reviewed"
+    assert [key.split("/")[1] for key in labelled_copies(stack, photo.image_id)] == ["motorcycle"]
 
-    late = answer(photo.image_id, "other", at(2))
-    assert start(stack, late, f"{faults}#OvertakenByAnother") == "recorded"
-    assert copies(stack, photo.image_id) == []
+    late = review_of(photo.image_id, "other", noon(2))
+    assert record_review(stack, late, f"{faults}#OvertakenByAnother") == "recorded"
+    assert labelled_copies(stack, photo.image_id) == []
 
 
-# ── Who may do what ──
+# ── Permissions ──
 
 
 def calls(stack: Stack) -> set[tuple[str, str]]:
