@@ -119,6 +119,7 @@ setup: $(VENV)/dev ## Create the environment for development
 $(VENV)/bin/uv $(TRAINING)/bin/uv: export PYTHON := $(PYTHON)
 $(VENV)/bin/uv $(TRAINING)/bin/uv: requirements/uv.txt
 	@"$$PYTHON" $(IS_3_13) || { echo "Python 3.13 is needed: install it, or name it with PYTHON=/path/to/python3.13" >&2; exit 1; }
+	@test ! -L $(patsubst %/bin/uv,%,$@) || { echo "$(patsubst %/bin/uv,%,$@) is a link: remove it, or update the environment that it leads to" >&2; exit 1; }
 	@"$$PYTHON" -m venv --clear $(patsubst %/bin/uv,%,$@)
 	@$(patsubst %/uv,%/python,$@) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	@touch $@

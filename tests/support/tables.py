@@ -1,5 +1,6 @@
-"""The tables of the template, for tests that make them one by one."""
+"""The tables of the template, for tests that create them one by one."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,13 @@ TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
 KEPT = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
 
 
+@cache
+def resources() -> dict[str, Any]:
+    parsed: dict[str, Any] = yaml_parse(TEMPLATE.read_text())["Resources"]  # takes a second
+    return parsed
+
+
 def schema(name: str) -> dict[str, Any]:
-    """What CreateTable takes of a table, by its logical name, but for the name."""
-    properties = yaml_parse(TEMPLATE.read_text())["Resources"][name]["Properties"]
+    """The arguments of CreateTable for a table, by its logical name, without `TableName`."""
+    properties = resources()[name]["Properties"]
     return {key: properties[key] for key in KEPT if key in properties}
