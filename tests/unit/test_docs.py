@@ -22,12 +22,6 @@ def test_reference_and_asyncapi_are_current() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_console_shows_every_parameter_in_a_group() -> None:
-    groups = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
-    shown = [name for group in groups for name in group["Parameters"]]
-    assert sorted(shown) == sorted(TEMPLATE["Parameters"])
-
-
 @pytest.mark.parametrize(
     "page", [*sorted(PROJECT.glob("*.md")), *sorted((PROJECT / "docs").glob("**/*.md"))]
 )
