@@ -49,7 +49,12 @@ BICYCLE = REPOSITORY / "local" / "photos" / "bicycle-courier.jpg"
             "other",
             "below the confidence threshold: other 80%",
         ),
-        (probabilities(0.01, 0.01, 0.98), "rejected", "other", "no bicycle or motorcycle"),
+        (
+            probabilities(0.01, 0.01, 0.98),
+            "rejected",
+            "other",
+            "the photo shows no bicycle or motorcycle",
+        ),
     ],
 )
 def test_the_inferences_decide_the_status(
