@@ -2,7 +2,9 @@
 
 import argparse
 import contextlib
+import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import NoReturn
@@ -87,9 +89,14 @@ def carry_out(work: Callable[[], int], cloud: LocalCloud, console: Console) -> i
         signal.signal(number, signal.default_int_handler)
     try:
         with sole_use(cloud.directory):
-            return work()
+            status = work()
+            sys.stdout.flush()
+            return status
     except LocalCloudError as error:
         problem = f"Stopped: {error}"
+    except BrokenPipeError:  # the reader of the output has ended, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (BotoCoreError, ClientError) as error:
         problem = f"The local cloud failed ({error}): see {cloud.logs}"
     except KeyboardInterrupt:

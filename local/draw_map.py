@@ -35,6 +35,26 @@ def draw(routes: Sequence[Detail], waiting: Sequence[Detail]) -> str:
     """
     configuration = json.loads(VEHICLES.read_text("utf-8"))
     depot = configuration["depot"]
+    bays = "".join(
+        f"<li>loading bay {escape(vehicle['loading_bay'])}: {escape(label)}s</li>"
+        for label, vehicle in configuration["vehicles"].items()
+    )
+    reasons = "".join(
+        f"<tr><td>{escape(order['order_id'])}</td><td>{escape(order['reason'])}</td></tr>"
+        for order in waiting
+    )
+    return PAGE.format(
+        size=SIZE,
+        marks="\n".join(draw_marks(depot, routes, waiting)),
+        bays=bays,
+        rows="\n".join(map(route_row, routes, colours(routes))),
+        reasons=reasons or '<tr><td colspan="2">none</td></tr>',
+        key=LEGEND,
+    )
+
+
+def draw_marks(depot: Detail, routes: Sequence[Detail], waiting: Sequence[Detail]) -> list[str]:
+    """The SVG elements of the map, those on top last."""
     stops = [stop for route in routes for stop in route["stops"]]
     reach = max((distance(depot, stop) for stop in stops), default=1.0) * 1.05
     scale = (SIZE / 2 - MARGIN) / reach
@@ -44,7 +64,6 @@ def draw(routes: Sequence[Detail], waiting: Sequence[Detail]) -> str:
         return round(SIZE / 2 + scale * east, 1), round(SIZE / 2 - scale * north, 1)
 
     marks = [ring(kilometres, scale) for kilometres in RINGS_KM if kilometres <= reach]
-    rows = []
     for route, colour in zip(routes, colours(routes), strict=True):
         marks.append(
             route_line(route, colour, [at(place) for place in (depot, *route["stops"], depot)])
@@ -54,7 +73,6 @@ def draw(routes: Sequence[Detail], waiting: Sequence[Detail]) -> str:
             stop_mark(number, stop, colour, at(stop))
             for number, stop in enumerate(route["stops"], start=1)
         ]
-        rows.append(route_row(route, colour))
     for order in waiting:
         if distance(depot, order) <= reach:
             x, y = at(order)
@@ -67,22 +85,7 @@ def draw(routes: Sequence[Detail], waiting: Sequence[Detail]) -> str:
         f'<g><title>depot</title><path class="depot" d="M{middle - 11} {middle + 9}v-11l11-10 '
         f'11 10v11z"/></g>'
     )
-    bays = "".join(
-        f"<li>loading bay {escape(vehicle['loading_bay'])}: {escape(label)}s</li>"
-        for label, vehicle in configuration["vehicles"].items()
-    )
-    reasons = "".join(
-        f"<tr><td>{escape(order['order_id'])}</td><td>{escape(order['reason'])}</td></tr>"
-        for order in waiting
-    )
-    return PAGE.format(
-        size=SIZE,
-        marks="\n".join(marks),
-        bays=bays,
-        rows="\n".join(rows),
-        reasons=reasons or '<tr><td colspan="2">none</td></tr>',
-        key=LEGEND,
-    )
+    return marks
 
 
 def offset(depot: Detail, place: Detail) -> tuple[float, float]:

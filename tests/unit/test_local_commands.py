@@ -313,6 +313,32 @@ def test_a_second_interrupt_does_not_stop_the_stopping(
     assert not any(processes.is_running(process.pid) for process in started)
 
 
+# ── Output ──
+
+DOWN = """
+import pathlib, sys
+from local import keep
+keep.STATE = pathlib.Path(sys.argv.pop(1))
+sys.exit(keep.main())
+"""
+
+
+def test_output_that_nobody_reads_is_no_traceback(tmp_path: Path) -> None:
+    """As in `make up | head`."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-c", DOWN, tmp_path, "down"],
+        cwd=PROJECT,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
 # ── make, in a folder with an awkward name ──
 
 AWKWARD = 'with space, it\'s "new"'

@@ -157,6 +157,14 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     target = parser.add_argument_group("account and stack")
     target.add_argument("--region", help="default: that of the AWS CLI")
     target.add_argument("--stack-name", default=DEFAULT_STACK, help="default: %(default)s")
+    add_dataset(parser)
+    add_training(parser)
+    add_endpoint(parser)
+    return parser
+
+
+def add_dataset(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the steps stage and publish."""
     data = parser.add_argument_group("dataset")
     data.add_argument(
         "--dataset",
@@ -173,6 +181,10 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         default=[],
         help="folder with a folder of photos for each label, to build the dataset; repeatable",
     )
+
+
+def add_training(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the step train."""
     training = parser.add_argument_group("training")
     training.add_argument(
         "--training-instance",
@@ -204,6 +216,10 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         help="also names the checkpoint that a job continues from (default: the time)",
     )
     training.add_argument("--job", help="continue with this training job (default: start one)")
+
+
+def add_endpoint(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the steps image and deploy."""
     model = parser.add_argument_group("model and endpoint")
     model.add_argument(
         "--model", type=model_directory, help="deploy the model of this folder, train nothing"
@@ -244,7 +260,6 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         default=8080,
         help="port of the serving app with --local (default: %(default)s)",
     )
-    return parser
 
 
 def parse(description: str, arguments: list[str] | None = None) -> Settings:
