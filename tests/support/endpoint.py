@@ -144,7 +144,7 @@ class EndpointRequest(BaseHTTPRequestHandler):
         with self.server.slot() as free:
             self.send(photo, self.server.reply(photo) if free else THROTTLED)
 
-    def response(self, photo: bytes, reply: Reply | None) -> None:
+    def send(self, photo: bytes, reply: Reply | None) -> None:
         """Send a reply. None: send the response of the serving app."""
         if reply is None:
             reply = self.forward(photo)
