@@ -21,6 +21,7 @@ ORIENTATION_KEYWORDS = {b"Raw profile type exif", b"XML:com.adobe.xmp"}
 PIECE_BYTES, INFLATED_BYTES = 64_000, 1_000_000  # inflated at a time, and what it may become
 ZLIB_HEADER, ZLIB_HEADER_BYTES = b"\x78\x01", 2  # for the largest window
 
+UNWRITTEN_BYTES = 8  # more zeros in a row at the end of a broken chunk are no data
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 GREY, RGB, PALETTE = 0, 2, 3
 # Adam7's passes: first column and row, and the distance to the next ones.
@@ -53,7 +54,7 @@ def png_of_pixels(png: bytes) -> bytes:
         for chunk in chunks
         if chunk.kind in {b"IHDR", b"PLTE"} or is_shown(chunk, header, palette)
     ]
-    pixels = b"".join(chunk.body for chunk in chunks if chunk.kind == b"IDAT")
+    pixels = b"".join(written(chunk) for chunk in chunks if chunk.kind == b"IDAT")
     kept.append(Chunk(b"IDAT", memoryview(deflated_rows(pixels, header)), is_sound=True))
     kept.append(Chunk(b"IEND", memoryview(b""), is_sound=True))
     return SIGNATURE + b"".join(
@@ -101,6 +102,13 @@ def is_shown(chunk: Chunk, header: memoryview, palette: memoryview) -> bool:
     except zlib.error:
         return False
     return inflater.eof
+
+
+def written(chunk: Chunk) -> memoryview:
+    """The content of a chunk, without most zeros of a file system that never wrote its end."""
+    if chunk.is_sound:
+        return chunk.body
+    return chunk.body[: len(bytes(chunk.body).rstrip(b"\0")) + UNWRITTEN_BYTES]
 
 
 def deflated_rows(pixels: bytes, header: memoryview) -> bytes:
