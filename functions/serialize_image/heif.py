@@ -71,10 +71,14 @@ def metadata(data: bytes) -> bytes:
     return box_at(data, b"meta") + box_at(data, b"moov")
 
 
+def with_brand(data: bytes, brand: bytes) -> bytes:
+    """The file with one brand only: decoders go by the brands, viewers by the content."""
+    end = int.from_bytes(data[:4])
+    return data[:8] + brand + data[12:16] + brand * ((end - 16) // 4) + data[end:]
+
+
 def avif_with_its_brand(data: bytes) -> bytes:
-    """An AVIF whose main brand is AVIF's own: decoders go by it, viewers by the content."""
-    brand = b"avif" if box_at(data, b"meta") else b"avis"
-    return data[:8] + brand + data[12:]
+    return with_brand(data, b"avif" if box_at(data, b"meta") else b"avis")
 
 
 def check_items(heif: bytes) -> None:
@@ -152,7 +156,9 @@ def decode_heif(data: bytes) -> Image.Image:
     described = metadata(data)
     if b"hvcC" not in described and OTHER_CODEC.search(described):
         raise UnreadablePhotoError(UNSUPPORTED)
-    photo = pillow_heif.open_heif(data if box_at(data, b"meta") else first_frame(data))
+    photo = pillow_heif.open_heif(
+        with_brand(data, b"heic") if box_at(data, b"meta") else first_frame(data)
+    )
     refuse_over(MAX_PIXELS, photo.size)
     pixels, stride, mode = photo.data, photo.stride, photo.mode
 
