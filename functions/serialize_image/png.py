@@ -112,12 +112,12 @@ def written(chunk: Chunk) -> memoryview:
 
 
 def deflated_rows(pixels: bytes, header: memoryview) -> bytes:
-    """The deflated rows as a zlib stream without its checksum.
+    """The deflated rows as a zlib stream with a right header and checksum.
 
     Raises UnreadablePhotoError if they are fewer than the header says: Pillow leaves missing rows
     black and reports nothing, if the stream ends well.
     """
-    missing = bytes_of_rows(header)
+    missing, checksum = bytes_of_rows(header), zlib.adler32(b"")
     inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)  # a raw stream has no checksum
     end = ZLIB_HEADER_BYTES
     with contextlib.suppress(zlib.error):
@@ -128,12 +128,13 @@ def deflated_rows(pixels: bytes, header: memoryview) -> bytes:
                 end += len(piece)
             rows = inflater.decompress(piece, INFLATED_BYTES)
             missing -= len(rows)
+            checksum = zlib.adler32(rows, checksum)
             if not piece and not rows:
                 break
     if missing > 0:
         raise UnreadablePhotoError(DAMAGED)
     if inflater.eof:
-        pixels = pixels[: end - len(inflater.unused_data)]
+        pixels = pixels[: end - len(inflater.unused_data)] + checksum.to_bytes(4)
     return ZLIB_HEADER + pixels[ZLIB_HEADER_BYTES:]
 
 

@@ -49,8 +49,11 @@ def test_metadata_never_makes_a_png_damaged(chunk: bytes) -> None:
 
 
 @pytest.mark.parametrize("lost", [12, 5, 16, 20], ids=["IEND", "half", "checksum", "Adler-32"])
-def test_a_png_is_whole_without_what_follows_its_pixels(lost: int) -> None:
-    data = encode(NOISE, "PNG")
+@pytest.mark.parametrize(
+    "image", [NOISE, Image.new("L", (300, 200)), Image.new("RGB", (3000, 1), "red")]
+)
+def test_a_png_is_whole_without_what_follows_its_pixels(image: Image.Image, lost: int) -> None:
+    data = encode(image, "PNG")
     assert_same(shrink(data[:-lost]), shrink(data))
 
 
