@@ -38,7 +38,7 @@ ARITHMETIC_ENDINGS = (b"", bytes(2 * LOOKAHEAD_BYTES) + b"\x55" * 4096)  # an en
 
 
 class Scan(NamedTuple):
-    """One scan: its components' ids, its band of coefficients, and where its data lies."""
+    """One scan: its components' ids, its band of coefficients, and the position of its data."""
 
     components: bytes
     band: tuple[int, int, int]  # first and last coefficient, and the bits that are still missing

@@ -114,8 +114,8 @@ def written(chunk: Chunk) -> memoryview:
 def deflated_rows(pixels: bytes, header: memoryview) -> bytes:
     """The deflated rows as a zlib stream with a right header and checksum.
 
-    Raises UnreadablePhotoError if they are fewer than the header says: Pillow leaves missing rows
-    black and reports nothing, if the stream ends well.
+    Raises UnreadablePhotoError if they are fewer than the header says. If the stream ends well,
+    Pillow leaves missing rows black and reports nothing.
     """
     missing, checksum = bytes_of_rows(header), zlib.adler32(b"")
     inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)  # a raw stream has no checksum

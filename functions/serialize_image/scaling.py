@@ -49,7 +49,7 @@ def on_white(image: Image.Image) -> Image.Image:
 
 
 def orientation(photo: Image.Image) -> int:
-    """The EXIF or XMP orientation, 1 to 8; 1 where there is none that can be read."""
+    """The EXIF or XMP orientation, 1 to 8; 1 if there is none that can be read."""
     try:
         value = photo.getexif().get(ExifTag.Orientation)
     except Exception:  # noqa: BLE001 broken metadata does not make a broken photo

@@ -1,4 +1,4 @@
-"""Tell a TIFF that is cut from one that is whole and cannot be decoded."""
+"""Tell apart a TIFF that is cut and a whole one of an unsupported kind."""
 
 import io
 

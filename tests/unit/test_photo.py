@@ -212,7 +212,7 @@ def test_of_several_photos_the_first_counts(file_format: str) -> None:
     assert_near(corners(shrink(data)), [RED, GREEN, BLUE, WHITE], tolerance=20)
 
 
-def test_the_answer_stays_far_below_the_limit_of_a_state() -> None:
+def test_the_small_jpeg_stays_far_below_the_limit_of_a_state() -> None:
     channels = [Image.effect_noise((256, 256), 250) for _ in range(3)]
     noise = encode(Image.merge("RGB", channels), "PNG")
     assert len(photo.shrink(noise)) * 4 / 3 < 128 * 1024
@@ -518,7 +518,7 @@ def mutations(draw: st.DrawFn) -> bytes:
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(mutations() | st.binary(max_size=200))
-def test_whatever_the_bytes_the_answer_is_a_small_jpeg_or_a_known_reason(data: bytes) -> None:
+def test_any_bytes_become_a_small_jpeg_or_a_known_reason(data: bytes) -> None:
     try:
         jpeg, reason = photo.shrink(data), None
     except photo.UnreadablePhotoError as refused:
