@@ -22,7 +22,8 @@ from typing import Any
 import pillow_heif
 from PIL import Image, ImageOps
 
-from functions.serialize_image.photo import SIDE, shrink
+from functions.serialize_image.photo import shrink
+from functions.serialize_image.scaling import SIDE
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

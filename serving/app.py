@@ -1,12 +1,12 @@
-"""Answer what a photo shows: the program in the SageMaker container and in the local cloud.
+"""Classify photos over HTTP: the program in the SageMaker container and in the local cloud.
 
     python -m serving.app --port 8080
     curl --data-binary @photo.jpg localhost:8080/invocations
     {"bicycle": 0.97, "motorcycle": 0.02, "other": 0.01}
 
-GET  /ping                          200 once the model answers: SageMaker's health check
+GET  /ping                          200 once the model is loaded: SageMaker's health check
 POST /invocations                   the photo's bytes in, probabilities by label out
-POST /endpoints/<name>/invocations  the same as SageMaker Runtime puts it to its callers, so
+POST /endpoints/<name>/invocations  the same in the form of the SageMaker Runtime API, so that
                                     AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME may point here
 """
 
@@ -37,8 +37,8 @@ from starlette.routing import Route
 from serving.preprocess import preprocess
 
 MAX_BYTES = 25 * 1024 * 1024  # what a SageMaker real-time endpoint takes
-MAX_REQUESTS = 32  # read, waiting or in work at once; one more is answered 503
-READ_SECONDS = 30  # for a client to send its photo; SageMaker allows 60 for the whole answer
+MAX_REQUESTS = 32  # read, waiting or in work at once; one more gets 503
+READ_SECONDS = 30  # for a client to send its photo; SageMaker allows 60 for the whole response
 STOP_SECONDS = 25  # to finish what is in work; SageMaker kills 30 seconds after SIGTERM
 
 logger = logging.getLogger("serving")
@@ -61,15 +61,15 @@ class Model:
                 path, options, providers=["CPUExecutionProvider"]
             )
             blank = numpy.zeros((1, 3, self.input_size, self.input_size), numpy.float32)
-            answer = self.session.run(["probabilities"], {"image": blank})[0][0]
+            probabilities = self.session.run(["probabilities"], {"image": blank})[0][0]
         except Exception as error:  # ONNX Runtime has an exception for each of its status codes
             raise ValueError(f"cannot run {path}: {first_line(error)}") from error
-        if answer.shape != (len(self.labels),):
-            raise ValueError(f"{path} does not answer with the {len(self.labels)} labels' numbers")
+        if probabilities.shape != (len(self.labels),):
+            raise ValueError(f"{path} has no probability for each of {len(self.labels)} labels")
         self.outputs = [output.name for output in self.session.get_outputs()]
 
     def infer(self, photo: bytes) -> tuple[dict[str, float], str]:
-        """Probabilities by label, and the answer's custom attributes.
+        """Probabilities by label, and the custom attributes of the response.
 
         Raises HTTPException 400 with the reason if it is not a photo.
         """
@@ -77,11 +77,11 @@ class Model:
             pixels = preprocess(photo, self.input_size)
         except ValueError as error:
             raise HTTPException(400, str(error)) from error
-        answer = dict(zip(self.outputs, self.session.run(None, {"image": pixels}), strict=True))
-        values = zip(self.labels, answer["probabilities"][0].tolist(), strict=True)
+        outputs = dict(zip(self.outputs, self.session.run(None, {"image": pixels}), strict=True))
+        values = zip(self.labels, outputs["probabilities"][0].tolist(), strict=True)
         attributes = f"model={self.name}"
-        if "novelty" in answer:  # models before 2.1 had none
-            attributes += f",novelty={answer['novelty'][0]:.4f}"
+        if "novelty" in outputs:  # models before 2.1 have none
+            attributes += f",novelty={outputs['novelty'][0]:.4f}"
         return {label: round(value, 6) for label, value in values}, attributes
 
 
@@ -145,7 +145,7 @@ def create_app(model: Model) -> Starlette:
                 raise
             except Exception as error:
                 logger.exception("inference failed")
-                raise HTTPException(500, "inference failed, the log says why") from error
+                raise HTTPException(500, "inference failed, see the log") from error
 
     async def invoke_endpoint(request: Request) -> Response:
         try:
@@ -171,8 +171,8 @@ def create_app(model: Model) -> Starlette:
 async def read_body(request: Request, *, keep: bool) -> bytes:
     """The request's body, cut just over MAX_BYTES.
 
-    Read to its end even if it is not kept: a client that asked to close the connection, and is
-    cut off while it sends, loses the answer.
+    It is read to its end even if it is not kept: a client that is cut off while it sends loses the
+    response.
     """
     body = bytearray()
     try:
@@ -186,7 +186,7 @@ async def read_body(request: Request, *, keep: bool) -> bytes:
 
 
 async def refuse(request: Request, error: Exception) -> Response:
-    """An error as AWS clients read it, and people: a code and the reason."""
+    """The response to an error, for AWS clients and people: a code and the reason."""
     assert isinstance(error, HTTPException)  # noqa: S101 what it is registered for
     logger.warning(
         "refused",
@@ -209,7 +209,7 @@ async def no_such_path(request: Request, error: Exception) -> Response:
 
 
 async def forget(_request: Request, _error: Exception) -> Response:
-    """The client has gone: nobody waits for an answer."""
+    """The client has gone: nobody waits for the response."""
     return Response()
 
 
@@ -250,7 +250,7 @@ def first_line(error: Exception) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Answer what a photo shows.")
+    parser = argparse.ArgumentParser(description="Classify photos over HTTP.")
     parser.add_argument(
         "command", nargs="?", choices=["serve"], help="what SageMaker starts a container with"
     )
@@ -264,10 +264,10 @@ def main() -> None:
     )
     arguments = parser.parse_args()
 
-    # uvicorn raises the signal again once all is answered: that is the end, not a failure
+    # uvicorn raises the signal again after the last response: that is the end, not a failure
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit())
-    warnings.simplefilter("ignore")  # what Pillow has to say of a photo: the answer says it
+    warnings.simplefilter("ignore")  # Pillow's remarks on a photo: the response has the reason
     handler = logging.StreamHandler(sys.stdout)  # libtiff's remarks go to stderr
     handler.setFormatter(JsonLines())
     logging.basicConfig(handlers=[handler], level=logging.WARNING)

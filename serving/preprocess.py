@@ -1,7 +1,7 @@
 """Turn the bytes of a photo into the tensor that the model takes.
 
 The one definition of the model's input: serving, validation and evaluation all call `preprocess`,
-so what the model is measured on is what it is served.
+so the model is measured on the input that it gets in production.
 """
 
 import math
@@ -28,8 +28,8 @@ def preprocess(image_bytes: bytes, input_size: int) -> numpy.ndarray:
 def fit_square(image: Image.Image, size: int) -> Image.Image:
     """Scale into a square of `size` pixels: squeeze the longer side by half, pad the rest.
 
-    The aspect ratio becomes its square root. On validation this beat keeping it, giving it up
-    whole, cropping, and padding with the border.
+    The aspect ratio becomes its square root. On validation this was more accurate than keeping it,
+    stretching to a square, cropping, and padding with the border.
     """
     ratio = math.sqrt(image.width / image.height)
     width, height = round(size * min(1, ratio)), round(size * min(1, 1 / ratio))

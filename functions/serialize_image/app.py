@@ -38,7 +38,7 @@ s3 = boto3.client(
 
 
 class UploadedPhoto(TypedDict):
-    """Where the photo is.
+    """The location of the photo.
 
     If there is no `version_id`, the newest version is read, if it still has the `etag`.
     """

@@ -1,4 +1,4 @@
-"""A running serving app, and a small model whose answers are known."""
+"""A running serving app, and a small model whose responses are known."""
 
 import io
 import json
@@ -29,7 +29,7 @@ pillow_heif.register_heif_opener()  # the tests write HEIC
 
 
 @dataclass
-class Answer:
+class Response:
     status: int
     headers: dict[str, str]  # names in lower case
     body: Any  # parsed JSON, None if empty
@@ -57,26 +57,26 @@ class Server:
 
     def request(
         self, method: str, path: str, body: Any = None, content_type: str | None = "image/jpeg"
-    ) -> Answer:
+    ) -> Response:
         headers = {"Connection": "close"}
         if body is not None and content_type:
             headers["Content-Type"] = content_type
         connection = self.connect()
         try:
             connection.request(method, path, body, headers)
-            return read_answer(connection)
+            return read_response(connection)
         finally:
             connection.close()
 
-    def infer(self, body: Any, content_type: str | None = "image/jpeg") -> Answer:
+    def infer(self, body: Any, content_type: str | None = "image/jpeg") -> Response:
         return self.request("POST", "/invocations", body, content_type)
 
 
-def read_answer(connection: HTTPConnection) -> Answer:
+def read_response(connection: HTTPConnection) -> Response:
     response = connection.getresponse()
     body = response.read()
     headers = {name.lower(): value for name, value in response.getheaders()}
-    return Answer(response.status, headers, json.loads(body) if body else None)
+    return Response(response.status, headers, json.loads(body) if body else None)
 
 
 @contextmanager

@@ -25,10 +25,10 @@ from tests.serving.conftest import (
     COLOURS,
     PATIENCE,
     REPOSITORY,
-    Answer,
+    Response,
     Server,
     draw_photo,
-    read_answer,
+    read_response,
 )
 from tests.support.odd_images import (
     CASE_FILES,
@@ -48,12 +48,12 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
         assert time.monotonic() < deadline, f"in {PATIENCE} seconds not seen: {what}"
 
 
-def assert_refused(answer: Answer, status: int, code: str, reason: str) -> None:
-    assert (answer.status, answer.body["code"]) == (status, code)
-    assert reason in answer.body["message"]
+def assert_refused(response: Response, status: int, code: str, reason: str) -> None:
+    assert (response.status, response.body["code"]) == (status, code)
+    assert reason in response.body["message"]
 
 
-# -- answers ----------------------------------------------------------------------------------
+# -- responses ----------------------------------------------------------------------------------
 
 
 def test_ping(server: Server) -> None:
@@ -62,18 +62,18 @@ def test_ping(server: Server) -> None:
 
 @pytest.mark.parametrize(("label", "colour"), COLOURS.items())
 def test_probabilities_by_label(server: Server, label: str, colour: str) -> None:
-    answer = server.infer(draw_photo(colour))
-    assert answer.status == 200
-    assert list(answer.body) == list(COLOURS)
-    assert sum(answer.body.values()) == pytest.approx(1, abs=1e-5)
-    assert answer.body[label] > 0.9
-    assert answer.headers["x-amzn-sagemaker-custom-attributes"] == "model=colours/1"
+    response = server.infer(draw_photo(colour))
+    assert response.status == 200
+    assert list(response.body) == list(COLOURS)
+    assert sum(response.body.values()) == pytest.approx(1, abs=1e-5)
+    assert response.body[label] > 0.9
+    assert response.headers["x-amzn-sagemaker-custom-attributes"] == "model=colours/1"
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "HEIF"])
 def test_image_formats(server: Server, form: str) -> None:
-    answer = server.infer(draw_photo("lime", form=form), "application/octet-stream")
-    assert answer.body["motorcycle"] > 0.9
+    response = server.infer(draw_photo("lime", form=form), "application/octet-stream")
+    assert response.body["motorcycle"] > 0.9
 
 
 @pytest.mark.parametrize(
@@ -85,17 +85,17 @@ def test_the_bytes_count_not_the_content_type(server: Server, content_type: str 
     assert server.infer(draw_photo("red"), content_type).status == 200
 
 
-def test_a_connection_answers_again_and_again(server: Server) -> None:
+def test_a_connection_serves_several_requests(server: Server) -> None:
     connection = server.connect()
     for label, colour in COLOURS.items():
         connection.request(
             "POST", "/invocations", draw_photo(colour), {"Content-Type": "image/jpeg"}
         )
-        assert read_answer(connection).body[label] > 0.9
+        assert read_response(connection).body[label] > 0.9
     connection.close()
 
 
-def test_answers_do_not_mix_under_concurrency(server: Server) -> None:
+def test_responses_do_not_mix_under_concurrency(server: Server) -> None:
     photos = [
         draw_photo(colour, size) for colour in COLOURS.values() for size in ((9, 99), (640, 480))
     ]
@@ -159,18 +159,18 @@ def test_a_client_that_does_not_send_its_photo_is_given_up(start: Callable[..., 
     program = "from serving import app; app.READ_SECONDS = 0.2; app.main()"
     impatient = start(command=[sys.executable, "-c", program])
     connection = half_sent(impatient)
-    assert_refused(read_answer(connection), 408, "RequestTimeout", "did not arrive")
+    assert_refused(read_response(connection), 408, "RequestTimeout", "did not arrive")
     connection.close()
     assert impatient.infer(draw_photo("red")).status == 200
 
 
-def test_a_fault_is_a_500_that_tells_the_log_and_not_the_client(
+def test_a_fault_is_a_500_with_its_details_in_the_log_only(
     start: Callable[..., Server],
 ) -> None:
     program = "from serving import app; app.preprocess = lambda *_: 1 / 0; app.main()"
     faulty = start(command=[sys.executable, "-c", program])
     refusal = faulty.infer(draw_photo("red"))
-    assert_refused(refusal, 500, "InternalServerError", "the log says why")
+    assert_refused(refusal, 500, "InternalServerError", "see the log")
     assert "ZeroDivision" not in json.dumps(refusal.body)
     wait_until(lambda: "ZeroDivisionError" in json.dumps(faulty.log), "the fault in the log")
 
@@ -192,13 +192,13 @@ false_images = st.builds(
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(body=st.binary(max_size=2000) | damaged_jpegs | false_images)
-def test_any_bytes_are_answered_or_refused(server: Server, body: bytes) -> None:
-    answer = server.infer(body)
-    if answer.status == 200:
-        assert sum(answer.body.values()) == pytest.approx(1, abs=1e-5)
+def test_any_bytes_get_probabilities_or_a_reason(server: Server, body: bytes) -> None:
+    response = server.infer(body)
+    if response.status == 200:
+        assert sum(response.body.values()) == pytest.approx(1, abs=1e-5)
     else:
-        assert answer.status == 400
-        assert answer.body["message"]
+        assert response.status == 400
+        assert response.body["message"]
 
 
 @pytest.mark.parametrize(
@@ -215,14 +215,14 @@ def test_what_is_not_http_does_no_harm(server: Server, garbage: bytes) -> None:
 @needs_odd_images
 def test_odd_images(server: Server) -> None:
     for name, reason in odd_images().items():
-        answer = server.infer((ODD_IMAGES / name).read_bytes())
-        assert answer.status == (400 if reason else 200), (name, answer)
-        assert not reason or answer.body["message"] == reason, name
+        response = server.infer((ODD_IMAGES / name).read_bytes())
+        assert response.status == (400 if reason else 200), (name, response)
+        assert not reason or response.body["message"] == reason, name
 
 
 @needs_cases
 @pytest.mark.parametrize("name", CASE_FILES)
-def test_a_photo_that_viewers_show_whole_is_answered(server: Server, name: str) -> None:
+def test_a_photo_that_viewers_show_whole_is_classified(server: Server, name: str) -> None:
     assert server.infer((CASES / name).read_bytes()).status == 200
 
 
@@ -255,32 +255,32 @@ def all_places(server: Server) -> Iterator[Callable[[], list[HTTPConnection]]]:
         yield fill
 
 
-def test_overload_is_answered_503_and_nothing_is_lost(server: Server, slow_photo: bytes) -> None:
+def test_overload_gets_503_and_nothing_is_lost(server: Server, slow_photo: bytes) -> None:
     photos = [slow_photo, draw_photo("lime")] * 48
     with ThreadPoolExecutor(len(photos)) as callers:
-        answers = [callers.submit(server.infer, photo) for photo in photos]
+        responses = [callers.submit(server.infer, photo) for photo in photos]
         started = time.monotonic()
         assert server.request("GET", "/ping").status == 200
         assert time.monotonic() - started < 2, "SageMaker's limit for a health check"
-        answers = [answer.result(PATIENCE) for answer in answers]
-    assert {answer.status for answer in answers} == {200, 503}
-    for answer, label in zip(answers, ["bicycle", "motorcycle"] * 48, strict=True):
-        if answer.status == 200:
-            assert answer.body[label] > 0.9
+        responses = [response.result(PATIENCE) for response in responses]
+    assert {response.status for response in responses} == {200, 503}
+    for response, label in zip(responses, ["bicycle", "motorcycle"] * 48, strict=True):
+        if response.status == 200:
+            assert response.body[label] > 0.9
         else:
-            assert_refused(answer, 503, "ServiceUnavailable", "too many requests")
-            assert answer.headers["retry-after"] == "1"
+            assert_refused(response, 503, "ServiceUnavailable", "too many requests")
+            assert response.headers["retry-after"] == "1"
     assert server.infer(draw_photo("red")).status == 200
 
 
-def test_every_request_with_a_place_is_answered(
+def test_every_request_with_a_place_gets_a_response(
     server: Server, all_places: Callable[[], list[HTTPConnection]]
 ) -> None:
     waiting = all_places()
     assert server.infer(bytes(20 * MEGABYTE)).status == 503  # and not a broken connection
     for connection in waiting:
         connection.send(draw_photo("red")[-1:])
-    assert [read_answer(connection).status for connection in waiting] == [200] * len(waiting)
+    assert [read_response(connection).status for connection in waiting] == [200] * len(waiting)
 
 
 def test_clients_that_go_away_give_their_places_back(
@@ -313,7 +313,9 @@ def test_sigterm_lets_requests_in_work_finish(
     assert stopping.process.poll() is None
     for connection in in_work:
         connection.send(slow_photo[-1:])
-    assert [read_answer(connection).body["bicycle"] > 0.9 for connection in in_work] == [True] * 16
+    assert [read_response(connection).body["bicycle"] > 0.9 for connection in in_work] == [
+        True
+    ] * 16
     assert stopping.process.wait(PATIENCE) == 0
 
 
@@ -349,12 +351,12 @@ def runtime(server: Server) -> Any:
 
 
 def test_invoke_endpoint(runtime: Any) -> None:
-    answer = runtime.invoke_endpoint(
+    response = runtime.invoke_endpoint(
         EndpointName="scones-unlimited", Body=draw_photo("blue"), ContentType="image/jpeg"
     )
-    assert json.load(answer["Body"])["other"] > 0.9
-    assert answer["ContentType"] == "application/json"
-    assert answer["CustomAttributes"] == "model=colours/1"
+    assert json.load(response["Body"])["other"] > 0.9
+    assert response["ContentType"] == "application/json"
+    assert response["CustomAttributes"] == "model=colours/1"
 
 
 @pytest.mark.parametrize(
@@ -469,7 +471,7 @@ def test_a_taken_port_is_named(server: Server, write_model: Callable[..., Path])
     assert "in use" in line
 
 
-def test_the_log_tells_refusals_and_is_quiet_otherwise(start: Callable[..., Server]) -> None:
+def test_the_log_has_refusals_and_nothing_else(start: Callable[..., Server]) -> None:
     logged = start()
     logged.request("GET", "/ping")
     logged.infer(draw_photo("red"))
@@ -481,7 +483,7 @@ def test_the_log_tells_refusals_and_is_quiet_otherwise(start: Callable[..., Serv
     assert "not a photo" in refused["reason"]
 
 
-def test_nothing_that_was_sent_here_made_the_log_cry(server: Server) -> None:
+def test_nothing_that_was_sent_here_is_logged_as_an_error(server: Server) -> None:
     assert {line["message"] for line in server.log[1:]} <= {
         "refused",
         "Invalid HTTP request received.",
@@ -494,7 +496,7 @@ SHIPPED_MODEL = REPOSITORY / "models" / "vehicles"
 
 
 @pytest.mark.skipif(not (SHIPPED_MODEL / "model.onnx").exists(), reason="no model is trained yet")
-def test_the_shipped_model_answers_the_sample_photos(start: Callable[..., Server]) -> None:
+def test_the_shipped_model_classifies_the_sample_photos(start: Callable[..., Server]) -> None:
     shipped = start(model_dir=SHIPPED_MODEL)
     photos = [
         photo
@@ -503,7 +505,7 @@ def test_the_shipped_model_answers_the_sample_photos(start: Callable[..., Server
     ]
     assert photos
     for photo in photos:
-        answer = shipped.infer(photo.read_bytes())
-        assert answer.status == 200, photo
-        assert list(answer.body) == ["bicycle", "motorcycle", "other"]
-        assert sum(answer.body.values()) == pytest.approx(1, abs=1e-5)
+        response = shipped.infer(photo.read_bytes())
+        assert response.status == 200, photo
+        assert list(response.body) == ["bicycle", "motorcycle", "other"]
+        assert sum(response.body.values()) == pytest.approx(1, abs=1e-5)

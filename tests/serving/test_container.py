@@ -30,7 +30,7 @@ def container(start: Callable[..., Server]) -> Server:
     return start(command=[*APP, *options, "serve"])
 
 
-def test_it_answers(container: Server) -> None:
+def test_it_classifies_a_photo(container: Server) -> None:
     assert container.infer(draw_photo("red")).status == 200
 
 
@@ -38,7 +38,7 @@ def test_it_starts_the_same_without_sagemaker() -> None:
     assert command("CMD") == ["serve"]
 
 
-def test_the_health_check_tells_up_from_down(container: Server) -> None:
+def test_the_health_check_fails_if_the_server_is_down(container: Server) -> None:
     python, flag, code = command("HEALTHCHECK .* CMD")
     assert (python, flag) == ("python", "-c")
     check = [sys.executable, "-c", code.replace("8080", str(container.port))]
@@ -53,7 +53,7 @@ def test_it_runs_as_nobody() -> None:
     assert re.findall(r"^USER (.+)$", DOCKERFILE, re.MULTILINE) == ["65534:65534"]
 
 
-def test_it_has_the_versions_that_answer_locally() -> None:
+def test_it_has_the_versions_of_the_local_cloud() -> None:
     def pins(requirements: str) -> set[str]:
         text = (REPOSITORY / requirements).read_text()
         return set(re.findall(r"^[a-z0-9-]+==[^ ;]+", text, re.MULTILINE))

@@ -42,11 +42,13 @@ def test_the_phone_photo_has_12_megapixels_and_lies_on_its_side() -> None:
     assert ImageOps.exif_transpose(photo).size == (4000, 3000)
 
 
-def test_the_shipped_model_tells_how_novel_a_photo_is(start: Callable[..., Server]) -> None:
+def test_the_shipped_model_reports_the_novelty_of_a_photo(start: Callable[..., Server]) -> None:
     server = start(model_dir=REPOSITORY / "models" / "vehicles")
-    answer = server.infer((SHIPPED / "bicycle-courier.jpg").read_bytes())
-    told = answer.headers["x-amzn-sagemaker-custom-attributes"]
-    assert re.fullmatch(r"model=scones-vehicle-classifier/[\d.]+,novelty=0\.\d{4}", told), told
+    response = server.infer((SHIPPED / "bicycle-courier.jpg").read_bytes())
+    attributes = response.headers["x-amzn-sagemaker-custom-attributes"]
+    assert re.fullmatch(r"model=scones-vehicle-classifier/[\d.]+,novelty=0\.\d{4}", attributes), (
+        attributes
+    )
 
 
 def test_the_broken_photos_are_broken(server: Server) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.photos import DAMAGED, TOO_MANY_PIXELS
+
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 ODD_IMAGES = Path(os.environ.get("SCONES_DATA", SHARED / "data")) / "odd_images"
 CASES = Path(os.environ.get("SCONES_CASES", SHARED / "cases"))
@@ -19,8 +21,6 @@ CASE_FILES = (  # from public bug reports; viewers show all of them whole
     "samsung-no-eoi-trailer.jpg",
 )
 
-DAMAGED = "the photo is damaged, please take it again"
-TOO_MANY_PIXELS = "the photo has too many pixels, please send a smaller one"
 
 needs_odd_images = pytest.mark.skipif(
     not ODD_IMAGES.is_dir(), reason=f"{ODD_IMAGES} is absent (set SCONES_DATA)"

@@ -5,92 +5,46 @@ import struct
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import pillow_heif
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops, ImageOps, ImageStat, PngImagePlugin
 
+from functions.serialize_image import photo
 from tests.support.odd_images import (
     CASE_FILES,
     CASES,
-    DAMAGED,
     ODD_IMAGES,
-    TOO_MANY_PIXELS,
     needs_cases,
     needs_odd_images,
     odd_images,
 )
+from tests.support.photos import (
+    BLUE,
+    DAMAGED,
+    GREEN,
+    LETTERS,
+    NOISE,
+    NOT_A_PHOTO,
+    RED,
+    SMALL,
+    TOO_MANY_PIXELS,
+    UNSUPPORTED,
+    WHITE,
+    assert_near,
+    assert_same,
+    corners,
+    encode,
+    quadrants,
+    refusal,
+    shrink,
+    with_alpha,
+)
 
 PROJECT = Path(__file__).resolve().parents[2]
-
-NOT_A_PHOTO = "the file is not a photo"
-UNSUPPORTED = "this photo format cannot be read, please send the photo as a JPEG"
-RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
-
-pillow_heif.register_heif_opener()  # the tests write HEIC
-
-
-@pytest.fixture(scope="module")
-def photo(load: Callable[[str, str], ModuleType]) -> ModuleType:
-    return load("serialize_image", "photo")
-
-
-@pytest.fixture(scope="module")
-def shrink(photo: ModuleType) -> Callable[[bytes], Image.Image]:
-    def shrunk(data: bytes) -> Image.Image:
-        return Image.open(io.BytesIO(photo.shrink(data)))
-
-    return shrunk
-
-
-@pytest.fixture(scope="module")
-def refusal(photo: ModuleType) -> Callable[[bytes], str]:
-    def reason(data: bytes) -> str:
-        with pytest.raises(photo.UnreadablePhotoError) as raised:
-            photo.shrink(data)
-        return str(raised.value)
-
-    return reason
-
-
-def encode(image: Image.Image, file_format: str, **options: Any) -> bytes:
-    file = io.BytesIO()
-    image.save(file, file_format, **options)
-    return file.getvalue()
-
-
-def quadrants(width: int = 400, height: int = 300) -> Image.Image:
-    """Red and green above blue and white: upright in one way only."""
-    image = Image.new("RGB", (width, height), "white")
-    image.paste(RED, (0, 0, width // 2, height // 2))
-    image.paste(GREEN, (width // 2, 0, width, height // 2))
-    image.paste(BLUE, (0, height // 2, width // 2, height))
-    return image
-
-
-SMALL = quadrants(48, 32)
-
-
-def corners(image: Image.Image) -> list[Any]:
-    """The pixels in the middle of the four quadrants, read like text."""
-    width, height = image.size
-    return [
-        image.getpixel((x, y))
-        for y in (height // 4, 3 * height // 4)
-        for x in (width // 4, 3 * width // 4)
-    ]
-
-
-def assert_near(pixels: list[Any], expected: list[Any], tolerance: int = 12) -> None:
-    for pixel, colour in zip(pixels, expected, strict=True):
-        distances = [abs(a - b) for a, b in zip(pixel, colour, strict=True)]
-        assert max(distances) <= tolerance, (pixels, expected)
 
 
 # Every awkward file at hand
@@ -99,7 +53,7 @@ def assert_near(pixels: list[Any], expected: list[Any], tolerance: int = 12) -> 
 @needs_odd_images
 @pytest.mark.parametrize(("name", "reason"), odd_images().items())
 @pytest.mark.filterwarnings("ignore")
-def test_odd_image(shrink: Any, refusal: Any, name: str, reason: str | None) -> None:
+def test_odd_image(name: str, reason: str | None) -> None:
     data = (ODD_IMAGES / name).read_bytes()
     if reason:
         assert refusal(data) == reason
@@ -123,9 +77,7 @@ def test_odd_image(shrink: Any, refusal: Any, name: str, reason: str | None) -> 
 
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_every_exif_orientation_comes_out_upright(
-    shrink: Any, file_format: str, orientation: int
-) -> None:
+def test_every_exif_orientation_comes_out_upright(file_format: str, orientation: int) -> None:
     undo = {5: 5, 6: 8, 7: 7, 8: 6}.get(orientation, orientation)
     stored = quadrants()
     stored.getexif()[0x0112] = undo
@@ -153,12 +105,12 @@ def test_every_exif_orientation_comes_out_upright(
 )
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG"])
 def test_longest_side_is_256_pixels_and_nothing_is_enlarged(
-    shrink: Any, file_format: str, size: tuple[int, int], result: tuple[int, int]
+    file_format: str, size: tuple[int, int], result: tuple[int, int]
 ) -> None:
     assert shrink(encode(Image.new("RGB", size), file_format)).size == result
 
 
-def test_a_large_photo_keeps_its_details(shrink: Any) -> None:
+def test_a_large_photo_keeps_its_details() -> None:
     noise = Image.effect_noise((600, 440), 90).convert("RGB").resize((3000, 2200))
     expected = noise.resize((256, 188), Image.Resampling.LANCZOS)
     for data in (encode(noise, "PNG", compress_level=1), encode(noise, "JPEG", quality=95)):
@@ -167,7 +119,7 @@ def test_a_large_photo_keeps_its_details(shrink: Any) -> None:
 
 
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
-def test_metadata_stays_behind(shrink: Any, photo: ModuleType, file_format: str) -> None:
+def test_metadata_stays_behind(file_format: str) -> None:
     exif = Image.Exif()
     exif[0x010F] = "SECRET camera"
     exif.get_ifd(0x8825)[1] = "N"
@@ -185,16 +137,8 @@ def test_metadata_stays_behind(shrink: Any, photo: ModuleType, file_format: str)
     assert set(image.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
 
 
-def with_alpha(mode: str) -> Image.Image:
-    image = quadrants().convert(mode)
-    alpha = Image.new("L", image.size, 255)
-    alpha.paste(0, (0, 0, 200, 150))  # the red quadrant
-    image.putalpha(alpha)
-    return image
-
-
 @pytest.mark.parametrize("file_format", ["PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
-def test_transparency_becomes_white(shrink: Any, file_format: str) -> None:
+def test_transparency_becomes_white(file_format: str) -> None:
     image = shrink(encode(with_alpha("RGB"), file_format))
     assert_near(corners(image), [WHITE, GREEN, BLUE, WHITE], tolerance=20)
 
@@ -207,9 +151,7 @@ def test_transparency_becomes_white(shrink: Any, file_format: str) -> None:
     ],
     ids=["palette", "colour key"],
 )
-def test_a_transparent_colour_becomes_white(
-    shrink: Any, image: Image.Image, options: dict[str, Any]
-) -> None:
+def test_a_transparent_colour_becomes_white(image: Image.Image, options: dict[str, Any]) -> None:
     if image.mode == "P":
         options = {"transparency": image.getpixel((10, 10))}
     assert_near(
@@ -217,7 +159,7 @@ def test_a_transparent_colour_becomes_white(
     )
 
 
-def test_grey_with_alpha(shrink: Any) -> None:
+def test_grey_with_alpha() -> None:
     image = shrink(encode(with_alpha("L"), "PNG"))
     assert_near(corners(image)[:1], [WHITE])
 
@@ -225,7 +167,7 @@ def test_grey_with_alpha(shrink: Any) -> None:
 @pytest.mark.parametrize(
     ("file_format", "mode"), [("PNG", "I;16"), ("TIFF", "I;16"), ("TIFF", "I;16B")]
 )
-def test_16_bits_of_grey_are_scaled_not_clipped(shrink: Any, file_format: str, mode: str) -> None:
+def test_16_bits_of_grey_are_scaled_not_clipped(file_format: str, mode: str) -> None:
     order = ">" if mode.endswith("B") else "<"
     values = [round(column * 65_535 / 199) for column in range(200)] * 100
     image = Image.frombytes(mode, (200, 100), struct.pack(f"{order}20000H", *values))
@@ -233,7 +175,7 @@ def test_16_bits_of_grey_are_scaled_not_clipped(shrink: Any, file_format: str, m
     assert [small.getpixel((x, 50)) for x in (0, 100, 199)] == pytest.approx([0, 128, 255], abs=3)
 
 
-def test_16_bits_of_grey_with_a_transparent_value(shrink: Any) -> None:
+def test_16_bits_of_grey_with_a_transparent_value() -> None:
     def chunk(kind: bytes, body: bytes) -> bytes:
         return (
             struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -250,27 +192,27 @@ def test_16_bits_of_grey_with_a_transparent_value(shrink: Any) -> None:
     [("CMYK", "JPEG"), ("CMYK", "TIFF"), ("YCbCr", "TIFF"), ("LAB", "TIFF"), ("P", "GIF"),
      ("P", "BMP"), ("P", "PNG"), ("RGB", "BMP"), ("RGBX", "TIFF"), ("RGB", "ICO")],
 )  # fmt: skip
-def test_colour_spaces(shrink: Any, mode: str, file_format: str) -> None:
+def test_colour_spaces(mode: str, file_format: str) -> None:
     image = quadrants(240, 180).convert(mode)
     small = shrink(encode(image, file_format))
     assert_near(corners(small), [RED, GREEN, BLUE, WHITE], tolerance=60 if mode == "LAB" else 20)
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "TIFF", "BMP", "GIF"])
-def test_one_bit(shrink: Any, file_format: str) -> None:
+def test_one_bit(file_format: str) -> None:
     image = Image.new("1", (100, 80), 1)
     image.paste(0, (0, 0, 50, 80))
     assert_near(corners(shrink(encode(image, file_format))), [(0, 0, 0), WHITE] * 2)
 
 
 @pytest.mark.parametrize("file_format", ["GIF", "WEBP", "PNG", "TIFF", "MPO", "AVIF", "HEIF"])
-def test_of_several_photos_the_first_counts(shrink: Any, file_format: str) -> None:
+def test_of_several_photos_the_first_counts(file_format: str) -> None:
     others = [Image.new("RGB", (400, 300), "black"), Image.new("RGB", (400, 300), "gray")]
     data = encode(quadrants(), file_format, save_all=True, append_images=others)
     assert_near(corners(shrink(data)), [RED, GREEN, BLUE, WHITE], tolerance=20)
 
 
-def test_the_answer_stays_far_below_the_limit_of_a_state(photo: ModuleType) -> None:
+def test_the_small_jpeg_stays_far_below_the_limit_of_a_state() -> None:
     channels = [Image.effect_noise((256, 256), 250) for _ in range(3)]
     noise = encode(Image.merge("RGB", channels), "PNG")
     assert len(photo.shrink(noise)) * 4 / 3 < 128 * 1024
@@ -278,116 +220,16 @@ def test_the_answer_stays_far_below_the_limit_of_a_state(photo: ModuleType) -> N
 
 # Whole photos that a careless decoder calls damaged
 
-NOISE = Image.merge("RGB", [Image.effect_noise((200, 160), 60)] * 3)
-LETTERS = bytes(range(32, 127)) * 200  # a trailer; it holds no marker
-JPEGS: dict[str, dict[str, Any]] = {
-    "baseline": {},
-    "4:4:4": {"subsampling": 0},
-    "progressive": {"progressive": True},
-    "restarts by row": {"restart_marker_rows": 1},
-    "restarts by block": {"restart_marker_blocks": 7},
-    "progressive with restarts": {"progressive": True, "restart_marker_rows": 1},
-}
-
-
-def jpegs() -> list[Any]:
-    colours = {"": NOISE, "grey ": NOISE.convert("L"), "CMYK ": NOISE.convert("CMYK")}
-    return [
-        pytest.param(encode(image, "JPEG", **options), id=colour + name)
-        for colour, image in colours.items()
-        for name, options in JPEGS.items()
-    ]
-
-
-def assert_same(small: Image.Image, expected: Image.Image) -> None:
-    assert small.size == expected.size
-    difference = ImageStat.Stat(ImageChops.difference(small, expected))
-    assert max(difference.mean) == 0
-
 
 @needs_cases
 @pytest.mark.parametrize("name", CASE_FILES)
-def test_a_photo_that_viewers_show_whole_is_read(shrink: Any, name: str) -> None:
+def test_a_photo_that_viewers_show_whole_is_read(name: str) -> None:
     assert max(shrink((CASES / name).read_bytes()).size) == 256
-
-
-@pytest.mark.parametrize("data", jpegs())
-@pytest.mark.parametrize(
-    "tail",
-    [b"", b"\xff", bytes(5000), b"\xff" * 500, LETTERS, b"\0\0SEFH" + encode(SMALL, "JPEG")],
-    ids=["nothing", "half a marker", "zeros", "ones", "letters", "another photo"],
-)
-def test_a_jpeg_is_whole_without_its_end_marker(shrink: Any, data: bytes, tail: bytes) -> None:
-    assert data.endswith(b"\xff\xd9")
-    assert_same(shrink(data[:-2] + tail), shrink(data))
-    assert_same(shrink(data + tail), shrink(data))
-
-
-@pytest.mark.parametrize("data", jpegs())
-@pytest.mark.parametrize("lost", [200, 1000, 5000], ids="{} bytes".format)
-@pytest.mark.parametrize("tail", [b"", b"\xff\xd9"], ids=["nothing", "an end marker"])
-def test_a_jpeg_that_lost_its_last_rows_is_damaged(
-    refusal: Any, data: bytes, lost: int, tail: bytes
-) -> None:
-    assert refusal(data[: -2 - lost] + tail) == DAMAGED
-
-
-@pytest.mark.parametrize("name", ["restarts by row", "restarts by block"])
-@pytest.mark.parametrize("lost", ["last", "middle"])
-def test_a_jpeg_that_lost_a_restart_interval_is_damaged(refusal: Any, name: str, lost: str) -> None:
-    data = encode(NOISE, "JPEG", **JPEGS[name])
-    markers = [at for at in range(len(data)) if data[at] == 0xFF and 0xD0 <= data[at + 1] <= 0xD7]
-    if lost == "last":
-        rests = [data[: markers[-1]], data[: markers[-1]] + b"\xff\xd9"]
-    else:
-        rests = [data[: markers[3]] + data[markers[4] :]]
-    assert {refusal(rest) for rest in rests} == {DAMAGED}
-
-
-def test_a_progressive_jpeg_that_ends_after_its_first_scans_is_damaged(refusal: Any) -> None:
-    data = encode(NOISE, "JPEG", progressive=True)
-    third_scan = data.index(b"\xff\xda", data.index(b"\xff\xda") + 2)
-    assert refusal(data[:third_scan]) == DAMAGED
-
-
-def png_chunk(kind: bytes, body: bytes, *, sound: bool = True) -> bytes:
-    check = zlib.crc32(kind + body) ^ (not sound)
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", check)
-
-
-DEFLATED = zlib.compress(bytes(3_000_000))
-
-
-@pytest.mark.parametrize(
-    "chunk",
-    [
-        png_chunk(b"zTXt", b"Comment\0\0" + DEFLATED),
-        png_chunk(b"iTXt", b"Comment\0\1\0\0\0" + DEFLATED),
-        png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + DEFLATED),
-        png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + bytes(3_000_000)),
-        png_chunk(b"zTXt", b"Raw profile type exif\0\0" + DEFLATED),
-        png_chunk(b"zTXt", b"Raw profile type exif\0\0junk"),
-        png_chunk(b"zTXt", b"Raw profile type exif\0\0" + DEFLATED[:99]),
-        png_chunk(b"zTXt", b""),
-        png_chunk(b"iCCP", b"profile\0\0" + DEFLATED),
-        png_chunk(b"eXIf", b"MM\0*junk"),
-        png_chunk(b"eXIf", b"MM\0*", sound=False),
-        png_chunk(b"gAMA", b"12", sound=False),
-        png_chunk(b"tRNS", b"", sound=False),
-        png_chunk(b"acTL", b""),
-    ],
-    ids=lambda chunk: f"{chunk[4:30]!r}",
-)
-def test_metadata_never_makes_a_png_damaged(shrink: Any, chunk: bytes) -> None:
-    data = encode(NOISE, "PNG")
-    header, pixels, end = data[:33], data[33:-12], data[-12:]
-    for file in (header + chunk + pixels + end, header + pixels + chunk + end):
-        assert_same(shrink(file), shrink(data))
 
 
 @pytest.mark.parametrize("part", range(0, 160, 7))
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "AVIF", "HEIF"])
-def test_broken_exif_never_makes_a_photo_damaged(shrink: Any, file_format: str, part: int) -> None:
+def test_broken_exif_never_makes_a_photo_damaged(file_format: str, part: int) -> None:
     exif = Image.Exif()
     exif[0x010F] = "camera " * 20
     exif.get_ifd(0x8825)[1] = "N"
@@ -397,111 +239,35 @@ def test_broken_exif_never_makes_a_photo_damaged(shrink: Any, file_format: str, 
     assert max(shrink(broken).size) == 200
 
 
-@pytest.mark.parametrize("lost", [12, 5, 16, 20], ids=["IEND", "half", "checksum", "Adler-32"])
-def test_a_png_is_whole_without_what_follows_its_pixels(shrink: Any, lost: int) -> None:
-    data = encode(NOISE, "PNG")
-    assert_same(shrink(data[:-lost]), shrink(data))
-
-
 @pytest.mark.parametrize("lossless", [True, False])
 @pytest.mark.parametrize("size", [0, 4, 10_000, 2**32 - 1])
-def test_a_webp_with_a_wrong_size_is_whole(shrink: Any, lossless: bool, size: int) -> None:
+def test_a_webp_with_a_wrong_size_is_whole(lossless: bool, size: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     data = encode(NOISE, "WEBP", lossless=lossless, exif=exif)
     assert_same(shrink(data[:4] + struct.pack("<I", size) + data[8:] + LETTERS), shrink(data))
 
 
-@pytest.mark.parametrize("brand", [b"mif1", b"miaf", b"msf1", b"avis", b"heic"])
-def test_an_avif_is_read_whatever_its_main_brand(shrink: Any, brand: bytes) -> None:
-    data = encode(NOISE, "AVIF")
-    assert_same(shrink(data[:8] + brand + data[12:]), shrink(data))
-    end = int.from_bytes(data[:4])
-    others = (b"mif1miaf" * 8)[: end - 16]
-    assert_same(shrink(data[:8] + brand + bytes(4) + others + data[end:]), shrink(data))
-
-
-@pytest.mark.parametrize("brand", [b"mif1", b"miaf", b"msf1", b"heix", b"hevc"])
-def test_a_heic_is_read_whatever_its_main_brand(shrink: Any, brand: bytes) -> None:
-    data = encode(NOISE, "HEIF")
-    assert_same(shrink(data[:8] + brand + data[12:]), shrink(data))
-
-
-@pytest.mark.parametrize(("mode", "size"), [("RGB;16", 6), ("RGBA;16", 8), ("L;16", 2)])
-def test_a_heic_of_more_than_8_bits(shrink: Any, mode: str, size: int) -> None:
-    file = io.BytesIO()
-    pillow_heif.from_bytes(mode, (64, 48), b"\xff" * (64 * 48 * size)).save(file)
-    assert_near([shrink(file.getvalue()).getpixel((32, 24))], [WHITE])
-
-
 @pytest.mark.parametrize(
     "file_format", ["PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "HEIF", "MPO"]
 )
 @pytest.mark.parametrize("tail", [LETTERS, bytes(999)], ids=["letters", "zeros"])
-def test_a_trailer_is_no_damage(shrink: Any, file_format: str, tail: bytes) -> None:
+def test_a_trailer_is_no_damage(file_format: str, tail: bytes) -> None:
     options = {"append_images": [SMALL], "save_all": True} if file_format == "MPO" else {}
     data = encode(NOISE, file_format, **options)
     assert_same(shrink(data + tail), shrink(data))
 
 
 @pytest.mark.parametrize("lost", [1, 2])
-def test_a_gif_is_whole_without_its_trailer(shrink: Any, lost: int) -> None:
+def test_a_gif_is_whole_without_its_trailer(lost: int) -> None:
     data = encode(quadrants(), "GIF")
     assert_same(shrink(data[:-lost]), shrink(data))
 
 
 @pytest.mark.parametrize("file_format", ["GIF", "WEBP", "PNG", "MPO"])
-def test_an_animation_that_lost_a_later_frame_is_read(shrink: Any, file_format: str) -> None:
+def test_an_animation_that_lost_a_later_frame_is_read(file_format: str) -> None:
     data = encode(quadrants(), file_format, save_all=True, append_images=[NOISE.resize((400, 300))])
     assert_near(corners(shrink(data[:-300])), [RED, GREEN, BLUE, WHITE], tolerance=20)
-
-
-# A HEIF image sequence, as a burst is one
-
-
-def sequence(image: Image.Image, brand: bytes = b"hevc", matrix: tuple[int, ...] = ()) -> bytes:
-    """A sequence of one frame, without a still image, made of the HEIC that the encoder writes."""
-    still = encode(image, "HEIF")
-    at = still.index(b"hvcC") - 4
-    settings = still[at : at + int.from_bytes(still[at : at + 4])]
-    frame = still[still.rindex(b"mdat") + 4 :]
-    width, height = image.size
-
-    def box(kind: bytes, *content: bytes) -> bytes:
-        body = b"".join(content)
-        return struct.pack(">I4s", len(body) + 8, kind) + body
-
-    entry = box(b"hvc1", bytes(24), struct.pack(">HH", width, height), bytes(50), settings)
-    unity = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
-    header = bytes(40) + struct.pack(">9i", *(matrix or unity)) + bytes(8)
-    start = box(b"ftyp", brand, bytes(4), b"msf1hevc")
-
-    def movie(offset: int) -> bytes:
-        table = box(
-            b"stbl",
-            box(b"stsd", bytes(4), struct.pack(">I", 1), entry),
-            box(b"stsz", struct.pack(">IIII", 0, 0, 1, len(frame))),
-            box(b"stco", struct.pack(">III", 0, 1, offset)),
-        )
-        media = box(b"mdia", box(b"minf", table))
-        return box(b"moov", box(b"trak", box(b"tkhd", header), media))
-
-    return start + movie(len(start) + len(movie(0)) + 8) + box(b"mdat", frame)
-
-
-@pytest.mark.parametrize("brand", [b"hevc", b"msf1"])
-def test_of_a_heif_sequence_the_first_frame_is_read(shrink: Any, brand: bytes) -> None:
-    assert_near(corners(shrink(sequence(quadrants(), brand))), [RED, GREEN, BLUE, WHITE])
-
-
-def test_a_heif_sequence_comes_out_upright(shrink: Any) -> None:
-    a_quarter_clockwise = (0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
-    data = sequence(quadrants().transpose(Image.Transpose.ROTATE_90), matrix=a_quarter_clockwise)
-    assert_near(corners(shrink(data)), [RED, GREEN, BLUE, WHITE])
-
-
-def test_a_heif_sequence_without_its_first_frame_is_damaged(refusal: Any) -> None:
-    assert refusal(sequence(NOISE)[:-100]) == DAMAGED
 
 
 # What cannot be read at all: taking it again does not help
@@ -510,16 +276,81 @@ def test_a_heif_sequence_without_its_first_frame_is_damaged(refusal: Any) -> Non
 @pytest.mark.parametrize(
     "data",
     [
-        sequence(SMALL).replace(b"hvc1", b"avc1").replace(b"hvcC", b"avcC"),
-        encode(SMALL, "HEIF").replace(b"hvc1", b"vvc1").replace(b"hvcC", b"vvcC"),
         b"\xff\x0a" + bytes(100),
         b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(100),
         encode(SMALL, "JPEG2000"),
+        encode(SMALL, "JPEG2000", no_jp2=True),
+        b"II\xbc\x01" + bytes(100),
+        b"\0\0\0\x18ftypcrx \0\0\0\1crx isom" + bytes(100),
+        b"II\x1a\0\0\0HEAPCCDR" + bytes(100),
+        b"FUJIFILMCCD-RAW 0201" + bytes(100),
+        b"IIRO\x08\0\0\0" + bytes(100),
+        b"IIU\0\x18\0\0\0" + bytes(100),
+        b"8BPS\0\1" + bytes(100),
     ],
-    ids=["sequence of H.264", "HEIF of VVC", "JPEG XL codestream", "JPEG XL", "JPEG 2000"],
+    ids=[
+        "JPEG XL codestream",
+        "JPEG XL",
+        "JPEG 2000",
+        "JPEG 2000 codestream",
+        "JPEG XR",
+        "raw of Canon",
+        "older raw of Canon",
+        "raw of Fuji",
+        "raw of Olympus",
+        "raw of Panasonic",
+        "Photoshop",
+    ],
 )
-def test_an_unsupported_format_says_what_to_send(refusal: Any, data: bytes) -> None:
+def test_an_unsupported_format_says_what_to_send(data: bytes) -> None:
     assert refusal(data) == UNSUPPORTED
+
+
+def tiff(changes: dict[int, int], **options: Any) -> bytes:
+    """A TIFF in which some tags have other values."""
+    data = bytearray(encode(NOISE, "TIFF", **options))
+    at = int.from_bytes(data[4:8], "little")
+    for entry in range(at + 2, at + 2 + 12 * int.from_bytes(data[at : at + 2], "little"), 12):
+        tag = int.from_bytes(data[entry : entry + 2], "little")
+        if tag in changes:
+            data[entry + 8 : entry + 12] = changes[tag].to_bytes(4, "little")
+    return bytes(data)
+
+
+COMPRESSION, PHOTOMETRIC, LENGTHS = 259, 262, 279  # tags of TIFF
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        tiff({PHOTOMETRIC: 32803}),
+        tiff({COMPRESSION: 34712}),
+        encode(NOISE.convert("F"), "TIFF"),
+        encode(NOISE.convert("I"), "TIFF"),
+    ],
+    ids=["DNG of the sensor's values", "unknown compression", "floating point", "32 bits"],
+)
+def test_a_whole_tiff_of_another_kind_says_what_to_send(data: bytes) -> None:
+    assert refusal(data) == UNSUPPORTED
+    assert refusal(data + LETTERS) == UNSUPPORTED
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        tiff({PHOTOMETRIC: 32803})[:-5],
+        tiff({PHOTOMETRIC: 32803, LENGTHS: 0}),
+        encode(NOISE, "TIFF", big_tiff=True)[:-5],
+        encode(NOISE, "TIFF", big_tiff=True)[:100],
+    ],
+    ids=["cut DNG", "no pixels", "cut BigTIFF", "BigTIFF without a directory"],
+)
+def test_a_tiff_of_which_pixels_are_missing_is_damaged(data: bytes) -> None:
+    assert refusal(data) == DAMAGED
+
+
+def test_a_bigtiff_is_read() -> None:
+    assert_same(shrink(encode(NOISE, "TIFF", big_tiff=True)), shrink(encode(NOISE, "TIFF")))
 
 
 # What is no photo
@@ -543,24 +374,34 @@ def test_an_unsupported_format_says_what_to_send(refusal: Any, data: bytes) -> N
         bytes(10_000),
     ],
 )
-def test_other_files_are_no_photos(refusal: Any, data: bytes) -> None:
+def test_other_files_are_no_photos(data: bytes) -> None:
     assert refusal(data) == NOT_A_PHOTO
 
 
-def test_an_empty_file(refusal: Any) -> None:
+def test_an_empty_file() -> None:
     assert refusal(b"") == "the file is empty"
 
 
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "AVIF", "HEIF"])
-def test_half_a_photo_is_damaged(refusal: Any, file_format: str, part: float) -> None:
+def test_half_a_photo_is_damaged(file_format: str, part: float) -> None:
     noise = Image.effect_noise((640, 480), 60).convert("RGB")
     data = encode(noise, file_format)
     assert refusal(data[: int(len(data) * part)]) == DAMAGED
 
 
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "AVIF", "HEIF"])
+def test_a_photo_of_which_the_rest_was_never_written_is_damaged(
+    file_format: str, part: float
+) -> None:
+    data = encode(Image.effect_noise((640, 480), 60).convert("RGB"), file_format)
+    written = int(len(data) * part)
+    assert refusal(data[:written] + bytes(len(data) - written)) == DAMAGED
+
+
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG"])
-def test_a_photo_cut_in_its_header_is_damaged(refusal: Any, file_format: str) -> None:
+def test_a_photo_cut_in_its_header_is_damaged(file_format: str) -> None:
     assert refusal(encode(quadrants(), file_format)[:30]) == DAMAGED
 
 
@@ -595,20 +436,11 @@ def jpeg_of(width: int, height: int, **options: Any) -> bytes:
     ],
     ids=["PNG", "huge PNG", "JPEG", "progressive JPEG", "TIFF", "WebP"],
 )
-def test_too_many_pixels_are_refused(refusal: Any, data: bytes) -> None:
+def test_too_many_pixels_are_refused(data: bytes) -> None:
     assert refusal(data) == TOO_MANY_PIXELS
 
 
-def test_a_jpeg_that_is_decoded_a_thousand_times_over_is_refused(shrink: Any, refusal: Any) -> None:
-    data = encode(quadrants(), "JPEG", progressive=True)
-    scan = data.index(b"\xff\xda", data.index(b"\xff\xda") + 2)  # one that can follow itself
-    end = data.index(b"\xff\xc4", scan)
-    repeated = [data[:end] + times * data[scan:end] + data[end:] for times in (10, 1000)]
-    assert shrink(repeated[0]).size == (256, 192)
-    assert refusal(repeated[1]) == DAMAGED
-
-
-def test_an_icon_cannot_hide_a_huge_photo(refusal: Any) -> None:
+def test_an_icon_cannot_hide_a_huge_photo() -> None:
     png = png_of(9_000, 9_000)
     entry = struct.pack("<BBBBHHII", 64, 64, 0, 0, 1, 32, len(png), 22)
     assert refusal(b"\0\0\1\0\1\0" + entry + png) == TOO_MANY_PIXELS
@@ -616,7 +448,7 @@ def test_an_icon_cannot_hide_a_huge_photo(refusal: Any) -> None:
 
 MEASURE = """
 import sys, pathlib
-import app, photo
+from functions.serialize_image import app, photo
 photo.shrink(pathlib.Path(sys.argv[1]).read_bytes())
 status = pathlib.Path("/proc/self/status").read_text()
 print(int(status.split("VmHWM:")[1].split()[0]) // 1024)
@@ -642,14 +474,19 @@ def test_a_photo_of_50_megapixels_fits_into_512_megabytes(
     path = tmp_path / "photo"
     image.save(path, file_format, **options)
     del image, gradient
-    environment.setenv("PYTHONPATH", str(PROJECT / "functions" / "serialize_image"))
+    del environment
     result = subprocess.run(
-        [sys.executable, "-c", MEASURE, path], check=True, capture_output=True, text=True
+        [sys.executable, "-c", MEASURE, path],
+        cwd=PROJECT,
+        check=True,
+        capture_output=True,
+        text=True,
     )
     assert int(result.stdout) < 480  # MB, of a process with all that the function imports
 
 
 # Hostile bytes
+
 
 SEEDS = [
     *(encode(SMALL, name) for name in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF", "HEIF", "ICO")),
@@ -681,9 +518,7 @@ def mutations(draw: st.DrawFn) -> bytes:
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(mutations() | st.binary(max_size=200))
-def test_whatever_the_bytes_the_answer_is_a_small_jpeg_or_a_known_reason(
-    photo: ModuleType, data: bytes
-) -> None:
+def test_any_bytes_become_a_small_jpeg_or_a_known_reason(data: bytes) -> None:
     try:
         jpeg, reason = photo.shrink(data), None
     except photo.UnreadablePhotoError as refused:

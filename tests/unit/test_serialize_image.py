@@ -1,4 +1,4 @@
-"""Which photo the function reads from S3, and what it answers."""
+"""Which photo the function reads from S3, and what it returns."""
 
 import base64
 import io
@@ -58,11 +58,11 @@ def app(
 )
 def test_every_key_is_read_as_it_is(app: ModuleType, s3: Any, context: Any, key: str) -> None:
     s3.put_object(Bucket=BUCKET, Key=key, Body=jpeg())
-    answer = app.handler({"s3_bucket": BUCKET, "s3_key": key}, context)
-    image = Image.open(io.BytesIO(base64.b64decode(answer["image_data"], validate=True)))
+    result = app.handler({"s3_bucket": BUCKET, "s3_key": key}, context)
+    image = Image.open(io.BytesIO(base64.b64decode(result["image_data"], validate=True)))
     assert (image.format, image.size) == ("JPEG", (256, 192))
-    assert list(answer) == ["image_data"]
-    json.dumps(answer)
+    assert list(result) == ["image_data"]
+    json.dumps(result)
 
 
 def test_the_version_of_the_event_is_read(app: ModuleType, s3: Any, context: Any) -> None:
@@ -70,8 +70,8 @@ def test_the_version_of_the_event_is_read(app: ModuleType, s3: Any, context: Any
     s3.put_object(Bucket=BUCKET, Key="k", Body=jpeg("blue"))
 
     def colour(**version: str) -> Any:
-        answer = app.handler({"s3_bucket": BUCKET, "s3_key": "k"} | version, context)
-        return Image.open(io.BytesIO(base64.b64decode(answer["image_data"]))).getpixel((9, 9))
+        result = app.handler({"s3_bucket": BUCKET, "s3_key": "k"} | version, context)
+        return Image.open(io.BytesIO(base64.b64decode(result["image_data"]))).getpixel((9, 9))
 
     assert colour(version_id=old)[0] > 200
     assert colour()[2] > 200
@@ -105,9 +105,9 @@ def test_what_the_sender_did_to_the_object_is_a_reason_and_no_error(
 ) -> None:
     with Stubber(app.s3) as stubber:
         stubber.add_client_error("get_object", code, "not so", status)
-        answer = app.handler({"s3_bucket": BUCKET, "s3_key": "k", "version_id": "v"}, context)
-    assert answer["status"] == "rejected"
-    assert reason in answer["reason"]
+        result = app.handler({"s3_bucket": BUCKET, "s3_key": "k", "version_id": "v"}, context)
+    assert result["status"] == "rejected"
+    assert reason in result["reason"]
 
 
 def test_without_a_version_only_the_photo_of_the_event_is_read(
@@ -155,9 +155,9 @@ def test_a_file_over_the_limit_is_rejected_unread(app: ModuleType, context: Any)
     body = StreamingBody(Unread(), 1_000_001)
     with Stubber(app.s3) as stubber:
         stubber.add_response("get_object", {"Body": body, "ContentLength": 1_000_001})
-        answer = app.handler({"s3_bucket": BUCKET, "s3_key": "k"}, context)
+        result = app.handler({"s3_bucket": BUCKET, "s3_key": "k"}, context)
     reason = "the file is larger than 1 MB, please send a smaller one"
-    assert answer == {"status": "rejected", "reason": reason}
+    assert result == {"status": "rejected", "reason": reason}
 
 
 @pytest.mark.parametrize(
@@ -172,8 +172,8 @@ def test_what_cannot_be_read_is_rejected(
     app: ModuleType, s3: Any, context: Any, data: bytes, reason: str
 ) -> None:
     s3.put_object(Bucket=BUCKET, Key="k", Body=data)
-    answer = app.handler({"s3_bucket": BUCKET, "s3_key": "k"}, context)
-    assert answer == {"status": "rejected", "reason": reason}
+    result = app.handler({"s3_bucket": BUCKET, "s3_key": "k"}, context)
+    assert result == {"status": "rejected", "reason": reason}
 
 
 def test_the_log_of_a_rejected_photo_says_which_and_why(

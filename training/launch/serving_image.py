@@ -16,13 +16,20 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 DOCKERFILE = REPOSITORY / "serving/Dockerfile"
 
 
+def decoding_modules() -> list[Path]:
+    """The modules that decode a photo: functions/serialize_image without its handler."""
+    modules = (REPOSITORY / "functions/serialize_image").glob("*.py")
+    return sorted(module for module in modules if module.name != "app.py")
+
+
 def tag() -> str:
     """A hash of everything that goes into the image."""
     digest = hashlib.sha256()
-    for path in sorted(
-        [DOCKERFILE, *DOCKERFILE.parent.glob("*.py"), *DOCKERFILE.parent.glob("*.txt")]
-    ):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    serving = DOCKERFILE.parent
+    parts = [DOCKERFILE, *serving.glob("*.py"), serving / "requirements.txt", *decoding_modules()]
+    for path in sorted(parts):
+        name = path.relative_to(REPOSITORY).as_posix()
+        digest.update(name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
 
 

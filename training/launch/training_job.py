@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 from operations.errors import UserError
 from operations.prices import INSTANCE_HOUR
 from operations.stack import TRAINING_LOG_GROUP
-from training.launch import deployment, preflight
+from training.launch import deployment, preflight, serving_image
 from training.launch.cloud import Cloud
 from training.launch.settings import Training
 
@@ -65,9 +65,10 @@ def source_directory(scratch: Path, needs: tuple[str, ...] = CONTAINER_NEEDS) ->
         TRAINING / "source", package / "source", ignore=shutil.ignore_patterns("__pycache__")
     )
     shutil.copy(TRAINING / "__init__.py", package)
-    for name in ("serving/preprocess.py", "functions/serialize_image/photo.py"):
-        (scratch / name).parent.mkdir(parents=True)
-        shutil.copy(TRAINING.parent / name, scratch / name)
+    for module in (TRAINING.parent / "serving/preprocess.py", *serving_image.decoding_modules()):
+        copy = scratch / module.relative_to(TRAINING.parent)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(module, copy)
     pins = dict(re.findall(r"^([a-z0-9-]+)==([^\s;]+)", LOCK.read_text(), re.MULTILINE))
     lines = [f"{name}=={pins[name]}\n" for name in needs]
     (scratch / "requirements.txt").write_text("".join(lines))

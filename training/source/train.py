@@ -588,7 +588,7 @@ def code_commit() -> str:
             "--",
             "training/source",
             "serving",
-            "functions/serialize_image/photo.py",
+            "functions/serialize_image",
         )
         return git("rev-parse", "--short", "HEAD") + ("-changed" if changed else "")
     except (OSError, subprocess.CalledProcessError):

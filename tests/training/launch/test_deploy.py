@@ -61,6 +61,31 @@ def published() -> dict[str, str]:
     return dict(json.loads(answer["Parameter"]["Value"]))
 
 
+@pytest.mark.parametrize(
+    ("part", "changes"),
+    [
+        ("serving/app.py", True),
+        ("serving/Dockerfile", True),
+        ("serving/requirements.txt", True),
+        ("functions/serialize_image/photo.py", True),
+        ("functions/serialize_image/heif.py", True),
+        ("functions/serialize_image/app.py", False),
+    ],
+)
+def test_the_tag_of_the_image_changes_with_what_is_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str, changes: bool
+) -> None:
+    before = serving_image.tag()
+    for folder in ("serving", "functions/serialize_image"):
+        shutil.copytree(serving_image.REPOSITORY / folder, tmp_path / folder)
+    monkeypatch.setattr(serving_image, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(serving_image, "DOCKERFILE", tmp_path / "serving/Dockerfile")
+    assert serving_image.tag() == before
+    with (tmp_path / part).open("a") as file:
+        file.write("# changed\n")
+    assert (serving_image.tag() != before) is changes
+
+
 def test_the_image_is_pushed_once(cloud: Cloud, docker: Path) -> None:
     uri = serving_image.push(cloud)
     assert uri == f"{REPOSITORY_URI}:{serving_image.tag()}"
