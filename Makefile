@@ -46,7 +46,7 @@ drill: $(VENV)/run ## Watch drift, alarms and reviews at work on this machine (m
 
 .PHONY: serve
 serve: $(VENV)/run ## Serve the model alone (PORT=8080)
-	@$(BIN)/python training/serving/app.py --port $(PORT) --model-dir training/model
+	@$(BIN)/python -m serving.app --port $(PORT) --model-dir models/vehicles
 
 .PHONY: build
 build: $(VENV)/run ## Build the functions for AWS
@@ -85,7 +85,8 @@ lint: $(VENV)/dev ## Ruff, mypy, sam validate, cfn-lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	for folder in functions/*/; do (cd $$folder && $(CURDIR)/$(BIN)/mypy --strict .) || exit 1; done
-	MYPYPATH=functions/measure_drift $(BIN)/mypy local training/serving training/cleanup.py training/review.py training/baseline.py
+	MYPYPATH=functions/measure_drift $(BIN)/mypy local training/cleanup.py training/review.py training/baseline.py
+	$(BIN)/mypy --package serving
 	PATH="$(CURDIR)/$(BIN):$$PATH" SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 sam validate
 	$(BIN)/cfn-lint template.yaml
 
@@ -131,8 +132,8 @@ OVERRIDE = --override requirements/overrides.txt
 lock: $(VENV)/bin/uv ## Pin and hash all requirements anew
 	$(COMPILE) requirements/uv.in --output-file requirements/uv.txt
 	$(COMPILE) $(OVERRIDE) requirements/run.in --output-file requirements/run.txt
-	$(COMPILE) training/serving/requirements.in --constraints requirements/run.txt \
-		--output-file training/serving/requirements.txt
+	$(COMPILE) serving/requirements.in --constraints requirements/run.txt \
+		--output-file serving/requirements.txt
 	$(COMPILE) $(OVERRIDE) requirements/dev.in --constraints requirements/run.txt \
 		--output-file requirements/dev.txt
 	$(COMPILE) requirements/training.in --output-file requirements/training.txt

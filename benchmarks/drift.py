@@ -28,17 +28,18 @@ from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FUNCTION = REPOSITORY / "functions" / "measure_drift"
-MODEL = REPOSITORY / "training" / "model"
-sys.path[:0] = [str(FUNCTION), str(MODEL.parent), str(MODEL.parent / "serving")]
+MODEL = REPOSITORY / "models" / "vehicles"
+sys.path[:0] = [str(FUNCTION), str(REPOSITORY / "training"), str(REPOSITORY)]
 
 import numpy as np  # noqa: E402 the paths come first
 import onnxruntime  # noqa: E402
 from baseline import describe_traffic  # noqa: E402
 from formulas import Stratum, wilson_interval  # noqa: E402
 from PIL import Image, ImageEnhance, ImageFilter  # noqa: E402
-from preprocess import preprocess  # noqa: E402
 from report import DROP, Baseline, Report, accuracy_drop, describe  # noqa: E402
 from windows import BINS, ROUNDING, Moments, Tally, Window  # noqa: E402
+
+from serving.preprocess import preprocess  # noqa: E402
 
 METADATA = json.loads((MODEL / "metadata.json").read_text())
 NAME = f"{METADATA['name']}/{METADATA['version']}"

@@ -19,11 +19,12 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-TRAINING = Path(__file__).parents[1] / "training"
-sys.path.insert(0, str(TRAINING))
+REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(REPOSITORY / "training"), str(REPOSITORY)]
 from evaluate import Model  # noqa: E402
-from serving.preprocess import preprocess  # noqa: E402
 from serving_app import as_sent  # noqa: E402
+
+from serving.preprocess import preprocess  # noqa: E402
 
 
 class Bottleneck(nn.Module):
@@ -75,9 +76,9 @@ def exported(network: nn.Module, size: int, path: Path) -> onnxruntime.Inference
 def main() -> None:
     parser = argparse.ArgumentParser(description="Compare the shipped model with ResNet-152.")
     parser.add_argument(
-        "--photo", type=Path, default=TRAINING.parent / "local/photos/bicycle-courier.jpg"
+        "--photo", type=Path, default=REPOSITORY / "local/photos/bicycle-courier.jpg"
     )
-    parser.add_argument("--model-dir", type=Path, default=TRAINING / "model")
+    parser.add_argument("--model-dir", type=Path, default=REPOSITORY / "models" / "vehicles")
     parser.add_argument("--rounds", type=int, default=20)
     arguments = parser.parse_args()
     photo = as_sent(arguments.photo)

@@ -27,9 +27,9 @@ import onnxruntime
 from PIL import Image
 
 REPOSITORY = Path(__file__).parents[1]
-SERVING = REPOSITORY / "training" / "serving"
-sys.path.insert(0, str(SERVING))
-from preprocess import preprocess  # noqa: E402
+SERVING_APP = [sys.executable, "-m", "serving.app"]
+sys.path.insert(0, str(REPOSITORY))
+from serving.preprocess import preprocess  # noqa: E402
 
 LAYOUTS = [(1, 1), (2, 1), (4, 1), (1, 2), (2, 2)]  # workers, threads inside the model
 HEADERS = {"Content-Type": "image/jpeg"}
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument(
         "--photo", type=Path, default=REPOSITORY / "local" / "photos" / "bicycle-courier.jpg"
     )
-    parser.add_argument("--model-dir", type=Path, default=REPOSITORY / "training" / "model")
+    parser.add_argument("--model-dir", type=Path, default=REPOSITORY / "models" / "vehicles")
     parser.add_argument("--seconds", type=float, default=5, help="for each measurement")
     arguments = parser.parse_args()
 
@@ -55,7 +55,8 @@ def main() -> None:
         print(f"  {workers:7}  {threads:12}  {rate:8.1f}  {cpu * 1000:14.2f}")
 
     server = subprocess.Popen(
-        [sys.executable, SERVING / "app.py", "--port", "0", "--model-dir", arguments.model_dir],
+        [*SERVING_APP, "--port", "0", "--model-dir", arguments.model_dir.resolve()],
+        cwd=REPOSITORY,
         stdout=subprocess.PIPE,
         text=True,
     )

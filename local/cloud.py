@@ -150,11 +150,11 @@ class LocalCloud:
 
     def start_serving(self) -> None:
         """Start the serving app with the shipped model."""
-        app = PROJECT / "training" / "serving" / "app.py"
-        model = PROJECT / "training" / "model"
-        command = [sys.executable, str(app), "--port", str(self.serving_port)]
+        model = PROJECT / "models" / "vehicles"
+        command = [sys.executable, "-m", "serving.app", "--port", str(self.serving_port)]
         command += ["--model-dir", str(model)]
-        self._spawn("serving", command, self.serving_port, self.environment())
+        environment = self.environment() | {"PYTHONPATH": str(PROJECT)}
+        self._spawn("serving", command, self.serving_port, environment)
 
     def wait(self, name: str, url: str) -> None:
         """Wait until a process answers at a URL.
@@ -331,7 +331,7 @@ def _is_ours(name: str, pid: int) -> bool:
         text=True,
         check=False,
     ).stdout
-    return {"ministack": "ministack", "serving": "serving/app.py"}[name] in command
+    return {"ministack": "ministack", "serving": "serving.app"}[name] in command
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:

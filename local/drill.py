@@ -331,7 +331,7 @@ class Drill:
         )["executionArn"]
         started = stepfunctions.describe_execution(executionArn=execution)["startDate"]
         # Where the evaluation of the challenger leaves its baseline, to the second.
-        metadata = (PROJECT / "training" / "model" / "metadata.json").read_bytes()
+        metadata = (PROJECT / "models" / "vehicles" / "metadata.json").read_bytes()
         s3.create_bucket(Bucket=TRAINING_BUCKET)
         for second in (-1, 0, 1):
             stamp = (started + timedelta(seconds=second)).strftime("%Y%m%d%H%M%S")

@@ -27,7 +27,9 @@ from report import Baseline, own_key, traffic_key
 from windows import BINS, Tally, Window
 
 DEFAULT_STACK = "scones-unlimited"
-SHIPPED = json.loads(Path(__file__).with_name("model").joinpath("metadata.json").read_text())
+SHIPPED = json.loads(
+    (Path(__file__).resolve().parents[1] / "models/vehicles/metadata.json").read_text()
+)
 FEWEST_PREDICTIONS = 500
 FEWEST_REVIEWS = 20  # of what the model was sure of, and as many of the rest
 

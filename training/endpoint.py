@@ -23,7 +23,8 @@ from gate import properties
 from PIL import Image
 from preflight import Cloud, LaunchError, explain
 
-SERVING = Path(__file__).resolve().parent / "serving"
+REPOSITORY = Path(__file__).resolve().parents[1]
+DOCKERFILE = REPOSITORY / "serving/Dockerfile"
 POLL_SECONDS = 10
 BAKE_SECONDS = 300  # how long an update is watched by the alarms before it is done
 LATENCY_SECONDS = 2.0  # 99th percentile that rolls an update back
@@ -44,8 +45,11 @@ class Scaling:
 def serving_tag() -> str:
     """A hash of all that goes into the serving image."""
     digest = hashlib.sha256()
-    for name in ("Dockerfile", "requirements.txt", "preprocess.py", "app.py"):
-        digest.update((SERVING / name).read_bytes())
+    text = DOCKERFILE.read_text()
+    copied = re.findall(r"^COPY (.+) \S+$", text, re.MULTILINE)
+    digest.update(text.encode())
+    for name in " ".join(copied).split():
+        digest.update((REPOSITORY / name).read_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -86,7 +90,8 @@ def push_image(cloud: Cloud) -> str:
     user, _, password = base64.b64decode(token).decode().partition(":")
     registry = uri.partition("/")[0]
     docker("login", "--username", user, "--password-stdin", registry, stdin=password)
-    docker("build", "--platform", "linux/amd64", "--tag", uri, str(SERVING))
+    target = ("--platform", "linux/amd64", "--tag", uri, "--file", str(DOCKERFILE))
+    docker("build", *target, str(REPOSITORY))
     docker("push", uri)
     return uri
 

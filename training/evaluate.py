@@ -1,7 +1,7 @@
 """Say honestly how good a model is, on pictures that nothing was chosen by.
 
     python training/evaluate.py                                   # the shipped model
-    python training/evaluate.py --model build/model --against training/model --gate
+    python training/evaluate.py --model build/model --against models/vehicles --gate
 
 Judges model.onnx as it is served (the same decoding, resizing and runtime) on the test split of
 the staged dataset, and on every picture of the sources that its training held out. Leaves
@@ -23,18 +23,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # until training is a package
+
 import matplotlib as mpl
 import numpy as np
 import onnxruntime
 from gate import better_by_chance, properties
 from gate import judge as compare
 from PIL import Image, ImageDraw
-from serving.preprocess import preprocess
 from source import calibration
 from source.calibration import OTHER
 from source.data import Dataset, Row, label_positions
 from source.network import LABELS
 from tqdm import tqdm
+
+from serving.preprocess import preprocess
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -416,7 +419,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     models = parser.add_argument_group("models")
     models.add_argument(
-        "--model", type=Path, default=Path("training/model"), help="directory (%(default)s)"
+        "--model", type=Path, default=Path("models/vehicles"), help="directory (%(default)s)"
     )
     models.add_argument("--against", type=Path, help="directory of a second model")
     models.add_argument(

@@ -19,7 +19,7 @@ Looks first for what would fail, says what each step costs, and asks. A run that
 run again: uploads and images that are there stay, and a job that still runs is followed, never
 started twice. One that has completed since, of the same dataset, hyperparameters and code, is taken
 until its model is registered; with a --model-version of its own another is trained. With
-`--model training/model` the shipped model is served, and none is trained.
+`--model models/vehicles` the shipped model is served, and none is trained.
 Everything that is made has one of the names of cleanup.Names, and training/cleanup.py removes it.
 """
 
@@ -39,6 +39,8 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # until training is a package
 
 import endpoint
 import preflight
@@ -361,9 +363,9 @@ def run_local(options: argparse.Namespace) -> None:
     model = options.model or train_here(options)
     judge(model, options.dataset)
     print(f"serving on http://127.0.0.1:{options.port}; Ctrl-C stops it", flush=True)
-    command = [sys.executable, str(TRAINING / "serving/app.py"), "--model-dir", str(model)]
+    command = [sys.executable, "-m", "serving.app", "--model-dir", str(model.resolve())]
     with contextlib.suppress(KeyboardInterrupt):
-        subprocess.run([*command, "--port", str(options.port)], check=False)
+        subprocess.run([*command, "--port", str(options.port)], cwd=TRAINING.parent, check=False)
 
 
 # ---------------------------------------------------------------- command line

@@ -45,6 +45,8 @@ import urllib.request
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # until training is a package
+
 import boto3
 import numpy as np
 import pillow_heif
@@ -52,8 +54,9 @@ from boto3.exceptions import S3UploadFailedError
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from PIL import Image
-from serving.preprocess import decode
 from tqdm import tqdm
+
+from serving.preprocess import decode
 
 LABELS = ("bicycle", "motorcycle", "other")
 SPLIT_SHARES = {"test": 0.15, "validation": 0.10}  # of the photo groups; the rest is train

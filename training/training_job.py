@@ -61,7 +61,7 @@ def source_directory(scratch: Path, needs: tuple[str, ...] = CONTAINER_NEEDS) ->
         TRAINING / "source", scratch / "source", ignore=shutil.ignore_patterns("__pycache__")
     )
     (scratch / "serving").mkdir()
-    shutil.copy(TRAINING / "serving/preprocess.py", scratch / "serving")
+    shutil.copy(TRAINING.parent / "serving/preprocess.py", scratch / "serving")
     pins = dict(re.findall(r"^([a-z0-9-]+)==([^\s;]+)", LOCK.read_text(), re.MULTILINE))
     lines = [f"{name}=={pins[name]}\n" for name in needs]
     (scratch / "requirements.txt").write_text("".join(lines))

@@ -30,7 +30,7 @@ from tests.tables import schema
 
 REPOSITORY = Path(__file__).parents[2]
 BUILD = REPOSITORY / "build" / "sam_local"
-MODEL = REPOSITORY / "training" / "model"
+MODEL = REPOSITORY / "models" / "vehicles"
 PATIENCE = 60  # seconds until a condition that must come is given up
 
 sys.path.append(str(Path(__file__).parent))
@@ -159,7 +159,8 @@ def start_serving(engine: docker.DockerClient) -> Iterator[Callable[[], Serving]
     build(
         engine,
         image,
-        path=str(REPOSITORY / "training" / "serving"),
+        path=str(REPOSITORY),
+        dockerfile="serving/Dockerfile",
         buildargs={"BASE_IMAGE": os.environ["SERVING_BASE_IMAGE"]},
     )
     with ExitStack() as stack:

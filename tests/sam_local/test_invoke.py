@@ -19,7 +19,7 @@ from samcli.yamlhelper import yaml_parse
 REPOSITORY = Path(__file__).parents[2]
 EVENTS = REPOSITORY / "events"
 PHOTOS = REPOSITORY / "local" / "photos"
-METADATA = json.loads((REPOSITORY / "training" / "model" / "metadata.json").read_text())
+METADATA = json.loads((REPOSITORY / "models" / "vehicles" / "metadata.json").read_text())
 
 
 def sample(name: str) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-METADATA = json.loads((REPOSITORY / "training" / "model" / "metadata.json").read_text())
+METADATA = json.loads((REPOSITORY / "models" / "vehicles" / "metadata.json").read_text())
 
 
 def test_a_photo_is_answered_with_probabilities(serving: Any, photo: bytes) -> None:

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 REPOSITORY = Path(__file__).parents[2]
-APP = REPOSITORY / "training" / "serving" / "app.py"
+APP = [sys.executable, "-m", "serving.app"]
 PATIENCE = 60  # seconds until a condition that must come is given up
 INPUT_SIZE = 32
 COLOURS = {"bicycle": "red", "motorcycle": "lime", "other": "blue"}  # what the small model knows
@@ -78,7 +78,7 @@ def read_answer(connection: HTTPConnection) -> Answer:
 @contextmanager
 def running(command: list[str]) -> Iterator[Server]:
     """Start a serving app, wait until it says where it listens, stop it at the end."""
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
         lines = process.stdout
         assert lines
         try:
@@ -115,11 +115,11 @@ def write_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
 
 @pytest.fixture(scope="session")
 def start(write_model: Callable[..., Path]) -> Iterator[Callable[..., Server]]:
-    """Start a serving app of one's own; `command` replaces `python app.py`."""
+    """Start a serving app of one's own; `command` replaces `python -m serving.app`."""
     with ExitStack() as stack:
 
         def start_server(*, model_dir: Path | None = None, command: list[str] | None = None) -> Any:
-            program = command or [sys.executable, str(APP)]
+            program = command or APP
             options = ["--port", "0", "--model-dir", str(model_dir or write_model())]
             return stack.enter_context(running(program + options))
 
@@ -135,9 +135,7 @@ def server(start: Callable[..., Server]) -> Server:
 @pytest.fixture(scope="session")
 def app() -> ModuleType:
     """The serving app as a module."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(APP.parent)
-        return import_module("app")
+    return import_module("serving.app")
 
 
 def picture(

@@ -151,8 +151,8 @@ def test_wrong_method(server: Server, method: str, path: str) -> None:
 
 
 def test_a_client_that_does_not_send_its_photo_is_given_up(start: Callable[..., Server]) -> None:
-    program = "import app; app.READ_SECONDS = 0.2; app.main()"
-    impatient = start(command=[sys.executable, "-c", in_its_folder(program)])
+    program = "from serving import app; app.READ_SECONDS = 0.2; app.main()"
+    impatient = start(command=[sys.executable, "-c", program])
     connection = half_sent(impatient)
     assert_refused(read_answer(connection), 408, "RequestTimeout", "did not arrive")
     connection.close()
@@ -162,16 +162,12 @@ def test_a_client_that_does_not_send_its_photo_is_given_up(start: Callable[..., 
 def test_a_fault_is_a_500_that_tells_the_log_and_not_the_client(
     start: Callable[..., Server],
 ) -> None:
-    program = "import app; app.preprocess = lambda *_: 1 / 0; app.main()"
-    faulty = start(command=[sys.executable, "-c", in_its_folder(program)])
+    program = "from serving import app; app.preprocess = lambda *_: 1 / 0; app.main()"
+    faulty = start(command=[sys.executable, "-c", program])
     refusal = faulty.infer(picture("red"))
     assert_refused(refusal, 500, "InternalServerError", "the log says why")
     assert "ZeroDivision" not in json.dumps(refusal.body)
     wait_until(lambda: "ZeroDivisionError" in json.dumps(faulty.log), "the fault in the log")
-
-
-def in_its_folder(program: str) -> str:
-    return f"import sys; sys.path.insert(0, {str(APP.parent)!r}); {program}"
 
 
 damaged_jpegs = st.builds(
@@ -388,7 +384,8 @@ def test_invoke_endpoint_on_overload(
 def refused_start(*options: object) -> str:
     """The one line that a serving app which cannot start leaves."""
     done = subprocess.run(
-        [sys.executable, APP, *map(str, options)],
+        [*APP, *map(str, options)],
+        cwd=REPOSITORY,
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -484,7 +481,7 @@ def test_nothing_that_was_sent_here_made_the_log_cry(server: Server) -> None:
 
 # -- the shipped model ------------------------------------------------------------------------
 
-SHIPPED_MODEL = REPOSITORY / "training" / "model"
+SHIPPED_MODEL = REPOSITORY / "models" / "vehicles"
 
 
 @pytest.mark.skipif(not (SHIPPED_MODEL / "model.onnx").exists(), reason="no model is trained yet")

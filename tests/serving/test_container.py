@@ -10,7 +10,7 @@ import pytest
 
 from tests.serving.conftest import APP, PATIENCE, REPOSITORY, Server, picture
 
-DOCKERFILE = (APP.parent / "Dockerfile").read_text().replace("\\\n", "")
+DOCKERFILE = (REPOSITORY / "serving" / "Dockerfile").read_text().replace("\\\n", "")
 
 
 def command(pattern: str) -> list[str]:
@@ -22,12 +22,12 @@ def command(pattern: str) -> list[str]:
 @pytest.fixture
 def container(start: Callable[..., Server]) -> Server:
     """What SageMaker's `docker run <image> serve` starts, on a free port, with this model."""
-    python, program, *options = command("ENTRYPOINT")
-    assert (python, program) == ("python", "/opt/serving/app.py")
+    python, flag, module, *options = command("ENTRYPOINT")
+    assert (python, [flag, module]) == ("python", APP[1:])
     assert options[:2] == ["--host", "0.0.0.0"]
     assert options[-2:] == ["--model-dir", "/opt/ml/model"]
     options[1] = "127.0.0.1"  # in a container it is reached from outside, here it is not to be
-    return start(command=[sys.executable, str(APP), *options, "serve"])
+    return start(command=[*APP, *options, "serve"])
 
 
 def test_it_answers(container: Server) -> None:
@@ -58,6 +58,6 @@ def test_it_has_the_versions_that_answer_locally() -> None:
         text = (REPOSITORY / requirements).read_text()
         return set(re.findall(r"^[a-z0-9-]+==[^ ;]+", text, re.MULTILINE))
 
-    image = pins("training/serving/requirements.txt")
+    image = pins("serving/requirements.txt")
     assert image
     assert image <= pins("requirements/run.txt")

@@ -43,7 +43,7 @@ def test_the_phone_photo_has_12_megapixels_and_lies_on_its_side() -> None:
 
 
 def test_the_shipped_model_tells_how_novel_a_photo_is(start: Callable[..., Server]) -> None:
-    server = start(model_dir=REPOSITORY / "training" / "model")
+    server = start(model_dir=REPOSITORY / "models" / "vehicles")
     answer = server.infer((SHIPPED / "bicycle-courier.jpg").read_bytes())
     told = answer.headers["x-amzn-sagemaker-custom-attributes"]
     assert re.fullmatch(r"model=scones-vehicle-classifier/[\d.]+,novelty=0\.\d{4}", told), told

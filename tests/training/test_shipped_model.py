@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from drawn import draw_photo, encoded
 from PIL import Image
-from serving.preprocess import preprocess
 from source import train
 from source.network import BICYCLE, MOTORCYCLE
 
-MODEL = Path(__file__).resolve().parents[2] / "training" / "model"
+from serving.preprocess import preprocess
+
+MODEL = Path(__file__).resolve().parents[2] / "models" / "vehicles"
 LARGEST_FILE = 8_000_000  # bytes
 FLOOR = 0.97  # of CIFAR-100's 200 official bicycle and motorcycle test pictures
 

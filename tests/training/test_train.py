@@ -10,10 +10,11 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from serving.preprocess import preprocess
 from source import train
 from source.network import LABELS
 from source.train import cooled_down, learning_rate, view_size
+
+from serving.preprocess import preprocess
 
 TINY = ["--backbone=residual", "--steps=4", "--batch-size=16", "--input-size=32"]
 TINY += ["--report-every=2"]

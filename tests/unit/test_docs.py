@@ -67,7 +67,7 @@ def test_outputs_named_in_the_readme_exist() -> None:
 
 
 def test_threshold_is_the_one_chosen_for_the_model() -> None:
-    metadata = json.loads((PROJECT / "training" / "model" / "metadata.json").read_text())
+    metadata = json.loads((PROJECT / "models" / "vehicles" / "metadata.json").read_text())
     assert float(TEMPLATE["Parameters"]["ConfidenceThreshold"]["Default"]) == metadata["threshold"]
     assert TEMPLATE["Parameters"]["Labels"]["Default"].split(",") == metadata["labels"]
 

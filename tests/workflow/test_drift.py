@@ -21,7 +21,7 @@ from tests.workflow.test_permissions import allowed, without
 
 pytestmark = standard_only
 
-METADATA = json.loads((REPOSITORY / "training" / "model" / "metadata.json").read_bytes())
+METADATA = json.loads((REPOSITORY / "models" / "vehicles" / "metadata.json").read_bytes())
 MODEL = f"{METADATA['name']}/{METADATA['version']}"
 
 

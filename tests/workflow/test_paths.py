@@ -64,7 +64,7 @@ def test_decided_by_the_inferences(
 def test_the_model_that_is_shipped(stack: Stack) -> None:
     outcome = stack.upload(BICYCLE.read_bytes())
     record = assert_recorded(outcome, outcome.values["status"])
-    metadata = json.loads((REPOSITORY / "training" / "model" / "metadata.json").read_bytes())
+    metadata = json.loads((REPOSITORY / "models" / "vehicles" / "metadata.json").read_bytes())
     assert record["model"] == f"{metadata['name']}/{metadata['version']}"
     assert list(record["inferences"]) == metadata["labels"]
     assert sum(record["inferences"].values()) == pytest.approx(1, abs=0.01)

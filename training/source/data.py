@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from serving.preprocess import decode, preprocess
 from source.network import LABELS
+
+from serving.preprocess import decode, preprocess
 
 CIFAR_SIDE = 32  # pixels
 CIFAR_RECORD_BYTES = 2 + 3 * CIFAR_SIDE**2

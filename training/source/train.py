@@ -34,7 +34,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that source.* is found
+# So that source.* is found, and serving.*: from the root here, beside source in a container.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 import onnx
@@ -575,14 +577,16 @@ def code_commit() -> str:
     """The commit of the training code; SageMaker's containers are told it, they have no git."""
     if "CODE_COMMIT" in os.environ:
         return os.environ["CODE_COMMIT"]
-    training = Path(__file__).parents[1]
+    repository = Path(__file__).resolve().parents[2]
 
     def git(*arguments: str) -> str:
-        command = ["git", "-C", str(training), *arguments]
+        command = ["git", "-C", str(repository), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        changed = git("status", "--porcelain", "--untracked-files=no", "--", "source", "serving")
+        changed = git(
+            "status", "--porcelain", "--untracked-files=no", "--", "training/source", "serving"
+        )
         return git("rev-parse", "--short", "HEAD") + ("-changed" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

@@ -1,6 +1,6 @@
 """Answer what a photo shows: the program in the SageMaker container and in the local cloud.
 
-    python training/serving/app.py --port 8080
+    python -m serving.app --port 8080
     curl --data-binary @photo.jpg localhost:8080/invocations
     {"bicycle": 0.97, "motorcycle": 0.02, "other": 0.01}
 
@@ -28,12 +28,13 @@ from typing import Any
 import numpy
 import onnxruntime  # type: ignore[import-untyped]
 import uvicorn
-from preprocess import MAX_BYTES, preprocess
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from serving.preprocess import MAX_BYTES, preprocess
 
 MAX_REQUESTS = 32  # read, waiting or in work at once; one more is answered 503
 READ_SECONDS = 30  # for a client to send its photo; SageMaker allows 60 for the whole answer
@@ -257,7 +258,7 @@ def main() -> None:
     parser.add_argument(
         "--model-dir",
         type=Path,
-        default=Path(__file__).parents[1] / "model",
+        default=Path(__file__).parents[1] / "models" / "vehicles",
         help="folder of model.onnx and metadata.json (%(default)s)",
     )
     arguments = parser.parse_args()
