@@ -7,7 +7,6 @@ A folder of photos has one folder for each label. The source of a photo is, in t
 
 import concurrent.futures
 import csv
-import dataclasses
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
@@ -17,10 +16,9 @@ import boto3
 from botocore.config import Config
 from tqdm import tqdm
 
-from training.dataset.records import DatasetError, Found, Photo, read_manifest
+from training.dataset.records import UNKNOWN, DatasetError, Found, Photo, read_manifest
 
 REQUESTS_AT_ONCE = 16
-UNKNOWN = "unknown"
 SPLIT_NAMES = {"train", "training", "valid", "val", "validation", "test", "testing"}
 
 
@@ -139,5 +137,3 @@ def _original(row: dict[str, str]) -> str:
     if row.get("source_repo") and row.get("path"):
         return f"{row['source_repo']}/{Path(row['path'].partition('#')[0]).stem.lower()}"
     return row.get("group") or ""
-
-

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 OTHER = "other"  # by convention the label of a photo that shows none of the labels
+UNKNOWN = "unknown"  # the source or the style of a photo that nobody named
 LEAST_PHOTOS = 20  # of each label; fewer teach nothing that holds on other photos
 
 
@@ -83,6 +84,7 @@ class Dataset:
         photos: all rows of the manifest.
         labels: in the order of the model's outputs.
         version: a hash of the content.
+        counts: of photos by split and label.
 
     Raises:
         DatasetError: the folder has no complete dataset, or too few photos to train on.
@@ -96,6 +98,7 @@ class Dataset:
             description: dict[str, Any] = json.loads((directory / "dataset.json").read_text())
             self.version: str = description["version"]
             self.labels: list[str] = description["labels"]
+            self.counts: dict[str, dict[str, int]] = description["counts"]
         except (OSError, KeyError, ValueError) as error:
             raise DatasetError(f"{directory} is incomplete: stage it again") from error
         check_counts(self.photos, self.labels)

@@ -27,10 +27,7 @@ def assign_splits(photos: list[Photo], links: Iterable[tuple[int, int]]) -> dict
     for cluster in clusters(photos, links):
         group = min(photos[at].group for at in cluster)
         fixed = {photos[at].split for at in cluster} - {""}
-        if not fixed:
-            split = hashed_split(group)
-        else:
-            split = "test" if "test" in fixed else "train"
+        split = next((name for name in ("test", "train") if name in fixed), hashed_split(group))
         for at in cluster:
             if photos[at].split in ("", split):
                 photos[at].split, photos[at].group = split, group

@@ -2,12 +2,12 @@
 
     python -m training.dataset.stage --photos my/photos
     python -m training.dataset.stage --photos my/photos --cifar cifar-100-binary.tar.gz
-    python -m training.dataset.stage --base build/dataset --photos s3://bucket/labelled --dataset new
+    python -m training.dataset.stage --base build/dataset --photos s3://bucket/labelled
 
 Sources
     --photos   a folder, or s3://bucket/prefix, with one folder for each label. Repeatable. Which
                source a photo is of: see training/dataset/folders.py.
-    --cifar    CIFAR-100's binary archive or folder: its classes that are labels are one more source.
+    --cifar    CIFAR-100's binary archive or folder: classes that are labels are one more source.
     --base     a staged dataset: all of it is kept, each photo in its split. Its labels are the
                labels. A photo that is labelled differently in --photos takes the new label.
 
@@ -23,6 +23,7 @@ import concurrent.futures
 import hashlib
 import io
 import json
+import re
 import sys
 import tempfile
 from collections import Counter
@@ -40,6 +41,7 @@ from serving.preprocess import decode
 from training.dataset import cifar, folders
 from training.dataset.duplicates import SIDE, near_duplicates
 from training.dataset.records import (
+    UNKNOWN,
     DatasetError,
     Excluded,
     Found,
@@ -179,19 +181,16 @@ def keep_earlier_splits(photos: list[Photo], datasets: Iterable[Path]) -> None:
 def describe(photos: list[Photo], excluded: list[Excluded], labels: list[str]) -> dict[str, Any]:
     """What dataset.json holds."""
     content = sorted(f"{photo.id} {photo.label} {photo.split}" for photo in photos)
-    counts = {
-        split: {
-            label: sum(photo.split == split and photo.label == label for photo in photos)
-            for label in labels
-        }
-        for split in ("train", "test")
-    }
+    counts = Counter((photo.split, photo.label) for photo in photos)
+    reasons = Counter(re.split(r":| of", row.reason)[0] for row in excluded)
     return {
         "version": hashlib.sha256("\n".join(content).encode()).hexdigest()[:12],
         "labels": labels,
-        "counts": counts,
-        "sources": len({photo.source for photo in photos} - {folders.UNKNOWN}),
-        "excluded": dict(Counter(row.reason.partition(":")[0].partition(" of")[0] for row in excluded)),
+        "counts": {
+            split: {label: counts[split, label] for label in labels} for split in ("train", "test")
+        },
+        "sources": len({photo.source for photo in photos} - {UNKNOWN}),
+        "excluded": dict(reasons),
     }
 
 
@@ -214,20 +213,23 @@ def write(
 
 def summary(description: dict[str, Any]) -> str:
     """The counts of a dataset, for people."""
-    lines = [
-        f"  {label}: {' and '.join(f'{counts[label]} {split}' for split, counts in description['counts'].items())}"
-        for label in description["labels"]
-    ]
-    lines += [f"  excluded, {reason}: {count}" for reason, count in description["excluded"].items()]
-    sources = description["sources"] or "unknown"
-    return "\n".join([f"dataset {description['version']}, sources: {sources}", *lines])
+    train, test = description["counts"]["train"], description["counts"]["test"]
+    return "\n".join(
+        [
+            f"dataset {description['version']}, sources: {description['sources'] or 'unknown'}",
+            *(f"  {label}: {train[label]} train, {test[label]} test" for label in train),
+            *(f"  excluded: {count} {why}" for why, count in description["excluded"].items()),
+        ]
+    )
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--photos", action="append", default=[], help="folder or S3 URI; repeatable")
+    parser.add_argument(
+        "--photos", action="append", default=[], help="folder or S3 URI; repeatable"
+    )
     parser.add_argument("--cifar", type=Path, help="CIFAR-100's binary archive or folder")
     parser.add_argument("--base", type=Path, help="a staged dataset to add to")
     parser.add_argument("--dataset", type=Path, default=Path("build/dataset"), help="%(default)s")
