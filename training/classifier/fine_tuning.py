@@ -83,7 +83,7 @@ def fine_tune(
     model.to(memory_format=torch.channels_last)
     start = copy.deepcopy(model.state_dict())
     optimizer = torch.optim.AdamW(parameter_groups(model), lr=0.0, betas=(0.9, 0.99))
-    first = _resume(checkpoint, model, optimizer, device)
+    first = resume(checkpoint, model, optimizer, device)
     half = has_fast_half(device)
     started, losses = time.monotonic(), []
     for step, (images, targets) in _batches(dataset, photos, weights, settings, first, device):
@@ -104,7 +104,7 @@ def fine_tune(
                 f"minutes_left={left / 60:.1f}",
                 flush=True,
             )
-            _save(checkpoint, step + 1, model, optimizer)
+            save(checkpoint, step + 1, model, optimizer)
     model.load_state_dict(averaged(start, model.state_dict(), settings.average))
     checkpoint.unlink(missing_ok=True)
     model.cpu().to(memory_format=torch.contiguous_format)
@@ -197,7 +197,7 @@ def _stretched(dataset: Dataset, photo: Photo) -> tuple[np.ndarray, float]:
         return np.asarray(square).transpose(2, 0, 1), image.width / image.height
 
 
-def _resume(
+def resume(
     checkpoint: Path, model: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device
 ) -> int:
     """The step that a run goes on with: 0 without a checkpoint."""
@@ -210,7 +210,7 @@ def _resume(
     return int(state["step"])
 
 
-def _save(path: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+def save(path: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     """Write completely or not at all: a spot instance may stop at any time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
