@@ -34,8 +34,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from serving.preprocess import MAX_BYTES, preprocess
+from serving.preprocess import preprocess
 
+MAX_BYTES = 25 * 1024 * 1024  # what a SageMaker real-time endpoint takes
 MAX_REQUESTS = 32  # read, waiting or in work at once; one more is answered 503
 READ_SECONDS = 30  # for a client to send its photo; SageMaker allows 60 for the whole answer
 STOP_SECONDS = 25  # to finish what is in work; SageMaker kills 30 seconds after SIGTERM

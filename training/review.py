@@ -12,7 +12,6 @@ the photos are those of the local cloud.
 import argparse
 import functools
 import getpass
-import io
 import json
 import os
 import re
@@ -30,8 +29,8 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from PIL import Image
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "functions" / "serialize_image"))
-from photo import UnreadablePhotoError, shrink  # type: ignore[import-not-found]
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # until the command is in a package
+from functions.serialize_image.photo import UnreadablePhotoError, read
 
 DEFAULT_STACK = "scones-unlimited"
 LINK_SECONDS = 300
@@ -183,7 +182,7 @@ class Reviews:
         """
         try:
             body = self.s3.get_object(**photo.object)["Body"].read()
-            return Image.open(io.BytesIO(shrink(body)))
+            return read(body)
         except ClientError as error:
             # Who may not list the bucket is denied what is not there.
             if error.response["Error"]["Code"] not in (

@@ -60,8 +60,9 @@ def source_directory(scratch: Path, needs: tuple[str, ...] = CONTAINER_NEEDS) ->
     shutil.copytree(
         TRAINING / "source", scratch / "source", ignore=shutil.ignore_patterns("__pycache__")
     )
-    (scratch / "serving").mkdir()
-    shutil.copy(TRAINING.parent / "serving/preprocess.py", scratch / "serving")
+    for name in ("serving/preprocess.py", "functions/serialize_image/photo.py"):
+        (scratch / name).parent.mkdir(parents=True)
+        shutil.copy(TRAINING.parent / name, scratch / name)
     pins = dict(re.findall(r"^([a-z0-9-]+)==([^\s;]+)", LOCK.read_text(), re.MULTILINE))
     lines = [f"{name}=={pins[name]}\n" for name in needs]
     (scratch / "requirements.txt").write_text("".join(lines))

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pillow_heif
 import pytest
 from PIL import Image
 
@@ -22,6 +23,9 @@ APP = [sys.executable, "-m", "serving.app"]
 PATIENCE = 60  # seconds until a condition that must come is given up
 INPUT_SIZE = 32
 COLOURS = {"bicycle": "red", "motorcycle": "lime", "other": "blue"}  # what the small model knows
+
+
+pillow_heif.register_heif_opener()  # the tests write HEIC
 
 
 @dataclass

@@ -1,8 +1,6 @@
 """What a caller of the serving app relies on: SageMaker, the local cloud, a person with curl."""
 
-import csv
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -32,11 +30,16 @@ from tests.serving.conftest import (
     picture,
     read_answer,
 )
+from tests.support.odd_images import (
+    CASE_FILES,
+    CASES,
+    ODD_IMAGES,
+    needs_cases,
+    needs_odd_images,
+    odd_images,
+)
 
 MEGABYTE = 1024**2
-ODD_IMAGES = (
-    Path(os.environ.get("SCONES_DATA", REPOSITORY.parent / "shared" / "data")) / "odd_images"
-)
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
@@ -67,7 +70,7 @@ def test_probabilities_by_label(server: Server, label: str, colour: str) -> None
     assert answer.headers["x-amzn-sagemaker-custom-attributes"] == "model=colours/1"
 
 
-@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF"])
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "HEIF"])
 def test_image_formats(server: Server, form: str) -> None:
     answer = server.infer(picture("lime", form=form), "application/octet-stream")
     assert answer.body["motorcycle"] > 0.9
@@ -110,7 +113,7 @@ def test_answers_do_not_mix_under_concurrency(server: Server) -> None:
         (b"hello", "not a photo"),
         (b"<!doctype html><title>photo</title>", "not a photo"),
         (picture("red", (640, 480))[:-400], "damaged"),
-        (picture("red", (12_000, 12_000), "GIF"), "megapixels"),
+        (picture("red", (12_000, 12_000), "GIF"), "too many pixels"),
     ],
     ids=["empty", "text", "html", "truncated", "144 megapixels"],
 )
@@ -207,16 +210,18 @@ def test_what_is_not_http_does_no_harm(server: Server, garbage: bytes) -> None:
     assert server.request("GET", "/ping").status == 200
 
 
-@pytest.mark.skipif(not ODD_IMAGES.is_dir(), reason=f"no shared data at {ODD_IMAGES}")
+@needs_odd_images
 def test_odd_images(server: Server) -> None:
-    with (ODD_IMAGES / "manifest.csv").open() as manifest:
-        rows = list(csv.DictReader(manifest))
-    assert rows
-    for row in rows:
-        broken = row["pillow_result"] != "ok" or row["exif_orientation"] == "exif error"
-        readable = not broken and row["format"] != "ICO"
-        answer = server.infer((ODD_IMAGES / row["file"]).read_bytes())
-        assert answer.status == (200 if readable else 400), (row["file"], answer)
+    for name, reason in odd_images().items():
+        answer = server.infer((ODD_IMAGES / name).read_bytes())
+        assert answer.status == (400 if reason else 200), (name, answer)
+        assert not reason or answer.body["message"] == reason, name
+
+
+@needs_cases
+@pytest.mark.parametrize("name", CASE_FILES)
+def test_a_photo_that_viewers_show_whole_is_answered(server: Server, name: str) -> None:
+    assert server.infer((CASES / name).read_bytes()).status == 200
 
 
 # -- load -------------------------------------------------------------------------------------
@@ -490,7 +495,7 @@ def test_the_shipped_model_answers_the_sample_photos(start: Callable[..., Server
     photos = [
         photo
         for photo in (REPOSITORY / "local" / "photos").iterdir()
-        if not photo.name.startswith("broken") and photo.suffix != ".heic"
+        if not photo.name.startswith("broken")
     ]
     assert photos
     for photo in photos:

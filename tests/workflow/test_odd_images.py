@@ -1,53 +1,38 @@
 """Awkward files of the real world, each with the outcome that its manifest calls for."""
 
-import csv
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pytest
 from cloud import CONCURRENT_FUNCTIONS
 
-from tests.workflow.conftest import REPOSITORY, Outcome, Stack, assert_recorded, standard_only
-
-DATA = Path(os.environ.get("SCONES_DATA", REPOSITORY.parent / "shared" / "data"))
-ODD_IMAGES = DATA / "odd_images"
-
-
-def reason_to_reject(row: dict[str, str]) -> str | None:
-    """Why a file cannot be read; None where it can.
-
-    The manifest has what Pillow alone says, which reads no HEIC, and no AVIF of this name.
-    """
-    if row["bytes"] == "0":
-        return "the file is empty"
-    if "DecompressionBombError" in row["pillow_result"]:
-        return "the photo has too many pixels, please send a smaller one"
-    if row["file"].endswith((".heic", ".heif")):
-        return None
-    if row["pillow_result"] != "ok" or row["exif_orientation"] == "exif error":
-        return "the photo is damaged, please take it again"
-    return None
+from tests.support.odd_images import (
+    CASE_FILES,
+    CASES,
+    ODD_IMAGES,
+    needs_cases,
+    needs_odd_images,
+    odd_images,
+)
+from tests.workflow.conftest import Outcome, Stack, assert_recorded, standard_only
 
 
 @standard_only
-@pytest.mark.skipif(not ODD_IMAGES.is_dir(), reason=f"the real data is not at {DATA}")
+@needs_odd_images
+@needs_cases
 def test_odd_images(stack: Stack) -> None:
-    with (ODD_IMAGES / "manifest.csv").open() as manifest:
-        rows = list(csv.DictReader(manifest))
+    reasons = {ODD_IMAGES / name: reason for name, reason in odd_images().items()}
+    assert len(reasons) == 59
+    reasons |= dict.fromkeys((CASES / name for name in CASE_FILES), None)
 
-    def upload(row: dict[str, str]) -> Outcome:
-        photo = (ODD_IMAGES / row["file"]).read_bytes()
-        return stack.upload(photo, f"uploads/odd/{row['file']}")
+    def upload(path: Path) -> Outcome:
+        return stack.upload(path.read_bytes(), f"uploads/odd/{path.name}")
 
     with ThreadPoolExecutor(CONCURRENT_FUNCTIONS) as courier:
-        outcomes = dict(zip((row["file"] for row in rows), courier.map(upload, rows), strict=True))
-    assert len(outcomes) == 59
-    for row in rows:
-        outcome = outcomes[row["file"]]
+        outcomes = dict(zip(reasons, courier.map(upload, reasons), strict=True))
+    for path, reason in reasons.items():
+        outcome = outcomes[path]
         record = assert_recorded(outcome, outcome.values["status"])
-        assert outcome.status == "SUCCEEDED", row["file"]
-        reason = reason_to_reject(row)
-        assert ("inferences" in record) == (reason is None), (row["file"], record["reason"])
+        assert outcome.status == "SUCCEEDED", path
+        assert ("inferences" in record) == (reason is None), (path, record["reason"])
         if reason:
-            assert (record["status"], record["reason"]) == ("rejected", reason), row["file"]
+            assert (record["status"], record["reason"]) == ("rejected", reason), path

@@ -15,7 +15,7 @@ Makes in --dataset
     manifest.csv   one row per photo: label, split, source, style, kind, group, hashes
     excluded.csv   what was left out, and why: unreadable, copy, two labels, near-duplicate
     dataset.json   labels, version (a hash of the content), counts
-    photos/        upright JPEGs, longest side at most 256 pixels, named by content
+    photos/        upright JPEGs as the workflow sends them to the endpoint, named by content
 """
 
 import argparse
@@ -37,7 +37,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from PIL import Image
 from tqdm import tqdm
 
-from serving.preprocess import decode
+from functions.serialize_image.photo import QUALITY, read
 from training.dataset import cifar, folders
 from training.dataset.duplicates import SIDE, near_duplicates
 from training.dataset.records import (
@@ -53,9 +53,6 @@ from training.dataset.records import (
 )
 from training.dataset.splits import assign_splits
 from training.dataset.upload import upload
-
-LONGEST_SIDE = 256  # pixels: what the workflow sends to the endpoint
-JPEG_QUALITY = 92
 
 
 def stage(
@@ -99,7 +96,7 @@ def read_photos(
 ) -> tuple[list[Photo], dict[str, bytes], np.ndarray]:
     """The readable photos with their ids, the JPEG of each id, and grey photos [n, 32, 32]."""
 
-    def read(item: Found) -> tuple[str, bytes, np.ndarray] | str:
+    def read_one(item: Found) -> tuple[str, bytes, np.ndarray] | str:
         try:
             return read_photo(item)
         except (ValueError, OSError) as error:
@@ -107,7 +104,7 @@ def read_photos(
 
     photos, contents, greys = [], {}, [np.empty((0, SIDE, SIDE), np.float32)]
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        results = tqdm(pool.map(read, found), total=len(found), desc="photos", disable=None)
+        results = tqdm(pool.map(read_one, found), total=len(found), desc="photos", disable=None)
         for item, result in zip(found, results, strict=True):
             if isinstance(result, str):
                 excluded.append(Excluded(item.photo.file, result))
@@ -130,13 +127,12 @@ def read_photo(found: Found) -> tuple[str, bytes, np.ndarray]:
 
     """
     content = found.read()
-    image = decode(content, LONGEST_SIDE)
+    image = read(content)
     identifier = found.photo.id
     if not identifier:
         identifier = hashlib.sha256(content).hexdigest()[:16]
-        image.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.BICUBIC)
         buffer = io.BytesIO()
-        image.save(buffer, "JPEG", quality=JPEG_QUALITY)
+        image.save(buffer, "JPEG", quality=QUALITY)
         content = buffer.getvalue()
     grey = image.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)
     return identifier, content, np.asarray(grey, dtype=np.float32)
