@@ -56,21 +56,27 @@ build: $(VENV)/run ## Build the functions for AWS
 deploy: build ## Deploy the stack to AWS
 	PATH="$(CURDIR)/$(BIN):$$PATH" sam deploy
 
+.PHONY: events
+events: $(VENV)/run ## Write the sample events for the deployed stack to build/events
+	@$(BIN)/python -m operations.sample_events
+
 .PHONY: review
 review: $(VENV)/run ## Say what the photos show that the model is unsure of
-	@$(BIN)/python training/review.py
+	@$(BIN)/python -m operations.review
 
 .PHONY: train
 train: $(TRAINING)/training ## Train, evaluate and serve on this machine (hours without a GPU)
-	@$(TRAINING)/bin/python training/launch.py --local $(ARGS)
+	@$(TRAINING)/bin/python -m training.launch --local $(ARGS)
 
 .PHONY: launch
-launch: $(TRAINING)/training ## Train on SageMaker and deploy the endpoint (ROLE=arn:aws:iam::...)
-	@$(TRAINING)/bin/python training/launch.py --role "$(ROLE)" $(ARGS)
+launch: ## Train on SageMaker and deploy the endpoint (ROLE=arn:aws:iam::...)
+	@test -n "$(ROLE)" || { echo "launch: give the role of SageMaker, ROLE=arn:aws:iam::<account>:role/<name>" >&2; exit 1; }
+	@$(MAKE) --no-print-directory $(TRAINING)/training
+	@$(TRAINING)/bin/python -m training.launch --role "$(ROLE)" $(ARGS)
 
 .PHONY: delete
 delete: $(VENV)/run ## Remove the stack, the endpoint and all data from AWS (asks first)
-	@$(BIN)/python training/cleanup.py
+	@$(BIN)/python -m operations.delete
 
 # ── Test it ──
 
@@ -85,8 +91,9 @@ lint: $(VENV)/dev ## Ruff, mypy, sam validate, cfn-lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	for folder in functions/*/; do (cd $$folder && $(CURDIR)/$(BIN)/mypy --strict .) || exit 1; done
-	MYPYPATH=functions/measure_drift $(BIN)/mypy local training/cleanup.py training/review.py training/baseline.py
+	MYPYPATH=functions/measure_drift $(BIN)/mypy local
 	$(BIN)/mypy --package serving
+	$(BIN)/mypy --strict --package operations
 	PATH="$(CURDIR)/$(BIN):$$PATH" SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 sam validate
 	$(BIN)/cfn-lint template.yaml
 
@@ -136,11 +143,16 @@ lock: $(VENV)/bin/uv ## Pin and hash all requirements anew
 		--output-file serving/requirements.txt
 	$(COMPILE) $(OVERRIDE) requirements/dev.in --constraints requirements/run.txt \
 		--output-file requirements/dev.txt
+	$(COMPILE) requirements/awscli.in --output-file requirements/awscli.txt
 	$(COMPILE) requirements/training.in --output-file requirements/training.txt
 	for folder in functions/*/; do $(COMPILE) $(OVERRIDE) $$folder/requirements.in \
 		--constraints requirements/run.txt \
 		--no-emit-package botocore --no-emit-package python-dateutil --no-emit-package six \
 		--no-emit-package urllib3 --output-file $$folder/requirements.txt || exit 1; done
+
+.PHONY: docs
+docs: $(VENV)/dev ## Generate docs/reference.md and docs/asyncapi.yaml
+	@$(BIN)/python docs/generate.py
 
 .PHONY: clean
 clean: ## Remove environments, builds and logs

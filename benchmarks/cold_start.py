@@ -1,7 +1,7 @@
 """Measure what each function adds to the cold start of a bare handler with the same client.
 
-    python benchmarks/cold_start.py
-    python benchmarks/cold_start.py --runs 40
+    .venv/bin/python benchmarks/cold_start.py
+    .venv/bin/python benchmarks/cold_start.py --runs 40
 
 The bare handler imports boto3 and makes the client; the function does the same, with Powertools'
 Logger and Tracer and its own code. Each runs in a process of its own, in turns, on an interpreter
@@ -72,7 +72,11 @@ def make_package(function: str, folder: Path, python: Path) -> Path:
 
 
 def uv(*arguments: str) -> None:
-    subprocess.run([shutil.which("uv") or "uv", "--quiet", *arguments], check=True)
+    """Run the uv of the environment that runs this."""
+    program = Path(sys.executable).with_name("uv")
+    if not program.exists():
+        sys.exit("there is no uv beside this Python: run `make setup`, then .venv/bin/python")
+    subprocess.run([program, "--quiet", *arguments], check=True)
 
 
 def processor_seconds(python: Path, code: str, package: Path) -> float:

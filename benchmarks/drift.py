@@ -1,8 +1,8 @@
 """Measure drift detection: how soon it rings, how often for nothing, how right, how fast.
 
-    python benchmarks/drift.py speed                            # 40,000 predictions of one hour
-    python benchmarks/drift.py detection                        # simulated days, minutes
-    python benchmarks/drift.py accuracy --dataset build/dataset # real photos, by stage_data.py
+    python -m benchmarks.drift speed                            # 40,000 predictions of one hour
+    python -m benchmarks.drift detection                        # simulated days, minutes
+    python -m benchmarks.drift accuracy --dataset build/dataset # real photos, by stage_data.py
 
 Speed runs the function itself in a process of its own, against a DynamoDB that answers over
 loopback with pages of a megabyte, as AWS does. Detection simulates 500 photos a day whose
@@ -29,16 +29,16 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parents[1]
 FUNCTION = REPOSITORY / "functions" / "measure_drift"
 MODEL = REPOSITORY / "models" / "vehicles"
-sys.path[:0] = [str(FUNCTION), str(REPOSITORY / "training"), str(REPOSITORY)]
+sys.path.insert(0, str(FUNCTION))
 
 import numpy as np  # noqa: E402 the paths come first
 import onnxruntime  # noqa: E402
-from baseline import describe_traffic  # noqa: E402
-from formulas import Stratum, wilson_interval  # noqa: E402
+from formulas import wilson_interval  # noqa: E402
 from PIL import Image, ImageEnhance, ImageFilter  # noqa: E402
 from report import DROP, Baseline, Report, accuracy_drop, describe  # noqa: E402
-from windows import BINS, ROUNDING, Moments, Tally, Window  # noqa: E402
+from windows import BINS, ROUNDING, Moments, Stratum, Tally, Window  # noqa: E402
 
+from operations.baseline import describe_traffic  # noqa: E402
 from serving.preprocess import preprocess  # noqa: E402
 
 METADATA = json.loads((MODEL / "metadata.json").read_text())
@@ -346,7 +346,7 @@ def rings(report: Report, drifting: int, unsure: int) -> set[str]:
 
 
 def week_as_baseline(windows: list[Window]) -> Baseline:
-    """What `baseline.py --days 7` makes of a week."""
+    """What `operations.baseline --days 7` makes of a week."""
     total = Tally()
     for window in windows:
         total.add(window.models[NAME])
@@ -584,9 +584,7 @@ def main() -> None:
     elif arguments.part == "detection":
         detection(arguments.runs, arguments.quarters)
     elif not (arguments.dataset / "manifest.csv").is_file():
-        sys.exit(
-            f"there is no dataset in {arguments.dataset}: make one with training/stage_data.py"
-        )
+        sys.exit(f"there is no dataset in {arguments.dataset}: make one with training.stage_data")
     else:
         accuracy(arguments.dataset, arguments.runs, arguments.quarters)
 

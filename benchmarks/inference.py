@@ -1,6 +1,6 @@
 """Compare the shipped model with the ResNet-152 of the student projects: bytes to answer.
 
-    make .venv-training/training && .venv-training/bin/python benchmarks/inference.py
+    make .venv-training/training && .venv-training/bin/python -m benchmarks.inference
 
 One photo as the workflow sends it, decoded, resized and inferred by ONNX Runtime on one thread.
 The two take turns, so that a busy machine slows both. ResNet-152 (He et al., 2015) has random
@@ -9,7 +9,6 @@ weights, which takes as long as trained ones, and ImageNet's 224 pixels.
 
 import argparse
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -19,12 +18,11 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(REPOSITORY / "training"), str(REPOSITORY)]
-from evaluate import Model  # noqa: E402
-from serving_app import as_sent  # noqa: E402
+from benchmarks.serving_app import as_sent
+from serving.preprocess import preprocess
+from training.evaluate import Model
 
-from serving.preprocess import preprocess  # noqa: E402
+REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 class Bottleneck(nn.Module):

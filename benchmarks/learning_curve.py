@@ -1,6 +1,6 @@
 """Measure how accuracy grows with the data, and what it is on sources that were never seen.
 
-    make .venv-training/training && .venv-training/bin/python benchmarks/learning_curve.py
+    make .venv-training/training && .venv-training/bin/python -m benchmarks.learning_curve
 
 Trains with the shipped recipe, cut to --steps batches, on a quarter, half and all of the training
 groups (the same quarter is in each), then on all but the sources in HELD_OUT. Each is judged
@@ -18,11 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-TRAINING = Path(__file__).resolve().parents[1] / "training"
-sys.path.insert(0, str(TRAINING))
-from evaluate import Judged, Model, share  # noqa: E402
-from source.calibration import OTHER  # noqa: E402
-from source.data import Dataset, Row  # noqa: E402
+from training.evaluate import Judged, Model, share
+from training.source.calibration import OTHER
+from training.source.data import Dataset, Row
 
 SHARES = (0.25, 0.5, 1.0)
 # What couriers' photos look like most: riders in the street, both vehicles.
@@ -76,7 +74,7 @@ def train(dataset: Path, folder: Path, steps: int, held_out: list[str] | None = 
     """A model trained by train.py."""
     places = {"dataset": dataset, "model-dir": folder / "model", "output-dir": folder / "out"}
     places["checkpoint-dir"] = folder / "checkpoints"
-    command = [sys.executable, str(TRAINING / "source" / "train.py"), f"--steps={steps}"]
+    command = [sys.executable, "-m", "training.source.train", f"--steps={steps}"]
     command += [f"--{name}={place}" for name, place in places.items()]
     command += [f"--hold-out-source={source}" for source in held_out or []]
     subprocess.run(command, check=True, stdout=sys.stderr)

@@ -53,7 +53,7 @@ DATA = Path(os.environ.get("SCONES_DATA", PROJECT.parent / "shared" / "data")) /
 PHOTOS_AN_HOUR = 60
 PHOTOS_OF_A_KIND = 80  # different ones
 HOURS_OF_A_PHASE = 6
-FEWEST_QUIET_HOURS = 9  # of which baseline.py makes a baseline
+FEWEST_QUIET_HOURS = 9  # of which operations.baseline makes a baseline
 SECONDS = 10  # of an hour of the alarms: the shortest period that CloudWatch knows
 HOUR_SECONDS = 12  # longer, so that three periods hold three hours, and never a fourth
 AUDIT = 0.1
@@ -389,7 +389,8 @@ class Drill:
     def adopt_baseline(self) -> str:
         """Make the traffic so far the baseline, as an operator would."""
         done = subprocess.run(
-            [sys.executable, str(PROJECT / "training" / "baseline.py"), "--days", "30"],
+            [sys.executable, "-m", "operations.baseline", "--days", "30"],
+            cwd=PROJECT,
             env=self.cloud.environment(),
             capture_output=True,
             text=True,

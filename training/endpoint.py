@@ -16,12 +16,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
-from baseline import own_key
 from botocore.exceptions import BotoCoreError, ClientError
-from cleanup import VARIANT, scalable_target
-from gate import properties
 from PIL import Image
-from preflight import Cloud, LaunchError, explain
+
+from functions.measure_drift.keys import own_key
+from operations.errors import UserError, explain
+from operations.stack import VARIANT, find_stack, scalable_target
+from training.gate import properties
+from training.preflight import Cloud
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DOCKERFILE = REPOSITORY / "serving/Dockerfile"
@@ -57,7 +59,7 @@ def image_uri(cloud: Cloud) -> str:
     """The URI of the pushed image of this very serving code.
 
     Raises:
-        LaunchError: it is not there.
+        UserError: it is not there.
 
     """
     ecr, name = cloud.client("ecr"), cloud.names.endpoint
@@ -67,14 +69,14 @@ def image_uri(cloud: Cloud) -> str:
         found = ecr.describe_repositories(repositoryNames=[name])["repositories"][0]
     except ClientError as error:
         if error.response["Error"]["Code"] in missing:
-            raise LaunchError("there is no serving image: run the step image first") from error
+            raise UserError("there is no serving image: run the step image first") from error
         raise
     return f"{found['repositoryUri']}:{serving_tag()}"
 
 
 def push_image(cloud: Cloud) -> str:
     """Build the serving image and push it, unless this very one is there; return its URI."""
-    with contextlib.suppress(LaunchError):
+    with contextlib.suppress(UserError):
         return image_uri(cloud)
     ecr = cloud.client("ecr")
     with contextlib.suppress(ecr.exceptions.RepositoryAlreadyExistsException):
@@ -101,7 +103,7 @@ def docker(*arguments: str, stdin: str | None = None) -> None:
     environment = os.environ | {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
     command = ["docker", *arguments]
     if subprocess.run(command, input=stdin, text=True, env=environment, check=False).returncode:
-        raise LaunchError(f"docker {arguments[0]} failed, as said above")
+        raise UserError(f"docker {arguments[0]} failed, as said above")
 
 
 # ---------------------------------------------------------------- model packages
@@ -197,7 +199,7 @@ def newest_package(cloud: Cloud) -> dict[str, Any]:
     """The newest registered version that is not rejected, as DescribeModelPackage answers.
 
     Raises:
-        LaunchError: there is none.
+        UserError: there is none.
 
     """
     group, rejected = cloud.names.endpoint, 0
@@ -208,8 +210,8 @@ def newest_package(cloud: Cloud) -> dict[str, Any]:
         reason = package.get("ApprovalDescription", "no reason given")
         print(f"skipped, because it was rejected ({reason}): {package['ModelPackageArn']}")
     if rejected:
-        raise LaunchError(f"all models in {group} were rejected: train and register another")
-    raise LaunchError(f"no model is registered in {group}: run the step register first")
+        raise UserError(f"all models in {group} were rejected: train and register another")
+    raise UserError(f"no model is registered in {group}: run the step register first")
 
 
 def approve(cloud: Cloud, package: dict[str, Any]) -> None:
@@ -222,17 +224,13 @@ def approve(cloud: Cloud, package: dict[str, Any]) -> None:
 
 def put_baseline(cloud: Cloud, package: dict[str, Any]) -> str:
     """Put the model's metadata where MeasureDrift reads its baseline; what was done, in a line."""
-    stack = cloud.names.stack
-    try:
-        [found] = cloud.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
-    except ClientError as error:
-        if "does not exist" not in str(error):
-            raise
+    stack = find_stack(cloud.client("cloudformation"), cloud.names.stack)
+    if stack is None:
         return (
-            f"there is no stack {stack} yet: once there is, run the step deploy again, or drift "
-            "of a model of your own is not measured"
+            f"there is no stack {cloud.names.stack} yet: once there is, run the step deploy again, "
+            "or drift of a model of your own is not measured"
         )
-    outputs = {each["OutputKey"]: each["OutputValue"] for each in found["Outputs"]}
+    photos_bucket = stack.output("PhotosBucketName")
     s3, archive = cloud.client("s3"), io.BytesIO()
     uri = package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
     bucket, _, key = uri.removeprefix("s3://").partition("/")
@@ -243,8 +241,8 @@ def put_baseline(cloud: Cloud, package: dict[str, Any]) -> str:
         metadata = cast(IO[bytes], packed.extractfile(member)).read()
     model = json.loads(metadata)
     key = own_key(f"{model['name']}/{model['version']}")
-    s3.put_object(Bucket=outputs["PhotosBucketName"], Key=key, Body=metadata)
-    return f"its baseline is s3://{outputs['PhotosBucketName']}/{key}"
+    s3.put_object(Bucket=photos_bucket, Key=key, Body=metadata)
+    return f"its baseline is s3://{photos_bucket}/{key}"
 
 
 # ---------------------------------------------------------------- endpoint
@@ -272,14 +270,14 @@ def check(cloud: Cloud, instance: str | None) -> str:
         return f"{name} will be made"
     status = endpoint["EndpointStatus"]
     if status == "Failed":
-        raise LaunchError(
+        raise UserError(
             f"endpoint {name} failed ({endpoint.get('FailureReason', 'no reason given')}): remove "
             f"it with `aws sagemaker delete-endpoint --endpoint-name {name}`, then run this again"
         )
     if status != "InService":
-        raise LaunchError(f"endpoint {name} is {status}: run this again when it is InService")
+        raise UserError(f"endpoint {name} is {status}: run this again when it is InService")
     if instance is None and "InstanceType" in endpoint["Config"]["ProductionVariants"][0]:
-        raise LaunchError(
+        raise UserError(
             f"endpoint {name} runs on instances, and AWS cannot make it serverless: give "
             "--instance-type, or another --endpoint-name"
         )
@@ -298,7 +296,7 @@ def deploy(
     `variant` is InstanceType and InitialInstanceCount, with `scaling`, or ServerlessConfig.
 
     Raises:
-        LaunchError: the new model does not serve; the one before does, if there was one.
+        UserError: the new model does not serve; the one before does, if there was one.
 
     """
     check(cloud, variant.get("InstanceType"))
@@ -329,7 +327,7 @@ def deploy(
     try:
         wait(cloud, config)
         milliseconds = answer_or_take_back(cloud, package, before, variant)
-    except LaunchError:
+    except UserError:
         if stopped and scaling:
             scale(cloud, scaling)
         raise
@@ -347,10 +345,10 @@ def answer_or_take_back(
     """Try the new model; where it does not answer, serve the one before. Milliseconds."""
     try:
         return try_out(cloud, package["CustomerMetadataProperties"]["version"])
-    except (LaunchError, ClientError, BotoCoreError) as error:
-        reason = error if isinstance(error, LaunchError) else explain(error)
+    except (UserError, ClientError, BotoCoreError) as error:
+        reason = error if isinstance(error, UserError) else explain(error)
         served = take_back(cloud, before, variant)
-        raise LaunchError(f"the new model does not answer: {reason}; {served}") from error
+        raise UserError(f"the new model does not answer: {reason}; {served}") from error
 
 
 def update(cloud: Cloud, config: str, before: dict[str, Any], variant: dict[str, Any]) -> bool:
@@ -445,7 +443,7 @@ def wait(cloud: Cloud, config: str) -> None:
     """Wait until the endpoint is in service, and say how it gets there.
 
     Raises:
-        LaunchError: it failed, or AWS went back to the configuration before.
+        UserError: it failed, or AWS went back to the configuration before.
 
     """
     sagemaker, name = cloud.client("sagemaker"), cloud.names.endpoint
@@ -462,9 +460,9 @@ def wait(cloud: Cloud, config: str) -> None:
     reason = endpoint.get("FailureReason", "no reason given")
     log = f"log group /aws/sagemaker/Endpoints/{name}"
     if status != "InService":
-        raise LaunchError(f"endpoint {name} is {status}: {reason} ({log})")
+        raise UserError(f"endpoint {name} is {status}: {reason} ({log})")
     if endpoint["EndpointConfigName"] != config:
-        raise LaunchError(
+        raise UserError(
             f"AWS rolled the update back: {reason} ({log}); {name} serves the model before"
         )
 
@@ -473,7 +471,7 @@ def try_out(cloud: Cloud, version: str | None) -> float:
     """Ask the endpoint about a grey picture; return milliseconds.
 
     Raises:
-        LaunchError: the answer is none of this model's.
+        UserError: the answer is none of this model's.
 
     """
     picture = io.BytesIO()
@@ -491,13 +489,13 @@ def try_out(cloud: Cloud, version: str | None) -> float:
         inferences = json.loads(body)
         total = sum(inferences.values())
     except (ValueError, AttributeError, TypeError) as error:
-        raise LaunchError(f"the answer holds no probabilities: {body[:80]!r}") from error
+        raise UserError(f"the answer holds no probabilities: {body[:80]!r}") from error
     if abs(total - 1) > 0.01:  # noqa: PLR2004
-        raise LaunchError(f"the probabilities add up to {total:.3f}")
+        raise UserError(f"the probabilities add up to {total:.3f}")
     told = re.search(r"\bmodel=([^,;\s]+)", answer.get("CustomAttributes", ""))
     model = told[1] if told else "no version"
     if version and not model.endswith(f"/{version}"):
-        raise LaunchError(f"version {version} was asked, {model} answered")
+        raise UserError(f"version {version} was asked, {model} answered")
     return milliseconds
 
 

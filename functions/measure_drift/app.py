@@ -13,7 +13,8 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
-from report import METRICS, Baseline, Report, describe, own_key, traffic_key
+from keys import own_key, traffic_key
+from report import METRICS, Baseline, Report, describe
 from windows import Record, Window
 
 HOUR = "%Y-%m-%dT%H"

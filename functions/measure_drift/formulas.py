@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from windows import Stratum
+
 Z_95 = 1.959964  # two-sided, 95%
 Z_999 = 3.090232  # one-sided, 99.9%
 
@@ -14,14 +16,6 @@ class Interval(NamedTuple):
     value: float
     low: float
     high: float
-
-
-class Stratum(NamedTuple):
-    """Predictions of one kind, how many of them people reviewed, how many of these are right."""
-
-    predictions: int
-    reviewed: int
-    right: int
 
 
 def population_stability_index(counts: Sequence[float], expected: Sequence[float]) -> float:

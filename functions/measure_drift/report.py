@@ -157,16 +157,6 @@ class Baseline:
         return baseline
 
 
-def own_key(model: str) -> str:
-    """Where in the bucket the metadata of a model, `<name>/<version>`, is put."""
-    return f"baselines/{model}.json"
-
-
-def traffic_key(model: str) -> str:
-    """Where the baseline that baseline.py made of a model's traffic is, which comes first."""
-    return f"baselines/{model}/traffic.json"
-
-
 def mean_accuracy(statuses: Sequence[Mapping[str, float | None]]) -> float:
     """The accuracy of several statuses together; 1 where no photo had one of them."""
     shares = [(float(each["share"] or 0), each["accuracy"]) for each in statuses]

@@ -3,15 +3,21 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
-
-from formulas import Stratum
+from typing import Any, NamedTuple, Self
 
 BINS = 100  # of the confidence, each a hundredth wide
 ROUNDING = 1e-9  # 0.29 * 100 is 28.999999999999996
 STATUSES = ("accepted", "review", "rejected")
 
 type Record = Mapping[str, Mapping[str, Any]]  # as DynamoDB types it
+
+
+class Stratum(NamedTuple):
+    """Predictions of one kind, how many of them people reviewed, how many of these are right."""
+
+    predictions: int
+    reviewed: int
+    right: int
 
 
 @dataclass

@@ -26,7 +26,7 @@ import pytest
 import requests
 from docker.models.containers import Container
 
-from tests.tables import schema
+from tests.support.tables import schema
 
 REPOSITORY = Path(__file__).parents[2]
 BUILD = REPOSITORY / "build" / "sam_local"

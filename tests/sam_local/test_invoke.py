@@ -16,14 +16,28 @@ import pytest
 from PIL import Image
 from samcli.yamlhelper import yaml_parse
 
+from operations.sample_events import Photo, sample_event
+
 REPOSITORY = Path(__file__).parents[2]
-EVENTS = REPOSITORY / "events"
 PHOTOS = REPOSITORY / "local" / "photos"
 METADATA = json.loads((REPOSITORY / "models" / "vehicles" / "metadata.json").read_text())
 
 
+PHOTO = Photo(
+    bucket="photos",
+    key="uploads/42/bike.jpg",
+    etag="8fc6f9502a64d6a15ed62312d9ee19ef",
+    version_id="",
+    size=82598,
+    uploaded_at=datetime.now(UTC),
+    account="000000000000",
+    region="us-east-1",
+)
+
+
 def sample(name: str) -> Any:
-    return json.loads((EVENTS / f"{name}.json").read_text())
+    """A sample event about PHOTO, as `make events` writes it."""
+    return sample_event(name, PHOTO, datetime.now(UTC))
 
 
 @pytest.mark.parametrize(
@@ -70,9 +84,7 @@ def test_dispatch_orders(invoke: Callable[..., Any], cloud: Any) -> None:
     for table in ("DriversTable", "OrdersTable"):
         cloud.create_table(table)
     cloud.client("events").create_event_bus(Name="EventBus")
-    today = datetime.now(UTC).date().isoformat()
-    event = json.loads(json.dumps(sample("dispatch_orders")).replace("2026-11-20", today))
-    assert invoke("DispatchOrdersFunction", event) == {"batchItemFailures": []}
+    assert invoke("DispatchOrdersFunction", sample("dispatch_orders")) == {"batchItemFailures": []}
     [order] = cloud.client("dynamodb").scan(TableName="OrdersTable")["Items"]
     assert order["order_id"] == {"S": "1001"}
     assert order["status"]["S"] in ("assigned", "waiting")

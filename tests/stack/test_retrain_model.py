@@ -6,7 +6,6 @@ AWS would answer is given. tests/workflow runs the same ways on the local cloud.
 
 import json
 import re
-import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -18,15 +17,12 @@ import pytest
 from botocore.validate import ParamValidator
 from ministack.services import stepfunctions as engine
 
+from operations.stack import Names
+from training import endpoint, training_job
+
 REPOSITORY = Path(__file__).parents[2]
-sys.path.append(str(REPOSITORY / "training"))
-
-import cleanup  # noqa: E402
-import endpoint  # noqa: E402
-import training_job  # noqa: E402
-
 ACCOUNT, REGION = "123456789012", "eu-west-1"
-NAMES = cleanup.Names("scones-unlimited", "scones-vehicle-classifier", ACCOUNT, REGION)
+NAMES = Names("scones-unlimited", "scones-vehicle-classifier", ACCOUNT, REGION)
 BUCKET = NAMES.training_bucket
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/scones-sagemaker"
 PACKAGE = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package/{NAMES.endpoint}/"

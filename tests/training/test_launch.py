@@ -21,17 +21,17 @@ from typing import Any
 from urllib.request import urlopen
 
 import boto3
-import endpoint
-import launch
-import preflight
 import pytest
-import training_job
 from boto3.exceptions import RetriesExceededError
 from botocore.exceptions import EndpointConnectionError
 from botocore.validate import ParamValidator
-from drawn import write_photos
 from moto import mock_aws
 from moto.sagemaker.models import sagemaker_backends
+
+from operations.errors import UserError
+from operations.stack import TRAINING_LOG_GROUP
+from tests.support.drawn import write_photos
+from training import endpoint, launch, preflight, training_job
 
 ACCOUNT, REGION = "123456789012", "eu-central-1"
 ENDPOINT = "scones-vehicle-classifier"
@@ -125,8 +125,9 @@ class Aws:
             name = request["StackName"]
             raise RefusalError("ValidationError", f"Stack with id {name} does not exist")
         outputs = [{"OutputKey": key, "OutputValue": self.outputs[key]} for key in self.outputs]
-        stack = {"StackName": request["StackName"], "StackStatus": "CREATE_COMPLETE"}
-        return {"Stacks": [stack | {"CreationTime": 0, "Outputs": outputs}]}
+        stack = {"StackId": "1", "StackName": request["StackName"]}
+        stack |= {"StackStatus": "CREATE_COMPLETE", "CreationTime": 0, "Outputs": outputs}
+        return {"Stacks": [stack]}
 
     def update_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
         found = sagemaker_backends[ACCOUNT][REGION].endpoints[request["EndpointName"]]
@@ -256,8 +257,8 @@ def job(
     )
     set_job(name, training_job_status=status, secondary_status=secondary, **more)
     logs = boto3.client("logs")
-    logs.create_log_group(logGroupName=training_job.TRAINING_LOG_GROUP)
-    where = {"logGroupName": training_job.TRAINING_LOG_GROUP, "logStreamName": f"{name}/algo-1"}
+    logs.create_log_group(logGroupName=TRAINING_LOG_GROUP)
+    where = {"logGroupName": TRAINING_LOG_GROUP, "logStreamName": f"{name}/algo-1"}
     logs.create_log_stream(**where)
     lines = ["Installing requirements", "step=500 validation_accuracy=0.91 train_loss=1.2"]
     now = int(sagemaker_backends[ACCOUNT][REGION].training_jobs[name].creation_time.timestamp())
@@ -437,7 +438,7 @@ def test_a_spot_job_is_bounded_named_and_keeps_checkpoints(aws: Aws, staged: Pat
     dataset = json.loads((staged / "dataset.json").read_text())["version"]
     assert channels["training"] == f"s3://{BUCKET}/datasets/{dataset}/"
     assert b"onnxruntime==" in read(f"{channels['code']}/requirements.txt")
-    assert read(f"{channels['code']}/source/train.py")
+    assert read(f"{channels['code']}/training/source/train.py")
 
 
 def test_retraining_trains_as_launch_does(aws: Aws, staged: Path) -> None:
@@ -471,7 +472,12 @@ def test_retraining_is_switched_on_by_what_is_printed(
     keys = [item["Key"] for item in boto3.client("s3").list_objects_v2(Bucket=BUCKET)["Contents"]]
     code = f"code/{parameters['TrainingCode']}/"
     uploaded = {key.removeprefix(code) for key in keys if key.startswith(code)}
-    assert {"job.sh", "stage_data.py", "source/train.py", "serving/preprocess.py"} <= uploaded
+    assert {
+        "job.sh",
+        "training/stage_data.py",
+        "training/source/train.py",
+        "serving/preprocess.py",
+    } <= uploaded
     assert f"datasets/{version}/dataset.json" in keys
     launch.main(arguments)
     assert parameters["TrainingCode"] in capsys.readouterr().out  # the same code, the same version
@@ -545,9 +551,10 @@ def test_what_goes_into_the_container_trains_there_and_prints_the_metrics(tmp_pa
         "SM_MODEL_DIR": str(tmp_path / "model"),
         "SM_OUTPUT_DATA_DIR": str(tmp_path / "output"),
         "CODE_COMMIT": "abc1234",
+        "PYTHONPATH": str(code),
     }
     done = subprocess.run(
-        [sys.executable, "source/train.py", "--dry-run", "--model-version", "1.2.0"],
+        [sys.executable, "training/source/train.py", "--dry-run", "--model-version", "1.2.0"],
         cwd=code,
         env=environment,
         capture_output=True,
@@ -738,12 +745,12 @@ def test_a_quota_that_was_never_changed_is_found_among_the_defaults(
     aws: Aws, cloud: preflight.Cloud
 ) -> None:
     kind = "ml.c5.large for endpoint usage"
-    with pytest.raises(preflight.LaunchError, match="is it a type"):
+    with pytest.raises(UserError, match="is it a type"):
         preflight.endpoint_quota(cloud, "ml.c5.large")
     aws.defaults = {kind: 4, f"ml.g5.xlarge {SPOT}": 0}
     assert preflight.endpoint_quota(cloud, "ml.c5.large") == f"4 {kind}"
     aws.quotas[kind] = 0  # what the account has counts
-    with pytest.raises(preflight.LaunchError, match="request-service-quota-increase"):
+    with pytest.raises(UserError, match="request-service-quota-increase"):
         preflight.endpoint_quota(cloud, "ml.c5.large")
 
 
@@ -772,7 +779,7 @@ def test_a_dataset_without_photos_of_each_label_is_not_trained_on(
         assert "--photos" in line
     for broken in ("{", "[]", '{"version": "1"}'):
         (dataset / "dataset.json").write_text(broken)
-        with pytest.raises(preflight.LaunchError, match=r"dataset.json is broken"):
+        with pytest.raises(UserError, match=r"dataset.json is broken"):
             preflight.dataset(dataset)
     assert not aws.requests("CreateTrainingJob")
 
@@ -910,13 +917,13 @@ def test_broken_files_are_one_line(
     report = launch.report_directory(tiny_model) / "evaluation.json"
     report.parent.mkdir(parents=True)
     report.write_text('{"photos_three_way": {"val')
-    with pytest.raises(preflight.LaunchError, match="run the step evaluate again"):
+    with pytest.raises(UserError, match="run the step evaluate again"):
         launch.evaluation_of(tiny_model)
     model = tmp_path / "model"
     shutil.copytree(tiny_model, model)
     for metadata in ("{", "[]", '{"name": "scones"}'):
         (model / "metadata.json").write_text(metadata)
-        with pytest.raises(preflight.LaunchError, match=r"metadata.json is broken"):
+        with pytest.raises(UserError, match=r"metadata.json is broken"):
             preflight.model(model)
     assert not aws.requests("CreateModelPackage")
 
@@ -1104,7 +1111,7 @@ def test_when_aws_rolls_back_it_says_so_and_scales_as_before(
     endpoint.deploy(cloud, package, ROLE, on_instances(), SCALING)
     aws.rolls_back = True
     monkeypatch.setattr(endpoint.time, "strftime", lambda *_: "20261121000001")
-    with pytest.raises(preflight.LaunchError, match=r"an alarm went off.*serves the model before"):
+    with pytest.raises(UserError, match=r"an alarm went off.*serves the model before"):
         endpoint.deploy(cloud, package, ROLE, on_instances("ml.m5.large"), SCALING)
     scaling = boto3.client("application-autoscaling")
     assert scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
@@ -1128,7 +1135,7 @@ def test_a_new_model_that_does_not_answer_is_taken_back(
     before = endpoint.describe(cloud)["EndpointConfigName"]
     package["CustomerMetadataProperties"]["version"] = "9.9.9"  # what answers is of another version
     monkeypatch.setattr(endpoint.time, "strftime", lambda *_: "20261121000001")
-    with pytest.raises(preflight.LaunchError, match=r"version 9.9.9.*serves the one before again"):
+    with pytest.raises(UserError, match=r"version 9.9.9.*serves the one before again"):
         endpoint.deploy(cloud, package, ROLE, variant, scaling)
     assert endpoint.describe(cloud)["EndpointConfigName"] == before
     forth, back = aws.requests("UpdateEndpoint")
@@ -1143,7 +1150,7 @@ def test_what_was_serverless_cannot_be_taken_back(
     endpoint.deploy(cloud, package, ROLE, SERVERLESS, None)
     package["CustomerMetadataProperties"]["version"] = "9.9.9"
     monkeypatch.setattr(endpoint.time, "strftime", lambda *_: "20261121000001")
-    with pytest.raises(preflight.LaunchError, match="was serverless"):
+    with pytest.raises(UserError, match="was serverless"):
         endpoint.deploy(cloud, package, ROLE, on_instances(), SCALING)
     assert len(aws.requests("UpdateEndpoint")) == 1
 
@@ -1152,7 +1159,7 @@ def test_an_endpoint_that_answers_nothing_is_not_called_done(
     cloud: preflight.Cloud, package: dict, serving: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", f"{serving}/nowhere")
-    with pytest.raises(preflight.LaunchError, match=r"does not answer.*log group"):
+    with pytest.raises(UserError, match=r"does not answer.*log group"):
         endpoint.deploy(cloud, package, ROLE, SERVERLESS, None)
 
 
@@ -1177,7 +1184,7 @@ def test_an_endpoint_that_cannot_be_updated_is_left_alone(
 ) -> None:
     endpoint.deploy(cloud, package, ROLE, SERVERLESS, None)
     sagemaker_backends[ACCOUNT][REGION].endpoints[ENDPOINT].endpoint_status = status
-    with pytest.raises(preflight.LaunchError, match=says):
+    with pytest.raises(UserError, match=says):
         endpoint.check(cloud, None)
 
 
@@ -1205,10 +1212,11 @@ def test_local_training_takes_the_hyperparameters(
 def test_local_evaluates_and_serves_until_ctrl_c(
     staged: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
-    command = [sys.executable, str(launch.TRAINING / "launch.py"), "--local", "--port", "0"]
+    command = [sys.executable, "-m", "training.launch", "--local", "--port", "0"]
     with subprocess.Popen(
         [*command, "--dataset", staged, "--model", tiny_model],
         cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(launch.TRAINING.parent)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from drawn import draw_photo, encoded
 from PIL import Image
 
 from serving.preprocess import PADDING_COLOUR, preprocess
+from tests.support.drawn import draw_photo, encoded
 
 SIZE = 64
 

@@ -4,15 +4,15 @@ import json
 import tarfile
 from pathlib import Path
 
-import evaluate
 import numpy as np
 import pytest
-from drawn import draw_photo, encoded
 from PIL import Image
-from source import train
-from source.network import BICYCLE, MOTORCYCLE
 
 from serving.preprocess import preprocess
+from tests.support.drawn import draw_photo, encoded
+from training import evaluate
+from training.source import train
+from training.source.network import BICYCLE, MOTORCYCLE
 
 MODEL = Path(__file__).resolve().parents[2] / "models" / "vehicles"
 LARGEST_FILE = 8_000_000  # bytes

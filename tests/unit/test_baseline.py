@@ -1,38 +1,33 @@
 """Making traffic the baseline: what it says, and what it refuses."""
 
 import json
-import runpy
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import boto3
 import pytest
 
-from tests.tables import schema
+from operations.baseline import SHIPPED, set_baseline
+from operations.errors import UserError
+from operations.stack import Stack
+from tests.support.tables import schema
 
-TRAINING = Path(__file__).resolve().parents[2] / "training"
 MODEL = "scones-vehicle-classifier/1.0.0"
 NOW = datetime.now(UTC)
-OUTPUTS = {"DriftTableName": "drift", "PhotosBucketName": "photos"}
+STACK = Stack(
+    id="stack",
+    name="scones-unlimited",
+    status="CREATE_COMPLETE",
+    parameters={},
+    outputs={"DriftTableName": "drift", "PhotosBucketName": "photos"},
+    is_protected=False,
+)
 
 
 @pytest.fixture
-def tool(environment: pytest.MonkeyPatch) -> SimpleNamespace:
-    """The script's functions; its imports stay its own."""
-    before = set(sys.modules), list(sys.path)
-    found = SimpleNamespace(**runpy.run_path(str(TRAINING / "baseline.py"), run_name="baseline"))
-    for name in {"report", "windows", "formulas"} - before[0]:
-        sys.modules.pop(name, None)
-    sys.path[:] = before[1]
-    return found
-
-
-@pytest.fixture
-def cloud(tool: SimpleNamespace, aws: None) -> None:
+def cloud(aws: None) -> None:
     boto3.client("dynamodb").create_table(TableName="drift", **schema("DriftTable"))
     boto3.client("s3").create_bucket(
         Bucket="photos", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
@@ -68,12 +63,12 @@ def stored(model: str = MODEL) -> dict[str, Any]:
 
 
 def test_traffic_becomes_the_baseline_that_the_function_reads(
-    tool: SimpleNamespace, cloud: None, load: Callable[[str, str], ModuleType]
+    cloud: None, load: Callable[[str, str], ModuleType]
 ) -> None:
     keep(NOW)
     keep(NOW - timedelta(hours=1))
     keep(NOW - timedelta(days=30), scale=100)  # too long ago
-    said = tool.set_baseline(OUTPUTS, 7, reset=False)
+    said = set_baseline(STACK, 7, reset=False)
     assert "1000 predictions" in said
     assert "bicycle 80%" in said
     found = stored()
@@ -87,10 +82,10 @@ def test_traffic_becomes_the_baseline_that_the_function_reads(
     assert (baseline.count, baseline.sure_count, baseline.unsure_count) == (1000, 80, 80)
 
 
-def test_the_model_that_answered_last_counts_alone(tool: SimpleNamespace, cloud: None) -> None:
+def test_the_model_that_answered_last_counts_alone(cloud: None) -> None:
     keep(NOW - timedelta(hours=1))
     keep(NOW, model="next/2")
-    assert tool.set_baseline(OUTPUTS, 7, reset=False).startswith("next/2")
+    assert set_baseline(STACK, 7, reset=False).startswith("next/2")
     assert stored("next/2")["baseline"]["count"] == 500
 
 
@@ -100,37 +95,35 @@ def in_bucket() -> dict[str, bytes]:
     return {key: s3.get_object(Bucket="photos", Key=key)["Body"].read() for key in keys}
 
 
-def test_reset_goes_back_to_the_models_own(tool: SimpleNamespace, cloud: None) -> None:
+def test_reset_goes_back_to_the_models_own(cloud: None) -> None:
     """That of a retrained model is nowhere else: it survives."""
     own = {"baselines/next/2.json": b"its own"}
     boto3.client("s3").put_object(Bucket="photos", Key="baselines/next/2.json", Body=b"its own")
     keep(NOW, model="next/2")
-    tool.set_baseline(OUTPUTS, 7, reset=False)
+    set_baseline(STACK, 7, reset=False)
     assert own.items() < in_bucket().items()
-    assert "validation photos again" in tool.set_baseline(OUTPUTS, 7, reset=True)
+    assert "validation photos again" in set_baseline(STACK, 7, reset=True)
     assert in_bucket() == own
 
 
-def test_reset_says_that_there_is_nothing_to_go_back_to(tool: SimpleNamespace, cloud: None) -> None:
+def test_reset_says_that_there_is_nothing_to_go_back_to(cloud: None) -> None:
     keep(NOW, model="next/2")
-    said = tool.set_baseline(OUTPUTS, 7, reset=True)
+    said = set_baseline(STACK, 7, reset=True)
     assert "against nothing" in said
     assert "s3://photos/baselines/next/2.json" in said
 
 
-def test_the_shipped_model_brings_its_own(tool: SimpleNamespace, cloud: None) -> None:
-    keep(NOW, model=f"{tool.SHIPPED['name']}/{tool.SHIPPED['version']}")
-    assert "validation photos again" in tool.set_baseline(OUTPUTS, 7, reset=True)
+def test_the_shipped_model_brings_its_own(cloud: None) -> None:
+    keep(NOW, model=f"{SHIPPED['name']}/{SHIPPED['version']}")
+    assert "validation photos again" in set_baseline(STACK, 7, reset=True)
 
 
 @pytest.mark.parametrize(
     ("hours", "reviewed", "problem"),
     [(0, 40, "no predictions"), (1, 4, "4 reviews are too few")],
 )
-def test_too_little_is_refused(
-    tool: SimpleNamespace, cloud: None, hours: int, reviewed: int, problem: str
-) -> None:
+def test_too_little_is_refused(cloud: None, hours: int, reviewed: int, problem: str) -> None:
     for number in range(hours):
         keep(NOW - timedelta(hours=number), reviewed=reviewed)
-    with pytest.raises(tool.BaselineError, match=problem):
-        tool.set_baseline(OUTPUTS, 7, reset=False)
+    with pytest.raises(UserError, match=problem):
+        set_baseline(STACK, 7, reset=False)

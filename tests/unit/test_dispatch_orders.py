@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
 
-from tests.tables import schema
+from tests.support.tables import schema
 
 PROJECT = Path(__file__).resolve().parents[2]
 TABLES = ("DriversTable", "OrdersTable")

@@ -2,41 +2,45 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from samcli.yamlhelper import yaml_parse
 
 PROJECT = Path(__file__).resolve().parents[2]
 README = (PROJECT / "README.md").read_text()
+FREE_ALARMS, DOLLARS_AN_ALARM = 10, 0.10  # of an account, a month
 TEMPLATE = yaml_parse((PROJECT / "template.yaml").read_text())
 
 
-def rows_of(section: str) -> list[list[str]]:
-    """The cells of the first table after a heading."""
-    body = README.split(f"## {section}\n", 1)[1].split("\n## ", 1)[0]
-    table = body.strip().split("\n\n")[0].splitlines()[2:]
-    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table]
+def test_reference_and_asyncapi_are_current() -> None:
+    command = [sys.executable, "docs/generate.py", "--check"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
-def test_configuration_table_is_the_template() -> None:
-    expected = [
-        [f"`{name}`", f"`{definition['Default']}`" if definition["Default"] != "" else "none"]
-        for name, definition in TEMPLATE["Parameters"].items()
-    ]
-    assert [[name, default] for name, default, _ in rows_of("Configure it")] == expected
+def test_the_console_shows_every_parameter_in_a_group() -> None:
+    groups = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    shown = [name for group in groups for name in group["Parameters"]]
+    assert sorted(shown) == sorted(TEMPLATE["Parameters"])
 
 
-@pytest.mark.parametrize("page", [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))])
+@pytest.mark.parametrize(
+    "page", [*sorted(PROJECT.glob("*.md")), *sorted((PROJECT / "docs").glob("**/*.md"))]
+)
 def test_links_lead_to_files(page: Path) -> None:
-    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text())
+    links = re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)|src=\"([^\"]+)\"", page.read_text())
+    links = [one or other for one, other in links]
     missing = [link for link in links if not (page.parent / link).exists()]
     assert not missing
 
 
-@pytest.mark.parametrize("page", [PROJECT / "README.md", PROJECT / "docs" / "operations.md"])
-def test_events_to_put_are_json(page: Path) -> None:
-    commands = re.findall(r"put-events --entries '(.*?)'", page.read_text(), re.DOTALL)
+def test_events_to_put_are_json() -> None:
+    runbook = (PROJECT / "docs" / "operations.md").read_text()
+    commands = re.findall(r"put-events --entries '(.*?)'", runbook, re.DOTALL)
     assert commands
     for command in commands:
         [entry] = json.loads(command)
@@ -51,19 +55,49 @@ def test_make_targets_exist() -> None:
 
 
 def test_ci_runs_the_commands_of_the_readme() -> None:
-    script = (PROJECT / ".ci" / "run").read_text()
-    for command in ("make run", "make test", "make test-training", "make test-sam-local"):
-        assert f"\n{command}\n" in script
-        assert f"\n{command}" in README
+    targets = re.findall(r"^make (\S+)$", (PROJECT / ".ci" / "run").read_text(), re.MULTILINE)
+    assert targets == ["run", "test", "test-training", "test-sam-local"]
+    for target in targets:
+        assert f"\nmake {target}" in README
+    workflow = yaml.safe_load((PROJECT / ".github" / "workflows" / "ci.yml").read_text())
+    assert workflow["jobs"]["make"]["strategy"]["matrix"]["target"] == targets
 
 
-def test_sample_events_are_those_of_the_readme() -> None:
-    events = {path.name for path in (PROJECT / "events").glob("*.json")}
-    assert events == set(re.findall(r"events/(\w+\.json)", README))
+def test_every_function_has_a_sample_event() -> None:
+    events = {path.stem for path in (PROJECT / "events").glob("*.json")}
+    functions = {path.parent.name for path in (PROJECT / "functions").glob("*/app.py")}
+    assert functions <= events
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 150
+
+
+def test_every_number_of_the_readme_is_in_its_source() -> None:
+    rows = re.findall(
+        r"^\| ([\d.]+)\S* [^|]*\| [^|]+ \| \[.+\]\(([^)#]+).*\) \|$", README, re.MULTILINE
+    )
+    assert len(rows) == 3
+    for number, page in rows:
+        assert number in (PROJECT / page).read_text()
+
+
+def test_the_price_at_rest_is_that_of_the_alarms() -> None:
+    alarms = [
+        name
+        for name, resource in TEMPLATE["Resources"].items()
+        if resource["Type"] == "AWS::CloudWatch::Alarm"
+    ]
+    price = f"{(len(alarms) - FREE_ALARMS) * DOLLARS_AN_ALARM:.2f} US dollars"
+    costs = (PROJECT / "docs" / "costs.md").read_text()
+    assert f"{price} a month: the stack has {len(alarms)} alarms" in costs
+    assert f"| {price} | a month at rest" in README
 
 
 def test_outputs_named_in_the_readme_exist() -> None:
-    assert set(re.findall(r"OutputKey=='(\w+)'", README)) <= set(TEMPLATE["Outputs"])
+    named = set(re.findall(r"\$\(output (\w+)\)", README))
+    assert named
+    assert named <= set(TEMPLATE["Outputs"])
 
 
 def test_threshold_is_the_one_chosen_for_the_model() -> None:

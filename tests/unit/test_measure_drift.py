@@ -15,7 +15,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import mutual_info_score
 
-from tests.tables import schema
+from tests.support.tables import schema
 from tests.unit.conftest import FUNCTIONS
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)

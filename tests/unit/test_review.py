@@ -1,10 +1,8 @@
 """A reviewer's tool: what is shown, what is sent, and that several people can use it at once."""
 
-import importlib.util
 import io
 import json
-from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -12,11 +10,14 @@ import pytest
 from botocore.exceptions import ClientError
 from PIL import Image
 
-from tests.tables import schema
+from operations import review
+from operations.errors import UserError
+from tests.support.tables import schema
 
-TRAINING = Path(__file__).resolve().parents[2] / "training"
 STACK = {
+    "StackId": "arn:aws:cloudformation:eu-west-1:123456789012:stack/scones-unlimited/1",
     "StackName": "scones-unlimited",
+    "StackStatus": "CREATE_COMPLETE",
     "Parameters": [{"ParameterKey": "Labels", "ParameterValue": "bicycle,motorcycle,other"}],
     "Outputs": [
         {"OutputKey": "PredictionsTableName", "OutputValue": "predictions"},
@@ -30,21 +31,10 @@ def describe_stacks(**_: Any) -> tuple[SimpleNamespace, dict[str, Any]]:
     return SimpleNamespace(status_code=200), {"Stacks": [STACK]}
 
 
-@pytest.fixture(scope="session")
-def review() -> ModuleType:
-    """training/review.py."""
-    spec = importlib.util.spec_from_file_location("review", TRAINING / "review.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 class Desk:
     """A deployed stack, with the workflow RecordReview played by `carry_out`."""
 
-    def __init__(self, review: ModuleType) -> None:
+    def __init__(self) -> None:
         boto3.setup_default_session()
         session: Any = boto3.DEFAULT_SESSION
         session.events.register("before-call.cloudformation.DescribeStacks", describe_stacks)
@@ -58,7 +48,6 @@ class Desk:
         session.client("dynamodb").create_table(
             TableName="predictions", **schema("PredictionsTable")
         )
-        self.module = review
         self.reviews = review.Reviews("scones-unlimited")
         self.sent: list[dict[str, Any]] = []
         put_events = self.reviews.events.put_events
@@ -112,8 +101,8 @@ class Desk:
     def work(self, keys: str, reviewer: str = "anna") -> int:
         """Press these keys, then leave."""
         pressed = iter(keys + "q")
-        session = self.module.Session(self.reviews, reviewer, read=lambda: next(pressed))
-        code: int = self.module.review(session)
+        session = review.Session(self.reviews, reviewer, read=lambda: next(pressed))
+        code: int = review.review(session)
         return code
 
     @property
@@ -123,9 +112,9 @@ class Desk:
 
 
 @pytest.fixture
-def desk(aws: None, review: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Desk:
+def desk(aws: None, monkeypatch: pytest.MonkeyPatch) -> Desk:
     monkeypatch.setattr(review, "RECORDING_SECONDS", 0)
-    return Desk(review)
+    return Desk()
 
 
 def test_oldest_first_one_key_each(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
@@ -179,7 +168,7 @@ def test_photo_that_another_answers_while_it_is_shown(
         desk.carry_out(theirs | {"image_id": image_id})
         return "b"
 
-    assert desk.module.review(desk.module.Session(desk.reviews, "anna", read=read)) == 0
+    assert review.review(review.Session(desk.reviews, "anna", read=read)) == 0
     assert desk.labels == [("a", "other")]
     assert "bert has just answered other" in capsys.readouterr().out
 
@@ -213,7 +202,7 @@ def test_link_is_to_the_version_and_expires(desk: Desk) -> None:
     assert "X-Amz-Expires=300" in link or "Expires=" in link
 
 
-def test_local_clouds_etag_is_no_version(review: ModuleType) -> None:
+def test_local_clouds_etag_is_no_version() -> None:
     names = {"s3_bucket": "photos", "s3_key": "a#b", "reason": "unsure", "recorded_at": "2026"}
     record = {name: {"S": value} for name, value in names.items()}
     etag = record | {"image_id": {"S": "a#b#0cc175b9c0f1b6a831c399e269772661"}}
@@ -225,7 +214,7 @@ def test_local_clouds_etag_is_no_version(review: ModuleType) -> None:
 def test_picture_fits_and_has_the_colours_of_the_photo(desk: Desk) -> None:
     desk.add("a", 7)
     [photo] = desk.reviews.waiting()
-    lines = desk.module.draw(desk.reviews.picture(photo), 40, 20).splitlines()
+    lines = review.draw(desk.reviews.picture(photo), 40, 20).splitlines()
     assert len(lines) == 15
     assert all(line.count("▀") == 40 for line in lines)
     red, green, blue = map(int, lines[0].removeprefix("\033[38;2;").partition("m")[0].split(";"))
@@ -233,7 +222,7 @@ def test_picture_fits_and_has_the_colours_of_the_photo(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 999), (999, 1), (3, 3)])
-def test_picture_of_any_shape(review: ModuleType, size: tuple[int, int]) -> None:
+def test_picture_of_any_shape(size: tuple[int, int]) -> None:
     assert "▀" in review.draw(Image.new("RGB", size), 8, 4)
 
 
@@ -243,7 +232,7 @@ def test_photo_that_is_gone_or_unreadable_is_said_to_be(desk: Desk) -> None:
     gone, text = desk.reviews.waiting()
     boto3.client("s3").delete_object(**gone.object)
     for photo, words in ((gone, "deleted"), (text, "not a photo")):
-        with pytest.raises(desk.module.ReviewError, match=words):
+        with pytest.raises(UserError, match=words):
             desk.reviews.picture(photo)
 
 
@@ -258,7 +247,7 @@ def test_photo_that_is_gone_is_skipped_by_who_may_not_list_the_bucket(
         raise denied
 
     monkeypatch.setattr(desk.reviews.s3, "get_object", get_object)
-    with pytest.raises(desk.module.ReviewError, match="deleted, or may not be read"):
+    with pytest.raises(UserError, match="deleted, or may not be read"):
         desk.reviews.picture(gone)
 
 
@@ -268,7 +257,7 @@ def test_names_of_files_do_not_steer_the_terminal(
     desk.add("uploads/1/\033[2Jx\u202e.jpg", 1)
     desk.work("")
     said = capsys.readouterr().out
-    assert "\033" not in said.replace(desk.module.RESET, "")
+    assert "\033" not in said.replace(review.RESET, "")
     assert "\u202e" not in said
 
 
@@ -280,13 +269,12 @@ def test_names_of_files_do_not_steer_the_terminal(
         (["scooter", "other"], "12"),
     ],
 )
-def test_every_label_has_a_key_of_its_own(review: ModuleType, labels: list[str], keys: str) -> None:
+def test_every_label_has_a_key_of_its_own(labels: list[str], keys: str) -> None:
     assert review.keys_of(labels) == dict(zip(keys, labels, strict=True))
 
 
 def test_no_stack_is_one_line(
     desk: Desk,
-    review: ModuleType,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -306,6 +294,6 @@ def test_answers_can_come_out_of_a_pipe(
     desk.add("a", 1)
     desk.add("b", 2)
     monkeypatch.setattr("sys.stdin", io.StringIO("b\n"))
-    assert desk.module.review(desk.module.Session(desk.reviews, "anna")) == 0
+    assert review.review(review.Session(desk.reviews, "anna")) == 0
     assert desk.labels == [("a", "bicycle")]
     assert "https://" in capsys.readouterr().out

@@ -22,6 +22,8 @@ import pytest
 from cloud import STACK_NAME, LocalCloud, free_port
 from PIL import Image
 
+from tests.support.schemas import EVENTS, assert_event, assert_record
+
 SECOND = timedelta(seconds=1)
 RETRAINING = {
     "TrainingRoleArn": "arn:aws:iam::000000000000:role/scones-sagemaker",
@@ -457,6 +459,7 @@ class Stack:
             for message in messages:
                 event = json.loads(message["Body"])
                 assert event["source"] == "scones-unlimited"
+                check_event(event["detail-type"], event["detail"])
                 if event["detail-type"] == "Vehicle Classified":
                     self.events.setdefault(event["detail"]["image_id"], []).append(event["detail"])
                 else:
@@ -464,6 +467,17 @@ class Stack:
                 self.sqs.delete_message(
                     QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"]
                 )
+
+
+def check_event(detail_type: str, detail: Any) -> None:
+    """Fail if the stack published what no schema allows.
+
+    Tests publish wrong events for the stack to refuse, and parts of predictions without
+    `uploaded_at`: these are not checked.
+    """
+    ours = EVENTS.get(detail_type, {}).get("x-action") != "receive"
+    if ours and (detail_type != "Vehicle Classified" or "uploaded_at" in detail):
+        assert_event(detail_type, detail)
 
 
 UPLOAD = {"image_id", "driver_id", "s3_bucket", "s3_key", "uploaded_at", "execution"}
@@ -487,6 +501,7 @@ def assert_recorded(outcome: Outcome, status: str, events: int = 1) -> dict[str,
     """
     assert outcome.record is not None
     record = outcome.values
+    assert_record(record)
     assert record["status"] == status
     fields = UPLOAD | DECISION | STORED
     if "inferences" in record:

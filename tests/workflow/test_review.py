@@ -239,7 +239,7 @@ def test_reviewers_tool_shows_the_oldest_and_records_the_answer(stack: Stack) ->
     unsure(stack)
     waiting = stack.query("to_review", review_state="waiting")
     done = subprocess.run(
-        [sys.executable, "training/review.py", "--name", "anna"],
+        [sys.executable, "-m", "operations.review", "--name", "anna"],
         cwd=REPOSITORY,
         env=stack.cloud.environment(),
         input="m\n",

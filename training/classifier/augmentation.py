@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 
+
 @dataclasses.dataclass(frozen=True)
 class Geometry:
     """Ranges of the random views."""

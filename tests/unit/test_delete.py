@@ -5,7 +5,6 @@ on a bucket that is not empty, and four calls of SageMaker.
 """
 
 import json
-import runpy
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,7 +19,8 @@ from botocore.loaders import create_loader
 from moto.s3.models import s3_backends
 from moto.sagemaker.models import sagemaker_backends
 
-CLEANUP = Path(__file__).resolve().parents[2] / "training" / "cleanup.py"
+from operations import delete
+
 ACCOUNT, REGION = "123456789012", "eu-west-1"
 STACK, ENDPOINT = "scones-unlimited", "scones-vehicle-classifier"
 STACK_ID = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{STACK}/5f439d0e"
@@ -210,7 +210,7 @@ def clean(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
     """Run the script as a person does; without --yes, nobody answers."""
 
     def run(*arguments: str, answer: str | None = None) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["cleanup.py", *arguments])
+        monkeypatch.setattr(sys, "argv", ["delete", *arguments])
 
         def person(question: str) -> str:
             print(question)
@@ -220,7 +220,7 @@ def clean(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 
         monkeypatch.setattr("builtins.input", person)
         with pytest.raises(SystemExit) as ended:
-            runpy.run_path(str(CLEANUP), run_name="__main__")
+            sys.exit(delete.main())
         output = capsys.readouterr()
         assert "Traceback" not in output.err
         assert isinstance(ended.value.code, int)
@@ -442,7 +442,7 @@ def test_without_a_yes_nothing_is_deleted(clean: Clean, answer: str | None) -> N
     outcome = clean(answer=answer)
     assert outcome.code == 1
     assert inventory() == before
-    assert outcome.err == "cleanup: nothing was deleted (--yes deletes without asking)\n"
+    assert outcome.err == "delete: nothing was deleted (--yes deletes without asking)\n"
 
 
 @pytest.mark.usefixtures("aws_account")
@@ -701,8 +701,8 @@ def test_names_can_be_given(clean: Clean) -> None:
 @pytest.mark.parametrize(
     ("missing", "reason"),
     [
-        (["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"], "Unable to locate credentials"),
-        (["AWS_DEFAULT_REGION"], "You must specify a region"),
+        (["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"], "no AWS credentials"),
+        (["AWS_DEFAULT_REGION"], "no region"),
     ],
 )
 def test_without_credentials_or_region_one_line_says_so(
@@ -715,5 +715,5 @@ def test_without_credentials_or_region_one_line_says_so(
         environment.delenv(name)
     outcome = clean("--dry-run")
     assert outcome.code == 1
-    assert outcome.err.startswith(f"cleanup: {reason}")
+    assert outcome.err.startswith(f"delete: {reason}")
     assert outcome.err.count("\n") == 1

@@ -1,7 +1,7 @@
 """Say what the photos show that the model is unsure of.
 
     make review                                 the photos that wait, oldest first
-    python training/review.py --name anna       as somebody else than the user of this machine
+    python -m operations.review --name anna     as somebody else than the user of this machine
 
 Shows each photo in the terminal; one key answers. An answer goes onto the stack's bus as
 `Vehicle Reviewed`, and the workflow RecordReview carries it out. Several people can review at once.
@@ -22,17 +22,16 @@ import webbrowser
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from PIL import Image
 
-sys.path.append(str(Path(__file__).resolve().parents[1]))  # until the command is in a package
 from functions.serialize_image.photo import UnreadablePhotoError, read
+from operations.errors import UserError, explain
+from operations.stack import DEFAULT_STACK, require_stack
 
-DEFAULT_STACK = "scones-unlimited"
 LINK_SECONDS = 300
 RECORDING_SECONDS = 20  # until answers that are on their way are given up
 POLL_SECONDS = 0.5
@@ -41,10 +40,6 @@ SKIP, UNDO, VIEW, QUIT = "s", "u", "v", "q"
 COMMANDS = {SKIP: "skip", UNDO: "undo", VIEW: "view", QUIT: "quit"}
 LARGEST_PICTURE = 72, 56  # columns, and half rows
 RESET = "\033[0m"
-
-
-class ReviewError(Exception):
-    """Something a person can mend; the message is one line that says what to do."""
 
 
 # ── What a reviewer does, in a terminal or elsewhere ──
@@ -107,29 +102,15 @@ class Reviews:
         """Find the stack's table and bus.
 
         Raises:
-            ReviewError: there is no such stack.
+            UserError: there is no such stack.
 
         """
         client: Any = functools.cache(boto3.client)
         self.dynamodb, self.events, self.s3 = client("dynamodb"), client("events"), client("s3")
-        try:
-            [found] = client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
-        except ClientError as error:
-            if "does not exist" not in str(error):
-                raise
-            region = client("cloudformation").meta.region_name
-            raise ReviewError(
-                f"there is no stack {stack} in {region}: deploy it, or give --stack-name"
-            ) from error
-        outputs = {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])}
-        parameters = {
-            each["ParameterKey"]: each["ParameterValue"] for each in found.get("Parameters", [])
-        }
-        try:
-            self.table, self.bus = outputs["PredictionsTableName"], outputs["EventBusName"]
-            self.labels = parameters["Labels"].split(",")
-        except KeyError as error:
-            raise ReviewError(f"stack {stack} has no {error.args[0]}: deploy it anew") from error
+        found = require_stack(client("cloudformation"), stack)
+        self.table = found.output("PredictionsTableName")
+        self.bus = found.output("EventBusName")
+        self.labels = found.parameter("Labels").split(",")
 
     def query(self, **arguments: Any) -> Iterator[dict[str, Any]]:
         """Pages of the photos that wait, oldest first."""
@@ -177,7 +158,7 @@ class Reviews:
         """A photo as the model saw it: upright, at most 256 pixels.
 
         Raises:
-            ReviewError: it is gone, or cannot be read.
+            UserError: it is gone, or cannot be read.
 
         """
         try:
@@ -191,15 +172,15 @@ class Reviews:
                 "AccessDenied",
             ):
                 raise
-            raise ReviewError("the photo has been deleted, or may not be read") from error
+            raise UserError("the photo has been deleted, or may not be read") from error
         except UnreadablePhotoError as error:
-            raise ReviewError(str(error)) from error
+            raise UserError(str(error)) from error
 
     def answer(self, photo: Photo, label: str, reviewer: str) -> Answer:
         """Put an answer onto the bus.
 
         Raises:
-            ReviewError: the bus did not take it.
+            UserError: the bus did not take it.
 
         """
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -210,7 +191,7 @@ class Reviews:
         entry |= {"EventBusName": self.bus, "Detail": json.dumps(detail)}
         [result] = self.events.put_events(Entries=[entry])["Entries"]
         if "ErrorCode" in result:
-            raise ReviewError(f"the answer was not taken ({result['ErrorCode']}): answer again")
+            raise UserError(f"the answer was not taken ({result['ErrorCode']}): answer again")
         return given
 
 
@@ -308,7 +289,7 @@ class Session:
         if sys.stdout.isatty():
             try:
                 picture = self.reviews.picture(photo)
-            except ReviewError as error:
+            except UserError as error:
                 print(f"no picture: {error}")
             else:
                 most_columns, most_rows = LARGEST_PICTURE
@@ -348,7 +329,7 @@ class Session:
                 return True
         try:
             self.given[photo.image_id] = self.reviews.answer(photo, label, self.reviewer)
-        except ReviewError as error:
+        except UserError as error:
             print(error)
             return False
         return True
@@ -398,10 +379,10 @@ def main() -> int:
     options.name = (options.name or getpass.getuser()).strip()
     try:
         return review(Session(Reviews(options.stack_name), options.name))
-    except ReviewError as error:
+    except UserError as error:
         print(f"review: {error}", file=sys.stderr)
     except (ClientError, BotoCoreError) as error:
-        print(f"review: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"review: {explain(error)}", file=sys.stderr)
     return 1
 
 

@@ -36,9 +36,10 @@ class Cleanup:
     cloud: LocalCloud
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        script = [sys.executable, str(REPOSITORY / "training" / "cleanup.py")]
+        script = [sys.executable, "-m", "operations.delete"]
         ended = subprocess.run(
             [*script, "--stack-name", NAME, *arguments],
+            cwd=REPOSITORY,
             env=self.cloud.environment() | environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,

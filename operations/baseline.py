@@ -1,7 +1,7 @@
 """Make the traffic of the last days the baseline that drift is measured against.
 
-    .venv/bin/python training/baseline.py --days 7   of a week in which reviews found nothing wrong
-    .venv/bin/python training/baseline.py --reset    back to the model's own validation photos
+    python -m operations.baseline --days 7   of a week in which reviews found nothing wrong
+    python -m operations.baseline --reset    back to the model's own validation photos
 
 The photos that a model was validated on have another mix than those of your couriers. This reads
 the counts of MeasureDrift in DriftTable, and puts `baselines/<name>/<version>/traffic.json` into
@@ -21,37 +21,32 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "functions" / "measure_drift"))
+from functions.measure_drift.keys import own_key, traffic_key
+from functions.measure_drift.windows import BINS, Tally, Window
+from operations.errors import UserError, code_of, explain
+from operations.stack import DEFAULT_STACK, Stack, require_stack
 
-from report import Baseline, own_key, traffic_key
-from windows import BINS, Tally, Window
-
-DEFAULT_STACK = "scones-unlimited"
 SHIPPED = json.loads(
-    (Path(__file__).resolve().parents[1] / "models/vehicles/metadata.json").read_text()
+    (Path(__file__).parents[1] / "models" / "vehicles" / "metadata.json").read_text()
 )
 FEWEST_PREDICTIONS = 500
 FEWEST_REVIEWS = 20  # of what the model was sure of, and as many of the rest
-
-
-class BaselineError(Exception):
-    """Something a person can mend; the message is one line."""
 
 
 def describe_traffic(tally: Tally) -> dict[str, Any]:
     """The baseline, as metadata.json of a model holds it, that the counts of some hours make.
 
     Raises:
-        BaselineError: too little was predicted or reviewed to tell.
+        UserError: too little was predicted or reviewed to tell.
 
     """
     count = tally.predictions
     if count < FEWEST_PREDICTIONS:
-        raise BaselineError(f"{count} predictions are too few: {FEWEST_PREDICTIONS} are needed")
+        raise UserError(f"{count} predictions are too few: {FEWEST_PREDICTIONS} are needed")
     sure, unsure = tally.stratum("accepted", "rejected"), tally.stratum("review")
     for kind, part in (("sure", sure), ("unsure", unsure)):
         if part.predictions and part.reviewed < min(FEWEST_REVIEWS, part.predictions):
-            raise BaselineError(
+            raise UserError(
                 f"{part.reviewed} reviews are too few of photos that the model was {kind} of: "
                 f"{FEWEST_REVIEWS} are needed (`make review`, or a longer time)"
             )
@@ -92,7 +87,7 @@ def read_traffic(table: str, since: datetime) -> tuple[str, Tally]:
     """The model that answered last, and its counts since then.
 
     Raises:
-        BaselineError: there are none.
+        UserError: there are none.
 
     """
     pages = (
@@ -115,29 +110,13 @@ def read_traffic(table: str, since: datetime) -> tuple[str, Tally]:
     ]
     newest = {name: tally.last_at for window in windows for name, tally in window.models.items()}
     if not newest:
-        raise BaselineError("no predictions were counted in that time")
+        raise UserError("no predictions were counted in that time")
     model = max(newest, key=lambda name: newest[name])
     total = Tally()
     for window in windows:
         if model in window.models:
             total.add(window.models[model])
     return model, total
-
-
-def read_outputs(stack: str) -> dict[str, str]:
-    """The outputs of a stack by name.
-
-    Raises:
-        BaselineError: there is no such stack.
-
-    """
-    try:
-        [found] = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
-    except ClientError as error:
-        if "does not exist" in str(error):
-            raise BaselineError(f"there is no stack {stack}: give another --stack-name") from error
-        raise
-    return {each["OutputKey"]: each["OutputValue"] for each in found["Outputs"]}
 
 
 def has_own(model: str, bucket: str) -> bool:
@@ -147,22 +126,22 @@ def has_own(model: str, bucket: str) -> bool:
     try:
         boto3.client("s3").head_object(Bucket=bucket, Key=own_key(model))
     except ClientError as error:
-        if error.response["Error"]["Code"] != "404":
+        if code_of(error) != "404":
             raise
         return False
     return True
 
 
-def set_baseline(outputs: dict[str, str], days: float, *, reset: bool) -> str:
+def set_baseline(stack: Stack, days: float, *, reset: bool) -> str:
     """Set or reset the baseline in the bucket of a stack; what was done, in a line.
 
     Raises:
-        BaselineError: too little is known.
+        UserError: too little is known.
 
     """
     since = datetime.now(UTC) - timedelta(days=days)
-    model, tally = read_traffic(outputs["DriftTableName"], since)
-    bucket = outputs["PhotosBucketName"]
+    model, tally = read_traffic(stack.output("DriftTableName"), since)
+    bucket = stack.output("PhotosBucketName")
     s3 = boto3.client("s3")
     if reset:
         s3.delete_object(Bucket=bucket, Key=traffic_key(model))
@@ -175,7 +154,6 @@ def set_baseline(outputs: dict[str, str], days: float, *, reset: bool) -> str:
     name, _, version = model.partition("/")
     baseline = describe_traffic(tally)
     metadata = {"name": name, "version": version, "baseline": baseline}
-    Baseline.from_metadata(metadata)  # what the function will make of it
     s3.put_object(
         Bucket=bucket,
         Key=traffic_key(model),
@@ -198,13 +176,12 @@ def main() -> int:
     how.add_argument("--reset", action="store_true", help="the model's own baseline again")
     arguments = parser.parse_args()
     try:
-        outputs = read_outputs(arguments.stack_name)
-        print(set_baseline(outputs, arguments.days, reset=arguments.reset))
-    except BaselineError as error:
+        stack = require_stack(boto3.client("cloudformation"), arguments.stack_name)
+        print(set_baseline(stack, arguments.days, reset=arguments.reset))
+    except UserError as error:
         print(f"baseline: {error}", file=sys.stderr)
     except (ClientError, BotoCoreError) as error:
-        reason = " ".join(str(error).split())
-        print(f"baseline: {reason} (AWS_PROFILE, AWS_DEFAULT_REGION?)", file=sys.stderr)
+        print(f"baseline: {explain(error)}", file=sys.stderr)
     else:
         return 0
     return 1

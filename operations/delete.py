@@ -1,7 +1,7 @@
 """Remove from AWS all that the stack and the training made.
 
-    python training/cleanup.py --dry-run    list it, and what it costs a month at rest
-    python training/cleanup.py              list it, ask, delete it, look again
+    python -m operations.delete --dry-run    list it, and what it costs a month at rest
+    python -m operations.delete              list it, ask, delete it, look again
 
 Credentials and region are those of the AWS CLI (AWS_PROFILE, AWS_DEFAULT_REGION, `aws configure`);
 what was made with `launch.py --region` is found with the same --region. Deleted is what has one of
@@ -23,56 +23,18 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoRegionError, WaiterError
 
-DEFAULT_STACK = "scones-unlimited"
-DEFAULT_ENDPOINT = "scones-vehicle-classifier"
-VARIANT = "AllTraffic"  # the endpoint's one variant
+from operations.errors import UserError, explain
+from operations.prices import ALARM, ECR_GIB, HOURS, INSTANCE_HOUR, LOGS_GIB, S3_GIB, TABLE_GIB
+from operations.stack import (
+    DEFAULT_ENDPOINT,
+    DEFAULT_STACK,
+    PROCESSING_LOG_GROUP,
+    TRAINING_LOG_GROUP,
+    Names,
+    scalable_target,
+)
 
-
-@dataclass(frozen=True)
-class Names:
-    """What the stack and the training call what they make; launch.py uses this class as well.
-
-    Endpoint, model package group and ECR repository have the endpoint's name. Endpoint
-    configurations, models, training and processing jobs and the endpoint's alarms begin with
-    `prefix` and carry `tags`.
-    """
-
-    stack: str
-    endpoint: str
-    account: str
-    region: str
-
-    @property
-    def prefix(self) -> str:
-        return f"{self.endpoint}-"
-
-    @property
-    def tags(self) -> dict[str, str]:
-        return {"project": "scones-unlimited", "endpoint": self.endpoint}
-
-    @property
-    def training_bucket(self) -> str:
-        """Datasets, source code, checkpoints and models."""
-        return f"{self.stack}-training-{self.account}-{self.region}"
-
-    @property
-    def log_groups(self) -> tuple[str, ...]:
-        of_endpoint = f"/aws/sagemaker/Endpoints/{self.endpoint}"
-        return f"/aws/lambda/{self.stack}", f"/aws/vendedlogs/states/{self.stack}", of_endpoint
-
-
-# Shared with what is not ours: only the streams of our jobs, and the folder of our stack, go.
-TRAINING_LOG_GROUP = "/aws/sagemaker/TrainingJobs"
-PROCESSING_LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
-SAM_STACK = "aws-sam-cli-managed-default"
-
-# US dollars a month: list prices of us-east-1 in 2026, free tiers and requests not counted.
-# https://aws.amazon.com/s3/pricing/, and likewise ecr, cloudwatch, dynamodb and sagemaker/ai.
-S3_GIB, ECR_GIB, LOGS_GIB, ALARM = 0.023, 0.10, 0.03, 0.10
-TABLE_GIB = 0.25 + 0.20  # storage, and point-in-time recovery
-HOURS = 730
-INSTANCE_HOUR = {"ml.t2.medium": 0.056, "ml.c5.large": 0.102, "ml.m5.large": 0.115}
-INSTANCE_HOUR |= {"ml.m5.xlarge": 0.23, "ml.g4dn.xlarge": 0.7364, "ml.g5.xlarge": 1.408}
+SAM_STACK = "aws-sam-cli-managed-default"  # its bucket is shared: only our stack's folder goes
 
 STACK_NAME_TAG, STACK_ID_TAG = "aws:cloudformation:stack-name", "aws:cloudformation:stack-id"
 # Kinds that the services are asked about; the tag index lags behind deletions.
@@ -82,10 +44,6 @@ ASKED_SAGEMAKER = ("sagemaker:endpoint", "sagemaker:model", *ASKED_JOBS)
 # What an endpoint that could not be deleted goes on with, as does the training bucket.
 SERVES = ("endpoint configuration", "model", "model package group", "ECR repository")
 SETTLE_SECONDS = 3600  # launch.py gives an update no more
-
-
-class CleanupError(Exception):
-    """Something a person can mend; the message is one line."""
 
 
 @dataclass(frozen=True)
@@ -371,7 +329,7 @@ class Cleaner:
         """Delete what is in a bucket, and the bucket too if `remove`.
 
         Raises:
-            CleanupError: S3 kept some of it.
+            UserError: S3 kept some of it.
 
         """
         client, number = self.client("s3"), 0
@@ -384,7 +342,7 @@ class Cleaner:
             )
             if kept := answer.get("Errors"):
                 first = f"{kept[0]['Key']} ({kept[0]['Code']}: {kept[0].get('Message', '')})"
-                raise CleanupError(f"S3 kept {count(len(kept), 'object version')}, first {first}")
+                raise UserError(f"S3 kept {count(len(kept), 'object version')}, first {first}")
             number += len(objects)
             show(f"deleting in {bucket}: {number:,} object versions")
         if remove:
@@ -444,13 +402,13 @@ class Cleaner:
         """Delete the stack, if its buckets are empty: AWS would get stuck half-way.
 
         Raises:
-            CleanupError: a bucket is not empty, or AWS kept something.
+            UserError: a bucket is not empty, or AWS kept something.
 
         """
         for bucket in self.in_stack("AWS::S3::Bucket"):
             with tolerating("NoSuchBucket"):
                 if any(self.versions(bucket)):
-                    raise CleanupError(f"left as it is, because {bucket} is not empty")
+                    raise UserError(f"left as it is, because {bucket} is not empty")
         client = self.client("cloudformation")
         client.delete_stack(StackName=stack_id)
         try:
@@ -462,7 +420,7 @@ class Cleaner:
                 for item in self.stack_resources(stack_id)
                 if item["ResourceStatus"] == "DELETE_FAILED"
             ]
-            raise CleanupError(f"AWS kept {', '.join(kept) or error}") from error
+            raise UserError(f"AWS kept {', '.join(kept) or error}") from error
 
     def find_tables(self) -> Iterator[Found]:
         """The stack's, and any that an update of the stack has left."""
@@ -514,15 +472,6 @@ class Cleaner:
             and resource["ResourceStatus"] == "DELETE_COMPLETE"
             for resource in self.stack_resources(tags[STACK_ID_TAG])
         )
-
-
-def scalable_target(endpoint: str) -> dict[str, str]:
-    """What scales an endpoint on instances, as Application Auto Scaling names it."""
-    return {
-        "ServiceNamespace": "sagemaker",
-        "ResourceId": f"endpoint/{endpoint}/variant/{VARIANT}",
-        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
-    }
 
 
 @contextmanager
@@ -594,7 +543,7 @@ def clean(cleaner: Cleaner, *, dry_run: bool, yes: bool) -> bool:
     """List, ask, delete, look again; whether nothing is left that needs a person.
 
     Raises:
-        CleanupError: nobody said that all may be deleted.
+        UserError: nobody said that all may be deleted.
 
     """
     print(f"Account {cleaner.account}, {cleaner.region}:", end=" ")
@@ -604,7 +553,7 @@ def clean(cleaner: Cleaner, *, dry_run: bool, yes: bool) -> bool:
     if dry_run or not found:
         return not cleaner.problems
     if not yes and input_or_nothing("\nDelete all of it, for good? [y/N] ") not in ("y", "yes"):
-        raise CleanupError("nothing was deleted (--yes deletes without asking)")
+        raise UserError("nothing was deleted (--yes deletes without asking)")
     print()
     endpoint_is_kept = False
     for item in found:
@@ -615,7 +564,7 @@ def clean(cleaner: Cleaner, *, dry_run: bool, yes: bool) -> bool:
             print(f"deleting {item.kind} {item.name}", flush=True)
             try:
                 item.delete()
-            except (ClientError, BotoCoreError, CleanupError) as error:
+            except (ClientError, BotoCoreError, UserError) as error:
                 endpoint_is_kept |= item.kind == "endpoint"
                 show("")
                 print(f"not deleted: {item.kind} {item.name}: {one_line(error)}", file=sys.stderr)
@@ -626,7 +575,7 @@ def clean(cleaner: Cleaner, *, dry_run: bool, yes: bool) -> bool:
     if not done:  # with the stack gone, the endpoint's name is not known any more
         again = f"--stack-name {cleaner.stack_name} --endpoint-name {cleaner.names.endpoint}"
         again += f" --region {cleaner.region}"
-        print(f"To go on: python training/cleanup.py {again}", file=sys.stderr)
+        print(f"To go on: python -m operations.delete {again}", file=sys.stderr)
     return done
 
 
@@ -653,12 +602,12 @@ def main() -> int:
         return 0 if clean(cleaner, dry_run=arguments.dry_run, yes=arguments.yes) else 1
     except KeyboardInterrupt:
         reason = "interrupted; run it again to go on"
-    except CleanupError as error:
+    except UserError as error:
         reason = one_line(error)
     except (ClientError, BotoCoreError) as error:  # the first call: who am I, and where
-        reason = f"{one_line(error)} (give --region, set AWS_PROFILE, or `aws configure`)"
+        reason = explain(error)
     show("")
-    print(f"cleanup: {reason}", file=sys.stderr)
+    print(f"delete: {reason}", file=sys.stderr)
     return 1
 
 
