@@ -5,6 +5,7 @@ SHELL := /bin/sh
 PHOTOS ?= local/photos
 CLOUD_PORT ?= 4566
 SERVING_PORT ?= 8080
+MODEL ?= models/vehicles
 PORT ?= 8080
 
 VENV := .venv
@@ -45,8 +46,8 @@ drill: $(VENV)/run ## Watch drift, alarms and reviews at work on this machine (m
 	@$(BIN)/python local/drill.py
 
 .PHONY: serve
-serve: $(VENV)/run ## Serve the model alone (PORT=8080)
-	@$(BIN)/python -m serving.app --port $(PORT) --model-dir models/vehicles
+serve: $(VENV)/run ## Serve a model alone (PORT=8080, MODEL=models/vehicles)
+	@$(BIN)/python -m serving.app --port $(PORT) --model-dir "$(MODEL)"
 
 .PHONY: build
 build: $(VENV)/run ## Build the functions for AWS
@@ -65,8 +66,10 @@ review: $(VENV)/run ## Say what the photos show that the model is unsure of
 	@$(BIN)/python -m operations.review
 
 .PHONY: train
-train: $(TRAINING)/training ## Train, evaluate and serve on this machine (hours without a GPU)
-	@$(TRAINING)/bin/python -m training.launch --local $(ARGS)
+train: ## Train a model for your labels (PHOTOS=my/photos NAME=my_model) in minutes, no GPU
+	@test "$(origin PHOTOS)" = "command line" -a -n "$(NAME)" || { echo "give a folder of photos and a name: make train PHOTOS=my/photos NAME=my_model" >&2; exit 2; }
+	@$(MAKE) --no-print-directory $(TRAINING)/training
+	@$(TRAINING)/bin/python -m training.local --photos "$(PHOTOS)" --name "$(NAME)" $(ARGS)
 
 .PHONY: launch
 launch: ## Train on SageMaker and deploy the endpoint (ROLE=arn:aws:iam::...)

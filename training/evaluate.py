@@ -52,19 +52,14 @@ class Model:
     """A model folder: model.onnx and metadata.json, on one thread.
 
     Raises:
-        ValueError: it cannot be run, or its labels are not those of the dataset.
+        ValueError: it cannot be run.
 
     """
 
-    def __init__(self, directory: Path, labels: list[str]) -> None:
+    def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.path = directory / "model.onnx"
         self.metadata: dict[str, Any] = json.loads((directory / "metadata.json").read_text())
-        if self.metadata["labels"] != labels:
-            raise ValueError(
-                f"{directory} has the labels {', '.join(self.metadata['labels'])}, and the dataset "
-                f"{', '.join(labels)}"
-            )
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         try:
@@ -81,6 +76,11 @@ class Model:
 
     def classify(self, dataset: Dataset, photos: list[Photo]) -> tuple[Predictions, dict[str, Any]]:
         """The predictions for photos, and what one costs."""
+        if self.metadata["labels"] != dataset.labels:
+            raise DatasetError(
+                f"{self.directory} has the labels {', '.join(self.metadata['labels'])}, and the "
+                f"dataset has {', '.join(dataset.labels)}"
+            )
         size = self.metadata["input_size"]
         probabilities, decoding, inference = [], [], []
         for photo in tqdm(photos, desc=self.title, unit="photo", disable=None):
@@ -277,13 +277,13 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         dataset = Dataset(options.dataset)
         photos = test_photos(dataset)
-        models = [Model(folder, dataset.labels) for folder in folders]
+        models = [Model(folder) for folder in folders]
+        if len({model.title for model in models}) < len(models):  # two runs of one commit
+            for model in models:
+                model.title += f", {model.directory}"
+        evaluated = [evaluate(model, dataset) for model in models]
     except (DatasetError, OSError, KeyError, ValueError) as error:
         sys.exit(f"evaluate: {error}")
-    if len({model.title for model in models}) < len(models):  # two runs of one commit
-        for model in models:
-            model.title += f", {model.directory}"
-    evaluated = [evaluate(model, dataset) for model in models]
     first = evaluated[0]
     quoted = summary(evaluated, photos)
 

@@ -33,7 +33,7 @@ def evaluation(evaluated: Path) -> dict:
 
 def test_numbers_are_those_of_the_served_model(evaluated, staged):
     dataset = Dataset(staged)
-    model = evaluate.Model(evaluated / "model", dataset.labels)
+    model = evaluate.Model(evaluated / "model")
     photos = dataset.split("test")
     correct = [
         dataset.labels[model.probabilities(preprocess(dataset.image_bytes(photo), 64)).argmax()]

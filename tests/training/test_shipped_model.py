@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from training.source import train
+from training.source.network import BICYCLE, MOTORCYCLE
 
 from serving.preprocess import preprocess
 from tests.support.drawn import draw_photo, encoded
 from training import evaluate
-from training.source import train
-from training.source.network import BICYCLE, MOTORCYCLE
 
 MODEL = Path(__file__).resolve().parents[2] / "models" / "vehicles"
 LARGEST_FILE = 8_000_000  # bytes

@@ -13,7 +13,6 @@ from torch import Tensor
 from torch.nn import functional
 
 
-
 @dataclasses.dataclass(frozen=True)
 class Geometry:
     """Ranges of the random views."""
