@@ -38,7 +38,6 @@ from training.gate import judge, properties
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 
-CARD_START, CARD_END = "<!-- evaluation: start -->", "<!-- evaluation: end -->"
 TIMED_PHOTOS = 200
 WORST = 24  # mistakes on the contact sheet
 COSTS = {
@@ -239,9 +238,7 @@ def record(evaluated: Evaluated, quoted: str) -> None:
     (model.directory / "metadata.json").write_text(text)
     card = model.directory / "MODEL_CARD.md"
     if card.is_file():
-        before, _, rest = card.read_text().partition(CARD_START)
-        _, _, after = rest.partition(CARD_END)
-        card.write_text(f"{before}{CARD_START}\n{quoted}\n{CARD_END}{after}")
+        report.fill_card(card, "evaluation", quoted)
 
 
 # ---------------------------------------------------------------- command line

@@ -27,9 +27,15 @@ from training.classifier.leave_out import FOLDS
 from training.classifier.train import Result, Settings, positive, train
 from training.dataset.records import DatasetError
 from training.dataset.stage import stage, summary
+from training.report import fill_card
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 SHOWN = 10  # files that were left out
+CARD = """# Model card: {name}
+
+<!-- left-out sources: start -->
+<!-- left-out sources: end -->
+"""
 
 
 def train_folder(photos: list[Path], settings: Settings, cifar_100: Path | None = None) -> Result:
@@ -45,7 +51,8 @@ def train_folder(photos: list[Path], settings: Settings, cifar_100: Path | None 
     result = train(settings)
     card = settings.model_dir / "MODEL_CARD.md"
     if not card.is_file():
-        card.write_text(f"# {settings.name} {settings.version}\n\n{result.report}")
+        card.write_text(CARD.format(name=settings.name))
+    fill_card(card, "left-out sources", result.report)
     return result
 
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,15 @@ def spread_over_sources(
 
 
 # ---------------------------------------------------------------- Markdown
+
+
+def fill_card(card: Path, part: str, text: str) -> None:
+    """Replace a part of a model card, which is between two comments. A card without it stays."""
+    start, end = f"<!-- {part}: start -->", f"<!-- {part}: end -->"
+    before, found, rest = card.read_text().partition(start)
+    if found:
+        _, _, after = rest.partition(end)
+        card.write_text(f"{before}{start}\n{text.strip()}\n{end}{after}")
 
 
 def percent(entry: dict[str, float]) -> str:

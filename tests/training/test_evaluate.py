@@ -20,7 +20,7 @@ def evaluated(staged: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathF
     model = directory / "model"
     shutil.copytree(tiny_model, model)
     (model / "MODEL_CARD.md").write_text(
-        f"Before.\n{evaluate.CARD_START}\nold numbers\n{evaluate.CARD_END}\nAfter.\n"
+        "Before.\n<!-- evaluation: start -->\nold numbers\n<!-- evaluation: end -->\nAfter.\n"
     )
     arguments = ["--model", str(model), "--against", str(tiny_model), "--record", "--gate"]
     evaluate.main([*arguments, "--dataset", str(staged), "--report", str(directory / "report")])
