@@ -7,11 +7,11 @@ that they need no network; timm downloads the others.
 import importlib
 import logging
 from pathlib import Path
+from typing import Any, cast
 
 import onnx
 import timm
 import torch
-from timm.data import resolve_data_config
 from torch import Tensor, nn
 
 # The package and the class that names its file: Google's weights, Apache License 2.0.
@@ -28,14 +28,15 @@ class Backbone(nn.Module):
     layer: blur, darkness and corrupted photos show there.
     """
 
+    network: Any  # timm adds what nn.Module has no types for
     mean: Tensor
     std: Tensor
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        config = resolve_data_config({}, model=network)
         self.network = network
-        self.middle = len(network.feature_info) // 2
+        config = self.network.pretrained_cfg
+        self.middle = len(self.network.feature_info) // 2
         for name in ("mean", "std"):
             values = 255 * torch.tensor(config[name]).view(1, 3, 1, 1)
             self.register_buffer(name, values)
@@ -76,7 +77,7 @@ def _weights_of_wheel(name: str, ours: list[str]) -> dict[str, Tensor]:
 def has_fast_half(device: torch.device) -> bool:
     """Whether the processor computes in bfloat16 by itself; some only emulate it."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_avx512_bf16_supported())  # noqa: SLF001 there is no public name
 
 
@@ -84,8 +85,9 @@ def export_backbone(backbone: Backbone, input_size: int, path: Path) -> None:
     """Write the backbone as ONNX: input `image`, outputs `features` and `middle`."""
     # torch warns for every operator of torchvision that it cannot export.
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
+    backbone.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # torch has no type for memory_format
     program = torch.onnx.export(
-        backbone.eval().to(memory_format=torch.contiguous_format),
+        backbone,
         (torch.rand(2, 3, input_size, input_size) * 255,),
         input_names=["image"],
         output_names=["features", "middle"],
@@ -93,7 +95,7 @@ def export_backbone(backbone: Backbone, input_size: int, path: Path) -> None:
         dynamo=True,
         verbose=False,
     )
-    proto = program.model_proto
+    proto = cast("torch.onnx.ONNXProgram", program).model_proto  # dynamo=True returns one
     graph = proto.graph
     # Each part carries the stack trace of its making, with the paths of this machine.
     for part in (proto, graph, *graph.node, *graph.input, *graph.output, *graph.value_info):

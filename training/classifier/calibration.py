@@ -29,24 +29,24 @@ class Predictions:
 
     @property
     def predicted(self) -> np.ndarray:
-        return self.probabilities.argmax(axis=1)
+        return np.asarray(self.probabilities.argmax(axis=1))
 
     @property
     def confidence(self) -> np.ndarray:
-        return self.probabilities.max(axis=1)
+        return np.asarray(self.probabilities.max(axis=1))
 
     @property
     def correct(self) -> np.ndarray:
-        return self.predicted == self.truth
+        return np.asarray(self.predicted == self.truth)
 
     @property
     def shows_other(self) -> np.ndarray:
         """Whether the photo shows none of the labels."""
-        return self.truth == self._other
+        return np.asarray(self.truth == self._other)
 
     @property
     def predicts_other(self) -> np.ndarray:
-        return self.predicted == self._other
+        return np.asarray(self.predicted == self._other)
 
     @property
     def _other(self) -> int:
@@ -57,7 +57,7 @@ class Predictions:
         ranked = self.probabilities.copy()
         if OTHER in self.labels:
             ranked[:, self._other] = -1
-        return ranked.argmax(axis=1) == self.truth
+        return np.asarray(ranked.argmax(axis=1) == self.truth)
 
     def accepted(self, threshold: float) -> np.ndarray:
         return ~self.predicts_other & (self.confidence >= threshold)
@@ -78,7 +78,7 @@ class Operation:
 
 
 def softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
-    return np.exp(log_softmax(logits / temperature, axis=1))
+    return np.asarray(np.exp(log_softmax(logits / temperature, axis=1)))
 
 
 def fit_temperature(logits: np.ndarray, truth: np.ndarray) -> float:

@@ -1,6 +1,7 @@
 """Export: one ONNX file from a photo's pixels to probabilities and novelty."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -62,7 +63,7 @@ class _Nodes:
         self.arrays = arrays
         self.nodes: list[onnx.NodeProto] = []
 
-    def add(self, operator: str, inputs: list[str], output: str, **attributes: object) -> str:
+    def add(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
         names = [PREFIX + name if name in self.arrays else name for name in inputs]
         name = f"{PREFIX}{len(self.nodes)}-{output}"
         self.nodes.append(helper.make_node(operator, names, [output], name, **attributes))
@@ -74,8 +75,8 @@ def head_nodes(
 ) -> tuple[list[onnx.NodeProto], dict[str, np.ndarray]]:
     """Features to probabilities; the temperature is folded into the weights."""
     arrays = {
-        "weight": head.weight.T / np.float32(temperature),
-        "bias": head.bias / np.float32(temperature),
+        "weight": np.asarray(head.weight.T / np.float32(temperature)),
+        "bias": np.asarray(head.bias / np.float32(temperature)),
     }
     graph = _Nodes(arrays)
     product = graph.add("MatMul", ["features", "weight"], "head_product")
@@ -86,18 +87,17 @@ def head_nodes(
 
 def novelty_nodes(familiar: Novelty) -> tuple[list[onnx.NodeProto], dict[str, np.ndarray]]:
     """What training/classifier/novelty.py computes, as a graph."""
-    one = np.float32
     arrays = {
         "centre": familiar.centre,
         "components": familiar.components.T,
         "middle_centre": familiar.middle_centre,
         "whitening": familiar.whitening,
         "columns": np.array([1], np.int64),
-        "tiny": one(1e-12),
-        "zero": one(0),
-        "one": one(1),
-        "last": one(novelty.LAST_WEIGHT),
-        "rest": one(1 - novelty.LAST_WEIGHT),
+        "tiny": scalar(1e-12),
+        "zero": scalar(0),
+        "one": scalar(1),
+        "last": scalar(novelty.LAST_WEIGHT),
+        "rest": scalar(1 - novelty.LAST_WEIGHT),
     }
     graph = _Nodes(arrays)
     add = graph.add
@@ -115,6 +115,10 @@ def novelty_nodes(familiar: Novelty) -> tuple[list[onnx.NodeProto], dict[str, np
     parts = [add("Mul", ["last", outside], "part_1"), add("Mul", ["rest", strange], "part_2")]
     add("Add", parts, "novelty")
     return graph.nodes, arrays
+
+
+def scalar(value: float) -> np.ndarray:
+    return np.array(value, np.float32)
 
 
 def store_as_half(proto: onnx.ModelProto) -> None:

@@ -45,8 +45,9 @@ class TorchNetwork:
         for value in backbone.state_dict().values():
             digest.update(value.cpu().contiguous().numpy().tobytes())
         self.digest = digest.hexdigest()[:12]
-        self.width = backbone.network.num_features
-        self.backbone = backbone.to(self.device, memory_format=torch.channels_last)
+        self.width = int(backbone.network.num_features)
+        backbone.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch has no type for memory_format
+        self.backbone = backbone
 
     def run(self, images: np.ndarray) -> np.ndarray:
         """Both kinds of features, as Network says."""

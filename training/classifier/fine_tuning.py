@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from timm.optim import param_groups_layer_decay
+from timm.optim._param_groups import param_groups_layer_decay
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -62,7 +62,8 @@ class Classifier(nn.Module):
             self.head.bias.copy_(torch.from_numpy(head.bias))
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.head(self.backbone(images)[0])
+        logits: Tensor = self.head(self.backbone(images)[0])
+        return logits
 
 
 def fine_tune(
@@ -76,11 +77,11 @@ def fine_tune(
 ) -> tuple[Backbone, Head]:
     """Train the last stages on `photos`, drawn by `weights`; return the averaged network.
 
-    A run that was cut off goes on from `checkpoint`.
+    A run that was cut off goes on from `checkpoint`; a run that has ended is not repeated.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = Classifier(copy.deepcopy(backbone), head).to(device).eval()
-    model.to(memory_format=torch.channels_last)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch has no type for memory_format
     start = copy.deepcopy(model.state_dict())
     optimizer = torch.optim.AdamW(parameter_groups(model), lr=0.0, betas=(0.9, 0.99))
     first = resume(checkpoint, model, optimizer, device)
@@ -93,7 +94,7 @@ def fine_tune(
             logits = model(images.contiguous(memory_format=torch.channels_last))
         loss = functional.cross_entropy(logits.float(), targets, label_smoothing=LABEL_SMOOTHING)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch has no type for it
         nn.utils.clip_grad_norm_(model.parameters(), 5.0)
         optimizer.step()
         losses.append(loss.item())
@@ -106,8 +107,7 @@ def fine_tune(
             )
             save(checkpoint, step + 1, model, optimizer)
     model.load_state_dict(averaged(start, model.state_dict(), settings.average))
-    checkpoint.unlink(missing_ok=True)
-    model.cpu().to(memory_format=torch.contiguous_format)
+    model.cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # torch has no type for memory_format
     return model.backbone, Head(
         model.head.weight.detach().numpy().copy(), model.head.bias.detach().numpy().copy()
     )
@@ -158,8 +158,7 @@ def _batches(
         prepared = pool.submit(make, first)
         for step in range(first, settings.steps):
             batch = prepared.result()
-            if step + 1 < settings.steps:
-                prepared = pool.submit(make, step + 1)
+            prepared = pool.submit(make, step + 1)
             yield step, batch
 
 

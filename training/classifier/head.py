@@ -20,7 +20,7 @@ class Head:
     bias: np.ndarray  # float32 [k]
 
     def logits(self, features: np.ndarray) -> np.ndarray:
-        return features @ self.weight.T + self.bias
+        return np.asarray(features @ self.weight.T + self.bias)
 
 
 def photo_weights(photos: Sequence[Photo]) -> np.ndarray:
@@ -35,7 +35,7 @@ def photo_weights(photos: Sequence[Photo]) -> np.ndarray:
     for (label, _, _), size in sizes.items():
         totals[label] += size**0.5
     weights = np.array([sizes[key] ** -0.5 / totals[key[0]] for key in keys])
-    return weights * len(weights) / weights.sum()
+    return np.asarray(weights * len(weights) / weights.sum())
 
 
 def fit_head(features: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> Head:

@@ -32,7 +32,7 @@ class Novelty:
         unexplained = 1 - explained / np.maximum(np.square(distances).sum(1), 1e-12)
         deviation = np.square((middle - self.middle_centre) @ self.whitening).mean(1)
         strange = deviation / (1 + deviation)
-        return LAST_WEIGHT * np.clip(unexplained, 0, 1) + (1 - LAST_WEIGHT) * strange
+        return np.asarray(LAST_WEIGHT * np.clip(unexplained, 0, 1) + (1 - LAST_WEIGHT) * strange)
 
 
 def fit_novelty(features: np.ndarray, middle: np.ndarray) -> Novelty:

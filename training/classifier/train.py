@@ -128,7 +128,7 @@ def train(settings: Settings) -> Result:
     trainer.check_export(path, network, head, temperature, rows)
 
     sources_known = leave_out.names_sources(rows)
-    measures = report.measure(predictions, threshold) | {
+    measures: dict[str, Any] = report.measure(predictions, threshold) | {
         "coverage_at_99_precision": report.coverage_at_precision(predictions),
         "spread": report.spread_over_sources(predictions, rows) if sources_known else None,
         "unknown_kinds": trainer.unknown_kinds(photos, values, left_out),

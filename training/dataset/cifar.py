@@ -34,10 +34,10 @@ def read_cifar(path: Path, labels: list[str]) -> list[Found]:
     names = contents["fine_label_names.txt"].decode().split()
     found = []
     for split, others in OTHERS_PER_CLASS.items():
-        records = np.frombuffer(contents[f"{split}.bin"], np.uint8)
-        if len(records) == 0 or len(records) % RECORD_BYTES:
+        content = np.frombuffer(contents[f"{split}.bin"], np.uint8)
+        if len(content) == 0 or len(content) % RECORD_BYTES:
             raise DatasetError(f"{split}.bin of {path} is not in CIFAR-100's binary layout")
-        records = records.reshape(-1, RECORD_BYTES)
+        records = content.reshape(-1, RECORD_BYTES)
         if records[:, 1].max() >= len(names):
             raise DatasetError(f"fine_label_names.txt of {path} does not name all classes")
         taken: Counter[str] = Counter()

@@ -21,7 +21,7 @@ def perceptual_hashes(grey: np.ndarray) -> np.ndarray:
     spectrum = fft.dctn(grey.astype(np.float32), axes=(1, 2))[:, :16, :16]
     flat = spectrum.reshape(len(grey), HASH_BITS)
     flat[:, 0] = 0
-    return flat > np.median(flat, axis=1, keepdims=True)
+    return np.asarray(flat > np.median(flat, axis=1, keepdims=True))
 
 
 def near_duplicates(grey: np.ndarray) -> Iterator[tuple[int, int]]:

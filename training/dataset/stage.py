@@ -102,7 +102,9 @@ def read_photos(
         except (ValueError, OSError) as error:
             return f"unreadable: {error}"
 
-    photos, contents, greys = [], {}, [np.empty((0, SIDE, SIDE), np.float32)]
+    photos: list[Photo] = []
+    contents: dict[str, bytes] = {}
+    greys = [np.empty((0, SIDE, SIDE), np.float32)]
     with concurrent.futures.ThreadPoolExecutor() as pool:
         results = tqdm(pool.map(read_one, found), total=len(found), desc="photos", disable=None)
         for item, result in zip(found, results, strict=True):
