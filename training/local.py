@@ -10,8 +10,10 @@ does on photos from new sources.
 
 The shipped model, with fine-tuning (hours without a GPU; a run that was cut off goes on):
 
-    python -m training.local --name vehicles --fine-tune --photos ../shared/data/photos \
-        --photos ../shared/data/photos_more --cifar ../shared/data/cifar-100-binary-subset.tar.xz
+    python -m training.local --name vehicles --model-name scones-vehicle-classifier \
+        --version 3.0.0 --fine-tune \
+        --photos ../shared/data/photos --photos ../shared/data/photos_more \
+        --cifar ../shared/data/cifar-100-binary-subset.tar.xz
 """
 
 import argparse
@@ -74,6 +76,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "--photos", type=Path, action="append", required=True, help="folder; repeatable"
     )
     parser.add_argument("--name", required=True, help="of the model: models/<name>/")
+    parser.add_argument("--model-name", help="in answers and records (default: --name)")
     parser.add_argument("--cifar", type=Path, help="CIFAR-100's binary archive or folder")
     parser.add_argument("--version", default="1.0.0", help="of the model (default: %(default)s)")
     parser.add_argument("--models", type=Path, default=Path("models"), help="default: %(default)s")
@@ -104,7 +107,7 @@ def main(arguments: list[str] | None = None) -> None:
         model_dir=options.models / options.name,
         output_dir=options.build / options.name / "report",
         cache_dir=options.build / "cache",
-        name=options.name,
+        name=options.model_name or options.name,
         version=options.version,
         backbone=options.backbone,
         fine_tuning=FineTuning() if options.fine_tune else None,
