@@ -15,7 +15,7 @@ from training.classifier.calibration import (
     expected_calibration_error,
     operate,
 )
-from training.dataset.records import Photo
+from training.dataset.records import THUMBNAIL, Photo
 
 BOOTSTRAP_ROUNDS = 500
 LEAST_OF_SOURCE = 20  # photos; the accuracy of a source with fewer says little
@@ -217,7 +217,10 @@ def left_out_report(
     *,
     sources_known: bool,
 ) -> str:
-    """The report of a training run: what the model does on sources that it never saw."""
+    """The report of a training run: what the model does on sources that it never saw.
+
+    `metrics` do not count thumbnails; the tables do.
+    """
     if sources_known:
         origin = (
             "Each photo was classified by a model that never saw its source. "
@@ -230,6 +233,8 @@ def left_out_report(
             "ones; expect less.** Name sources with folders, such as bicycle/shop-a/1.jpg. "
             f"Threshold {threshold}, 95% intervals."
         )
+    if any(photo.style == THUMBNAIL for photo in photos):
+        origin += " Thumbnails are trained on and in the tables, but not in the measures."
     at_precision = metrics["coverage_at_99_precision"]
     parts = [
         origin,
@@ -246,7 +251,8 @@ def left_out_report(
             f"{100 * spread['standard_deviation']:.1f} points, "
             f"lowest {100 * spread['lowest']:.1f}%."
         )
-    parts.append(threshold_table(predictions, threshold))
+    sent = np.array([photo.style != THUMBNAIL for photo in photos])
+    parts.append(threshold_table(predictions.where(sent), threshold))
     if sources_known:
         parts.append(grouped_table(predictions, photos, "source", threshold))
     parts.append(grouped_table(predictions, photos, "style", threshold))
@@ -256,5 +262,5 @@ def left_out_report(
             "Kinds of `other` that the head was not trained on, in turn:\n\n"
             + table(["kind", "accepted as a label"], rows)
         )
-    parts.append(confusion_table(predictions))
+    parts.append(confusion_table(predictions.where(sent)))
     return "\n\n".join(parts) + "\n"

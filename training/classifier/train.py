@@ -15,7 +15,8 @@ The stages, in this order:
 7. export       model.onnx and metadata.json in --model-dir
 
 Stages 2 and 3 run once for each fold of the sources, which is then left out, and once with all
-photos. Calibration, threshold and report see left-out photos only. The test split is never read.
+photos. Calibration, threshold and report see photos of left-out sources only, and no thumbnails,
+because nobody sends them. The test split is never read.
 
 Runs in a SageMaker PyTorch training container (its environment variables are the defaults) and on
 a laptop. Needs a dataset of training/dataset/stage.py.
@@ -25,6 +26,7 @@ import argparse
 import dataclasses
 import datetime
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -46,11 +48,11 @@ from training.classifier.features import Network, OnnxNetwork, TorchNetwork
 from training.classifier.fine_tuning import FineTuning
 from training.classifier.head import Head, fit_head, photo_weights
 from training.classifier.novelty import Novelty, fit_novelty
-from training.dataset.records import OTHER, Dataset, DatasetError, Photo
+from training.dataset.records import OTHER, THUMBNAIL, Dataset, DatasetError, Photo
 
 EXPORT_TOLERANCE = 0.03  # largest difference in probability: the file has 16-bit weights
 CHECKED_PHOTOS = 64
-FAMILIAR_PHOTOS = 2000  # trained on, at most, that say what is not novel
+FAMILIAR_PHOTOS = 1000  # trained on, at most, that say what is not novel
 LEAST_OF_KIND = 50  # photos of a kind of `other` that is left out
 
 
@@ -115,10 +117,12 @@ def train(settings: Settings) -> Result:
 
     print("head, all sources", flush=True)
     network, head = trainer.fine_tune(photos, trainer.fit_head(photos, values), "all")
-    temperature = calibration.fit_temperature(left_out.logits, truth)
-    predictions = Predictions(
+    sent = np.array([photo.style != THUMBNAIL for photo in rows])
+    temperature = calibration.fit_temperature(left_out.logits[sent], truth[sent])
+    everything = Predictions(
         calibration.softmax(left_out.logits, temperature), truth, dataset.labels
     )
+    predictions, sent_rows = everything.where(sent), list(itertools.compress(rows, sent))
     threshold = calibration.choose_threshold(calibration.coverage_curve(predictions))
     print(f"calibration temperature={temperature:.4f} threshold={threshold}", flush=True)
 
@@ -130,7 +134,7 @@ def train(settings: Settings) -> Result:
     sources_known = leave_out.names_sources(rows)
     measures: dict[str, Any] = report.measure(predictions, threshold) | {
         "coverage_at_99_precision": report.coverage_at_precision(predictions),
-        "spread": report.spread_over_sources(predictions, rows) if sources_known else None,
+        "spread": report.spread_over_sources(predictions, sent_rows) if sources_known else None,
         "unknown_kinds": trainer.unknown_kinds(photos, values, left_out),
     }
     metadata = {
@@ -142,7 +146,7 @@ def train(settings: Settings) -> Result:
         "fine_tuning": dataclasses.asdict(settings.fine_tuning) if settings.fine_tuning else None,
         "temperature": round(temperature, 4),
         "threshold": threshold,
-        "baseline": calibration.baseline(predictions, left_out.novelty, threshold),
+        "baseline": calibration.baseline(predictions, left_out.novelty[sent], threshold),
         "metrics": {"left_out_sources": measures},
         "trained_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "seconds": {
@@ -159,7 +163,7 @@ def train(settings: Settings) -> Result:
     }
     (settings.model_dir / "metadata.json").write_text(json.dumps(metadata, indent=2) + "\n")
     text = report.left_out_report(
-        predictions, rows, threshold, measures, sources_known=sources_known
+        everything, rows, threshold, measures, sources_known=sources_known
     )
     settings.output_dir.mkdir(parents=True, exist_ok=True)
     (settings.output_dir / "report.md").write_text(text)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from training.dataset.records import OTHER, DatasetError, Found, Photo
+from training.dataset.records import OTHER, THUMBNAIL, DatasetError, Found, Photo
 
 SOURCE = "cifar-100"
 FILES = ("train.bin", "test.bin", "fine_label_names.txt")
@@ -54,7 +54,7 @@ def read_cifar(path: Path, labels: list[str]) -> list[Found]:
 def _found(record: np.ndarray, file: str, label: str, kind: str, split: str) -> Found:
     planes = record[2:].reshape(3, SIDE, SIDE)
     digest = hashlib.sha256(planes.tobytes()).hexdigest()[:16]
-    photo = Photo("", file, label, split, SOURCE, "thumbnail", kind, f"{SOURCE}/{digest}")
+    photo = Photo("", file, label, split, SOURCE, THUMBNAIL, kind, f"{SOURCE}/{digest}")
     return Found(photo, lambda: _bitmap(planes))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 OTHER = "other"  # by convention the label of a photo that shows none of the labels
 UNKNOWN = "unknown"  # the source or the style of a photo that nobody named
+THUMBNAIL = "thumbnail"  # a style: so small that nobody sends such a photo
 LEAST_PHOTOS = 20  # of each label; fewer teach nothing that holds on other photos
 
 
