@@ -8,16 +8,22 @@ SERVING_PORT ?= 8080
 MODEL ?= models/vehicles
 PORT ?= 8080
 
+# Another stack than the default: make deploy STACK=scones-kitchen
+STACK ?=
+STACK_NAME = $(if $(STACK),--stack-name "$(STACK)")
+
 VENV := .venv
 BIN := $(VENV)/bin
 TRAINING := .venv-training
 # The lists are whole: nothing is resolved.
 UV_INSTALL = $(1)/bin/uv pip install --quiet --no-deps --python $(1)/bin/python --require-hashes --requirement
 
+IS_3_13 := -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' >/dev/null 2>&1
+ifndef PYTHON
 # The first of these that is Python 3.13.
-PYTHON ?= $(shell for python in python3.13 python3 python; do \
-	$$python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null \
-	&& echo $$python && break; done)
+PYTHON := $(shell for python in python3.13 python3 python; do \
+	$$python $(IS_3_13) && echo $$python && break; done)
+endif
 
 # With their bytecode kept, the tools start in half the time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -29,21 +35,22 @@ help: ## Show the targets
 # ── Use it ──
 
 .PHONY: run
+run: export PHOTOS := $(PHOTOS)# as a variable, so that any character may be in the path
 run: $(VENV)/run ## Decide the sample photos on this machine (PHOTOS=folder for your own)
-	@$(BIN)/python local/run.py --photos "$(PHOTOS)" \
-		--cloud-port $(CLOUD_PORT) --serving-port $(SERVING_PORT)
+	@$(BIN)/python -m local.run --photos "$$PHOTOS" \
+		--cloud-port="$(CLOUD_PORT)" --serving-port="$(SERVING_PORT)"
 
 .PHONY: up
 up: $(VENV)/run ## Start the local cloud, deploy to it, and keep it running
-	@$(BIN)/python local/keep.py up --cloud-port $(CLOUD_PORT) --serving-port $(SERVING_PORT)
+	@$(BIN)/python -m local.keep up --cloud-port="$(CLOUD_PORT)" --serving-port="$(SERVING_PORT)"
 
 .PHONY: down
 down: $(VENV)/run ## Stop what `make up` started
-	@$(BIN)/python local/keep.py down
+	@$(BIN)/python -m local.keep down
 
 .PHONY: drill
-drill: $(VENV)/run ## Watch drift, alarms and reviews at work on this machine (minutes)
-	@$(BIN)/python local/drill.py
+drill: $(VENV)/run ## Watch drift, alarms and reviews at work on this machine (10 minutes)
+	@$(BIN)/python -m local.drill
 
 .PHONY: serve
 serve: $(VENV)/run ## Serve a model alone (PORT=8080, MODEL=models/vehicles)
@@ -51,19 +58,20 @@ serve: $(VENV)/run ## Serve a model alone (PORT=8080, MODEL=models/vehicles)
 
 .PHONY: build
 build: $(VENV)/run ## Build the functions for AWS
-	PATH="$(CURDIR)/$(BIN):$$PATH" sam build
+	PATH="$$PWD/$(BIN):$$PATH" sam build
 
 .PHONY: deploy
-deploy: build ## Deploy the stack to AWS
-	PATH="$(CURDIR)/$(BIN):$$PATH" sam deploy
+deploy: build ## Deploy the stack to AWS (STACK=name for another one)
+	PATH="$$PWD/$(BIN):$$PATH" sam deploy $(STACK_NAME) $(if $(STACK),--s3-prefix "$(STACK)")
 
 .PHONY: events
 events: $(VENV)/run ## Write the sample events for the deployed stack to build/events
 	@$(BIN)/python -m operations.sample_events
 
 .PHONY: review
-review: $(VENV)/run ## Say what the photos show that the model is unsure of
-	@$(BIN)/python -m operations.review
+review: $(VENV)/run ## Label the photos that are below the confidence threshold
+	@$(BIN)/python -m operations.review $(STACK_NAME) || { test -n "$$AWS_ENDPOINT_URL" || \
+		echo "To review on the local cloud, first run the export lines that make up printed." >&2; exit 1; }
 
 .PHONY: train
 train: ## Train a model for your labels (PHOTOS=my/photos NAME=my_model) in minutes, no GPU
@@ -72,14 +80,14 @@ train: ## Train a model for your labels (PHOTOS=my/photos NAME=my_model) in minu
 	@$(TRAINING)/bin/python -m training.local --photos "$(PHOTOS)" --name "$(NAME)" $(ARGS)
 
 .PHONY: launch
-launch: ## Train on SageMaker and deploy the endpoint (ROLE=arn:aws:iam::...)
-	@test -n "$(ROLE)" || { echo "launch: give the role of SageMaker, ROLE=arn:aws:iam::<account>:role/<name>" >&2; exit 1; }
+launch: $(VENV)/run ## Train on SageMaker and deploy the model to the stack's endpoint
+	@$(BIN)/python -m training.launch.cloud $(ARGS)
 	@$(MAKE) --no-print-directory $(TRAINING)/training
-	@$(TRAINING)/bin/python -m training.launch --role "$(ROLE)" $(ARGS)
+	@$(TRAINING)/bin/python -m training.launch $(ARGS)
 
 .PHONY: delete
 delete: $(VENV)/run ## Remove the stack, the endpoint and all data from AWS (asks first)
-	@$(BIN)/python -m operations.delete
+	@$(BIN)/python -m operations.delete $(STACK_NAME)
 
 # ── Test it ──
 
@@ -93,11 +101,12 @@ test: lint ## Unit, stack, serving and workflow tests (no AWS account, no Docker
 lint: $(VENV)/dev ## Ruff, mypy, sam validate, cfn-lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	for folder in functions/*/; do (cd $$folder && $(CURDIR)/$(BIN)/mypy --strict .) || exit 1; done
-	MYPYPATH=functions/measure_drift $(BIN)/mypy local
+	$(BIN)/mypy --package functions
+	$(BIN)/mypy local benchmarks/burst.py
 	$(BIN)/mypy --package serving
-	$(BIN)/mypy --strict --package operations
-	PATH="$(CURDIR)/$(BIN):$$PATH" SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 sam validate
+	$(BIN)/mypy --package operations
+	$(BIN)/mypy --strict --follow-imports silent --package training.launch
+	PATH="$$PWD/$(BIN):$$PATH" SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 sam validate
 	$(BIN)/cfn-lint template.yaml
 
 .PHONY: test-training
@@ -113,9 +122,10 @@ test-sam-local: $(VENV)/dev ## `sam local invoke` and the serving container, in 
 .PHONY: setup
 setup: $(VENV)/dev ## Make the environment for development
 
+$(VENV)/bin/uv $(TRAINING)/bin/uv: export PYTHON := $(PYTHON)
 $(VENV)/bin/uv $(TRAINING)/bin/uv: requirements/uv.txt
-	@test -n "$(PYTHON)" || { echo "Python 3.13 is needed: install it, or name it with PYTHON=/path/to/python3.13" >&2; exit 1; }
-	@$(PYTHON) -m venv $(patsubst %/bin/uv,%,$@)
+	@"$$PYTHON" $(IS_3_13) || { echo "Python 3.13 is needed: install it, or name it with PYTHON=/path/to/python3.13" >&2; exit 1; }
+	@"$$PYTHON" -m venv --clear $(patsubst %/bin/uv,%,$@)
 	@$(patsubst %/uv,%/python,$@) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	@touch $@
 
@@ -148,7 +158,7 @@ lock: $(VENV)/bin/uv ## Pin and hash all requirements anew
 		--output-file requirements/dev.txt
 	$(COMPILE) requirements/awscli.in --output-file requirements/awscli.txt
 	$(COMPILE) requirements/training.in --output-file requirements/training.txt
-	for folder in functions/*/; do $(COMPILE) $(OVERRIDE) $$folder/requirements.in \
+	for folder in $(dir $(wildcard functions/*/requirements.in)); do $(COMPILE) $(OVERRIDE) $$folder/requirements.in \
 		--constraints requirements/run.txt \
 		--no-emit-package botocore --no-emit-package python-dateutil --no-emit-package six \
 		--no-emit-package urllib3 --output-file $$folder/requirements.txt || exit 1; done
@@ -158,5 +168,6 @@ docs: $(VENV)/dev ## Generate docs/reference.md and docs/asyncapi.yaml
 	@$(BIN)/python docs/generate.py
 
 .PHONY: clean
-clean: ## Remove environments, builds and logs
+clean: ## Stop the local clouds; remove environments, builds and logs
+	@test ! -d .local || python3 -m local.processes
 	rm -rf $(VENV) $(TRAINING) .aws-sam .local build

@@ -1,7 +1,7 @@
 """Measure what each function adds to the cold start of a bare handler with the same client.
 
-    .venv/bin/python benchmarks/cold_start.py
-    .venv/bin/python benchmarks/cold_start.py --runs 40
+    .venv/bin/python -m benchmarks.cold_start
+    .venv/bin/python -m benchmarks.cold_start --runs 40
 
 The bare handler imports boto3 and makes the client; the function does the same, with Powertools'
 Logger and Tracer and its own code. Each runs in a process of its own, in turns, on an interpreter
@@ -37,7 +37,8 @@ def main() -> None:
         for function, bare in BARE.items():
             package = make_package(function, Path(folder) / function, python)
             size = sum(path.stat().st_size for path in package.rglob("*") if path.is_file())
-            times: dict[str, list[float]] = {bare: [], "import app": []}
+            whole = f"import functions.{function}.app"
+            times: dict[str, list[float]] = {bare: [], whole: []}
             for _ in range(runs):
                 for code, seconds in times.items():
                     seconds.append(processor_seconds(python, code, package))
@@ -62,8 +63,9 @@ def make_package(function: str, folder: Path, python: Path) -> Path:
     requirements = FUNCTIONS / function / "requirements.txt"
     uv("pip", "install", "--no-deps", f"--python={python}", f"--target={folder}",
        "--requirement", str(requirements))  # fmt: skip
-    for path in (FUNCTIONS / function).glob("*.*[ny]"):  # Python and JSON
-        shutil.copy(path, folder)
+    target = folder / "functions" / function
+    shutil.copytree(FUNCTIONS / function, target, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(FUNCTIONS / "__init__.py", target.parent)
     subprocess.run(
         [python, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", folder],
         check=True,

@@ -2,7 +2,7 @@
 
     python -m benchmarks.drift speed                            # 40,000 predictions of one hour
     python -m benchmarks.drift detection                        # simulated days, minutes
-    python -m benchmarks.drift accuracy --dataset build/dataset # real photos, by stage_data.py
+    python -m benchmarks.drift accuracy --dataset build/dataset # real photos, staged
 
 Speed runs the function itself in a process of its own, against a DynamoDB that answers over
 loopback with pages of a megabyte, as AWS does. Detection simulates 500 photos a day whose
@@ -26,20 +26,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnxruntime
+from PIL import Image, ImageEnhance, ImageFilter
+
+from functions.measure_drift.formulas import wilson_interval
+from functions.measure_drift.report import DROP, Baseline, Report, accuracy_drop, describe
+from functions.measure_drift.windows import BINS, ROUNDING, Moments, Stratum, Tally, Window
+from operations.baseline import describe_traffic
+from serving.preprocess import preprocess
+
 REPOSITORY = Path(__file__).resolve().parents[1]
-FUNCTION = REPOSITORY / "functions" / "measure_drift"
 MODEL = REPOSITORY / "models" / "vehicles"
-sys.path.insert(0, str(FUNCTION))
-
-import numpy as np  # noqa: E402 the paths come first
-import onnxruntime  # noqa: E402
-from formulas import wilson_interval  # noqa: E402
-from PIL import Image, ImageEnhance, ImageFilter  # noqa: E402
-from report import DROP, Baseline, Report, accuracy_drop, describe  # noqa: E402
-from windows import BINS, ROUNDING, Moments, Stratum, Tally, Window  # noqa: E402
-
-from operations.baseline import describe_traffic  # noqa: E402
-from serving.preprocess import preprocess  # noqa: E402
 
 METADATA = json.loads((MODEL / "metadata.json").read_text())
 NAME = f"{METADATA['name']}/{METADATA['version']}"
@@ -53,8 +51,7 @@ PAGE_BYTES = 1_000_000  # what DynamoDB reads for a page
 RECORD_BYTES = 335  # of a record in the index, as DynamoDB counts
 MEASURE = """
 import json, sys, time, pathlib
-sys.path.insert(0, sys.argv[1])
-import app
+from functions.measure_drift import app
 class Context:
     function_name = "measure-drift"; memory_limit_in_mb = 256
     invoked_function_arn = "arn:aws:lambda:eu-west-1:123456789012:function:measure-drift"
@@ -63,7 +60,7 @@ start, cpu = time.perf_counter(), time.process_time()
 app.count_hour("2026-11-20T12")
 print(json.dumps([time.perf_counter() - start, time.process_time() - cpu]), file=sys.stderr)
 report = app.handler({"hour": "2026-11-20T12"}, Context())
-assert report["predictions"] == int(sys.argv[2]), report
+assert report["predictions"] == int(sys.argv[1]), report
 status = pathlib.Path("/proc/self/status").read_text()
 print(int(status.split("VmHWM:")[1].split()[0]) // 1024, file=sys.stderr)
 """
@@ -155,14 +152,16 @@ def speed(predictions: int) -> None:
         "POWERTOOLS_SERVICE_NAME": "scones-unlimited",
         "POWERTOOLS_METRICS_NAMESPACE": "SconesUnlimited",
         "POWERTOOLS_TRACE_DISABLED": "1",
-        "PREDICTIONS_TABLE": "predictions",
-        "DRIFT_TABLE": "drift",
-        "PHOTOS_BUCKET": "photos",
+        "PREDICTIONS_TABLE_NAME": "predictions",
+        "DRIFT_TABLE_NAME": "drift",
+        "PHOTOS_BUCKET_NAME": "photos",
         "MAXIMUM_DRIFT": str(MAXIMUM_DRIFT),
         "PREDICTION_RETENTION_DAYS": "400",
     }
-    command = [sys.executable, "-c", MEASURE, str(FUNCTION), str(predictions)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", MEASURE, str(predictions)]
+    done = subprocess.run(
+        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         sys.exit(done.stderr)
     seconds, memory = (json.loads(line) for line in done.stderr.splitlines()[-2:])
@@ -584,7 +583,9 @@ def main() -> None:
     elif arguments.part == "detection":
         detection(arguments.runs, arguments.quarters)
     elif not (arguments.dataset / "manifest.csv").is_file():
-        sys.exit(f"there is no dataset in {arguments.dataset}: make one with training.stage_data")
+        sys.exit(
+            f"there is no dataset in {arguments.dataset}: make one with training.dataset.stage"
+        )
     else:
         accuracy(arguments.dataset, arguments.runs, arguments.quarters)
 

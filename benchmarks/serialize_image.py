@@ -1,7 +1,7 @@
 """Measure the shrinking of photos: time against a full decode, and peak memory by format.
 
-    python benchmarks/serialize_image.py
-    python benchmarks/serialize_image.py --photo photo.jpg --runs 50
+    python -m benchmarks.serialize_image
+    python -m benchmarks.serialize_image --photo photo.jpg --runs 50
 
 The full decode is what most examples do: open, turn upright, resize, save. Peak memory is that of
 a process with all that the function imports; Lambda counts some 30 MB more for its runtime. For
@@ -22,19 +22,17 @@ from typing import Any
 import pillow_heif
 from PIL import Image, ImageOps
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-FUNCTION = REPOSITORY / "functions" / "serialize_image"
-sys.path.insert(0, str(FUNCTION))
+from functions.serialize_image.photo import SIDE, shrink
 
-from photo import SIDE, shrink  # noqa: E402 it is found in the function's folder
+REPOSITORY = Path(__file__).resolve().parents[1]
 
 MEASURE = """
 import sys, time, pathlib
-sys.path[:0] = sys.argv[1:3]
-import app, photo, serialize_image
-data = pathlib.Path(sys.argv[3]).read_bytes()
+from benchmarks import serialize_image
+from functions.serialize_image import app, photo
+data = pathlib.Path(sys.argv[1]).read_bytes()
 start = time.process_time()
-{"shrink": photo.shrink, "full": serialize_image.full_decode}[sys.argv[4]](data)
+{"shrink": photo.shrink, "full": serialize_image.full_decode}[sys.argv[2]](data)
 seconds = time.process_time() - start
 status = pathlib.Path("/proc/self/status").read_text()
 print(int(status.split("VmHWM:")[1].split()[0]) // 1024, seconds)
@@ -107,9 +105,9 @@ def full_decode(data: bytes) -> bytes:
 
 def measure(path: Path, kind: str) -> tuple[float, float]:
     """Peak memory, in MB, and processor time, in seconds, of a fresh process."""
-    folders = [str(FUNCTION), str(Path(__file__).parent)]
     result = subprocess.run(
-        [sys.executable, "-c", MEASURE, *folders, str(path), kind],
+        [sys.executable, "-c", MEASURE, str(path), kind],
+        cwd=REPOSITORY,
         check=True,
         capture_output=True,
         text=True,

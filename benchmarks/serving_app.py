@@ -1,7 +1,7 @@
 """Measure the serving app: photos a second, latency at half that load, behaviour over it.
 
-    python benchmarks/serving_app.py
-    taskset -c 0,1 python benchmarks/serving_app.py --photo photo.jpg --seconds 10
+    python -m benchmarks.serving_app
+    taskset -c 0,1 python -m benchmarks.serving_app --photo photo.jpg --seconds 10
 
 Everything runs on this machine over loopback, so the callers take CPU time from the server. The
 photo is what the workflow sends: a JPEG, its longest side 256 pixels.
@@ -26,10 +26,10 @@ from pathlib import Path
 import onnxruntime
 from PIL import Image
 
+from serving.preprocess import preprocess
+
 REPOSITORY = Path(__file__).parents[1]
 SERVING_APP = [sys.executable, "-m", "serving.app"]
-sys.path.insert(0, str(REPOSITORY))
-from serving.preprocess import preprocess  # noqa: E402
 
 LAYOUTS = [(1, 1), (2, 1), (4, 1), (1, 2), (2, 2)]  # workers, threads inside the model
 HEADERS = {"Content-Type": "image/jpeg"}

@@ -8,36 +8,29 @@ import json
 import os
 import platform
 import shutil
-import signal
-import socket
 import ssl
-import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
-PROJECT = Path(__file__).resolve().parent.parent
-STATE = PROJECT / ".local"
+from local import processes
+from local.processes import PROJECT, LocalCloudError
+
 STACK_NAME = "scones-unlimited"
 ARTIFACTS_BUCKET = "scones-unlimited-artifacts"
 REGION = "us-east-1"
 START_SECONDS = 60
-# MiniStack waits for clients that keep a connection open, and has nothing to save.
-STOP_SECONDS = 2
 # More cold functions at once than processors only wait for each other.
 CONCURRENT_FUNCTIONS = max(2, os.cpu_count() or 2)
-# What exceeds it is refused, not queued, and starves when a folder is uploaded at once.
+# The account's concurrency: MiniStack throttles what exceeds it.
 MOST_FUNCTIONS = 16
-
-
-class LocalCloudError(Exception):
-    """Something a person can mend; the message is one line that says what to do."""
 
 
 @dataclass
@@ -45,7 +38,7 @@ class LocalCloud:
     """MiniStack and the serving app as two processes of this machine.
 
     Attributes:
-        directory: where logs, builds and the processes' scratch files go.
+        directory: where logs, builds and the processes' scratch files go; one command uses it.
         cloud_port: port of MiniStack on 127.0.0.1.
         serving_port: port of the serving app on 127.0.0.1.
         pids: process ids by name, once started.
@@ -106,14 +99,27 @@ class LocalCloud:
         )
 
     def start(self) -> None:
-        """Start both processes; they need a second or two until they answer.
-
-        Raises:
-            LocalCloudError: a port is taken.
-
-        """
+        """Start both processes; they need a second or two until they answer."""
         self.start_cloud()
         self.start_serving()
+
+    def check_ports(self) -> None:
+        """See whether both ports can be used, before anything is changed.
+
+        Raises:
+            LocalCloudError: they are equal, or one is taken.
+
+        """
+        if self.cloud_port == self.serving_port:
+            raise LocalCloudError(
+                f"CLOUD_PORT and SERVING_PORT are both {self.cloud_port}: choose two ports"
+            )
+        for port in (self.cloud_port, self.serving_port):
+            if not processes.is_free(port):
+                raise LocalCloudError(
+                    f"port {port} is taken: stop what uses it (`make down`, if it is the local "
+                    "cloud), or choose others with CLOUD_PORT= and SERVING_PORT="
+                )
 
     def wait_until_ready(self) -> None:
         """Wait until both processes answer.
@@ -122,8 +128,16 @@ class LocalCloud:
             LocalCloudError: a process ended, or did not answer within START_SECONDS.
 
         """
-        self.wait("ministack", f"{self.endpoint_url}/_ministack/health")
-        self.wait("serving", f"{self.serving_url}/ping")
+        self.wait("ministack", self.health_urls["ministack"])
+        self.wait("serving", self.health_urls["serving"])
+
+    @property
+    def health_urls(self) -> dict[str, str]:
+        """Where each process says that it is well."""
+        return {
+            "ministack": f"{self.endpoint_url}/_ministack/health",
+            "serving": f"{self.serving_url}/ping",
+        }
 
     def start_cloud(self) -> None:
         """Start MiniStack, IAM enforced."""
@@ -146,15 +160,14 @@ class LocalCloud:
             "STATE_DIR": str(scratch / "state"),
             "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": self.serving_url,
         }
-        self._spawn("ministack", [_tool("ministack")], self.cloud_port, environment)
+        self._start("ministack", [sys.executable, "-m", "local.emulator"], environment)
 
     def start_serving(self) -> None:
         """Start the serving app with the shipped model."""
         model = PROJECT / "models" / "vehicles"
         command = [sys.executable, "-m", "serving.app", "--port", str(self.serving_port)]
         command += ["--model-dir", str(model)]
-        environment = self.environment() | {"PYTHONPATH": str(PROJECT)}
-        self._spawn("serving", command, self.serving_port, environment)
+        self._start("serving", command, self.environment())
 
     def wait(self, name: str, url: str) -> None:
         """Wait until a process answers at a URL.
@@ -165,32 +178,35 @@ class LocalCloud:
         """
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            if not _is_running(self.pids[name]):
+            if not processes.is_running(self.pids[name]):
                 raise LocalCloudError(f"{name} ended at once: see {self.logs / name}.log")
-            try:
-                trust = ssl.create_default_context(cafile=self.certificate)
-                with urllib.request.urlopen(url, timeout=2, context=trust):
-                    return
-            except OSError:
-                time.sleep(0.05)
+            if self._answers(url):
+                return
+            time.sleep(0.05)
         raise LocalCloudError(
             f"{name} did not answer in {START_SECONDS} s: see {self.logs / name}.log"
         )
 
+    def is_whole(self) -> bool:
+        """Whether both processes answer and the stack is deployed."""
+        if self.pids.keys() != self.health_urls.keys():
+            return False
+        try:
+            return all(map(self._answers, self.health_urls.values())) and bool(self.outputs())
+        except (BotoCoreError, ClientError):
+            return False
+
     def stop(self) -> None:
         """Stop what was started, and remove its scratch files; logs stay."""
-        for name in list(self.pids):
-            self.stop_process(name)
-        shutil.rmtree(self.directory / "tmp", ignore_errors=True)
+        with processes.uninterrupted():
+            processes.stop(self.pids)
+            self.pids.clear()
+            shutil.rmtree(self.directory / "tmp", ignore_errors=True)
+            (self.directory / processes.RECORD).unlink(missing_ok=True)
 
     def stop_process(self, name: str) -> None:
-        """Stop one process and everything it started: first politely, then for good."""
-        group = self.pids.pop(name)
-        deadline = time.monotonic() + STOP_SECONDS
-        _signal_group(group, signal.SIGTERM)
-        while _is_running(group) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        _signal_group(group, signal.SIGKILL)
+        """Stop one process and everything that it started."""
+        processes.stop({name: self.pids.pop(name)})
 
     def build(self) -> None:
         """`sam build` into this directory, for this machine's platform."""
@@ -226,81 +242,40 @@ class LocalCloud:
     def outputs(self) -> dict[str, str]:
         """The deployed stack's outputs by name."""
         [stack] = self.client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"]
-        return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-
-    def save(self) -> None:
-        """Remember the running processes for a later command."""
-        state = asdict(self) | {"directory": str(self.directory)}
-        (self.directory / "cloud.json").write_text(json.dumps(state, indent=2) + "\n")
+        return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
     @classmethod
-    def load(cls, directory: Path) -> "LocalCloud | None":
-        """The local cloud that an earlier command left running; None where there is none."""
-        try:
-            state = json.loads((directory / "cloud.json").read_text())
-        except FileNotFoundError:
+    def find(cls, directory: Path) -> "LocalCloud | None":
+        """What an earlier command left running in a directory; None if nothing."""
+        pids = processes.running(directory)
+        if not pids:
             return None
-        pids = {name: pid for name, pid in state["pids"].items() if _is_ours(name, pid)}
-        return cls(**state | {"directory": directory, "pids": pids}) if pids else None
+        recorded = json.loads((directory / processes.RECORD).read_text())
+        return cls(directory, recorded["cloud_port"], recorded["serving_port"], pids)
 
-    def forget(self) -> None:
-        """Remove what save() wrote."""
-        (self.directory / "cloud.json").unlink(missing_ok=True)
+    def _start(self, name: str, command: list[str], environment: dict[str, str]) -> None:
+        with processes.uninterrupted():
+            process = processes.start(command, self.logs / f"{name}.log", environment)
+            self.pids[name] = process.pid
+            ports = {"cloud_port": self.cloud_port, "serving_port": self.serving_port}
+            record = json.dumps(ports | {"pids": self.pids}, indent=2)
+            (self.directory / processes.RECORD).write_text(f"{record}\n")
 
-    def _spawn(self, name: str, command: list[str], port: int, environment: dict[str, str]) -> None:
-        if not is_free(port):
-            raise LocalCloudError(
-                f"port {port} is taken: stop what uses it (`make down`, if it is the local cloud), "
-                "or choose others with CLOUD_PORT= and SERVING_PORT="
-            )
-        self.logs.mkdir(parents=True, exist_ok=True)
-        with (self.logs / f"{name}.log").open("w") as log:
-            process = subprocess.Popen(
-                command,
-                cwd=self.directory,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self.pids[name] = process.pid
+    def _answers(self, url: str) -> bool:
+        try:
+            trust = ssl.create_default_context(cafile=self.certificate)
+            with urllib.request.urlopen(url, timeout=2, context=trust):
+                return True
+        except OSError:
+            return False
 
     def _sam(self, arguments: list[str], environment: dict[str, str]) -> None:
-        self.logs.mkdir(parents=True, exist_ok=True)
         log = self.logs / f"sam-{arguments[0]}.log"
-        with log.open("w") as output:
-            code = subprocess.call(
-                [_tool("sam"), *arguments],
-                cwd=PROJECT,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
+        code = processes.run([_tool("sam"), *arguments], log, environment)
         if code:
             lines = [line for line in log.read_text().splitlines() if "Error" in line]
             reason = lines[-1].strip() if lines else f"exit code {code}"
             raise LocalCloudError(f"sam {arguments[0]} failed ({reason}): see {log}")
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def is_free(port: int) -> bool:
-    """Whether nothing listens on a port of 127.0.0.1."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
 
 
 def _tool(name: str) -> str:
@@ -308,34 +283,3 @@ def _tool(name: str) -> str:
     if not path.exists():
         raise LocalCloudError(f"{name} is not installed: run this through `make`, or `make setup`")
     return str(path)
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        ended, _ = os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        # Not a child of this process: started by an earlier command.
-        try:
-            os.kill(pid, 0)
-        except (ProcessLookupError, PermissionError):
-            return False
-        return True
-    return ended == 0
-
-
-def _is_ours(name: str, pid: int) -> bool:
-    """Whether a remembered process id still is that process, not a later one."""
-    command = subprocess.run(
-        ["ps", "-o", "command=", "-p", str(pid)],  # noqa: S607
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout
-    return {"ministack": "ministack", "serving": "serving.app"}[name] in command
-
-
-def _signal_group(group: int, number: signal.Signals) -> None:
-    try:
-        os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):
-        return

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from cloud import PROJECT, LocalCloud
+from local.cloud import LocalCloud
+from local.processes import PROJECT
 
 SAMPLE_ORDERS = PROJECT / "local" / "orders.json"
 SOURCE = "scones-unlimited"
@@ -15,7 +16,6 @@ LISTENER = "couriers-app"  # the rule and the queue of `make run`, beside the st
 PUT_EVENTS_ENTRIES = 10
 PLAN_SECONDS = 90
 POLL_SECONDS = 0.1
-UNPLANNED = "waiting: to be planned"
 
 
 @dataclass
@@ -23,12 +23,12 @@ class Dispatches:
     """What became of the sample orders.
 
     Attributes:
-        tours: details of the `Orders Dispatched` events, in their sequence.
+        routes: details of the `Orders Dispatched` events, in their sequence.
         waiting: why each other order waits or is refused, by id.
 
     """
 
-    tours: list[dict[str, Any]] = field(default_factory=list)
+    routes: list[dict[str, Any]] = field(default_factory=list)
     waiting: dict[str, str] = field(default_factory=dict)
 
 
@@ -74,11 +74,11 @@ class Shop:
         """Answer for a person: the label of each `image_id`."""
         answered = {"reviewed_by": "make run", "reviewed_at": datetime.now(UTC).isoformat()}
         answers = [{"image_id": image_id, "label": labels[image_id]} for image_id in labels]
-        self.publish("Vehicle Reviewed", [answer | answered for answer in answers])
+        self.publish("Photo Reviewed", [answer | answered for answer in answers])
 
     def wait_for_couriers(self, number: int) -> bool:
         """Wait until so many couriers are checked in; False where they are not in time."""
-        table = self.outputs["DriversTableName"]
+        table = self.outputs["CouriersTableName"]
         deadline = time.monotonic() + PLAN_SECONDS
         while time.monotonic() < deadline:
             pages = self.dynamodb.get_paginator("scan").paginate(TableName=table, Select="COUNT")
@@ -88,24 +88,23 @@ class Shop:
         return False
 
     def place(self, orders: Sequence[dict[str, Any]]) -> Dispatches:
-        """Place orders, and wait until each is on a tour or waits for a reason."""
+        """Place orders, and wait until each is on a route or waits for a reason."""
         self.publish("Order Placed", orders)
         found = Dispatches()
         deadline = time.monotonic() + PLAN_SECONDS
         while time.monotonic() < deadline:
-            found.tours += self.hear()
-            toured = {stop["order_id"] for tour in found.tours for stop in tour["stops"]}
-            found.waiting = self.reasons(toured)
-            undecided = UNPLANNED in found.waiting.values() or any(
-                reason.startswith("assigned: ") for reason in found.waiting.values()
-            )
-            if len(toured) + len(found.waiting) == len(orders) and not undecided:
+            found.routes += self.hear()
+            routed = {stop["order_id"] for route in found.routes for stop in route["stops"]}
+            rest = [order for order in self.orders() if order["order_id"] not in routed]
+            found.waiting = {order["order_id"]: order["reason"] for order in rest}
+            decided = all(order["status"] in ("waiting", "refused") for order in rest)
+            if len(routed) + len(rest) == len(orders) and decided:
                 break
             time.sleep(POLL_SECONDS)
         return found
 
     def hear(self) -> list[dict[str, Any]]:
-        """The tours that were given out since the last time."""
+        """The routes that were given out since the last time."""
         answer = self.sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10)
         messages = answer.get("Messages", [])
         for message in messages:
@@ -113,14 +112,13 @@ class Shop:
             self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=handle)
         return [json.loads(message["Body"])["detail"] for message in messages]
 
-    def reasons(self, toured: set[str]) -> dict[str, str]:
-        """Why each order that is on no tour yet is where it is."""
+    def orders(self) -> list[dict[str, str]]:
+        """Id, status and reason of each order."""
         pages = self.dynamodb.get_paginator("scan").paginate(
             TableName=self.outputs["OrdersTableName"], ConsistentRead=True
         )
-        items = [item for page in pages for item in page["Items"]]
-        return {
-            item["order_id"]["S"]: item["reason"]["S"]
-            for item in items
-            if item["order_id"]["S"] not in toured
-        }
+        return [
+            {name: item[name]["S"] for name in ("order_id", "status", "reason")}
+            for page in pages
+            for item in page["Items"]
+        ]

@@ -1,4 +1,4 @@
-"""Draw the tours of a dispatch: one HTML page that needs nothing else, no network either."""
+"""Draw the routes of a dispatch: one HTML page that needs nothing else, no network either."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from typing import Any
 PROJECT = Path(__file__).resolve().parents[1]
 VEHICLES = PROJECT / "functions" / "dispatch_orders" / "vehicles.json"
 
-SIZE = 900  # width and height of the picture, pixels
+SIZE = 900  # width and height of the photo, pixels
 MARGIN = 40  # pixels
 KM_PER_DEGREE = 111.2  # of latitude
 RINGS_KM = (1, 2, 3, 5, 10, 15, 20, 30, 50)
@@ -25,17 +25,17 @@ OTHER_COLOURS = ("#1d4ed8",)
 type Detail = Mapping[str, Any]
 
 
-def draw(tours: Sequence[Detail], waiting: Sequence[Detail]) -> str:
+def draw(routes: Sequence[Detail], waiting: Sequence[Detail]) -> str:
     """The page, as HTML.
 
     Args:
-        tours: details of `Orders Dispatched` events.
-        waiting: orders that are on no tour: order_id, latitude, longitude, reason.
+        routes: details of `Orders Dispatched` events.
+        waiting: orders that are on no route: order_id, latitude, longitude, reason.
 
     """
     configuration = json.loads(VEHICLES.read_text("utf-8"))
     depot = configuration["depot"]
-    stops = [stop for tour in tours for stop in tour["stops"]]
+    stops = [stop for route in routes for stop in route["stops"]]
     reach = max((distance(depot, stop) for stop in stops), default=1.0) * 1.05
     scale = (SIZE / 2 - MARGIN) / reach
 
@@ -45,16 +45,16 @@ def draw(tours: Sequence[Detail], waiting: Sequence[Detail]) -> str:
 
     marks = [ring(kilometres, scale) for kilometres in RINGS_KM if kilometres <= reach]
     rows = []
-    for tour, colour in zip(tours, colours(tours), strict=True):
+    for route, colour in zip(routes, colours(routes), strict=True):
         marks.append(
-            tour_line(tour, colour, [at(place) for place in (depot, *tour["stops"], depot)])
+            route_line(route, colour, [at(place) for place in (depot, *route["stops"], depot)])
         )
-    for tour, colour in zip(tours, colours(tours), strict=True):
+    for route, colour in zip(routes, colours(routes), strict=True):
         marks += [
             stop_mark(number, stop, colour, at(stop))
-            for number, stop in enumerate(tour["stops"], start=1)
+            for number, stop in enumerate(route["stops"], start=1)
         ]
-        rows.append(tour_row(tour, colour))
+        rows.append(route_row(route, colour))
     for order in waiting:
         if distance(depot, order) <= reach:
             x, y = at(order)
@@ -97,15 +97,15 @@ def distance(depot: Detail, place: Detail) -> float:
     return math.hypot(*offset(depot, place))
 
 
-def colours(tours: Iterable[Detail]) -> list[str]:
-    """A colour for each tour, of its vehicle's family."""
+def colours(routes: Iterable[Detail]) -> list[str]:
+    """A colour for each route, of its vehicle's family."""
     seen: dict[str, int] = {}
     chosen = []
-    for tour in tours:
-        family = COLOURS.get(tour["vehicle"], OTHER_COLOURS)
-        number = seen.get(tour["vehicle"], 0)
+    for route in routes:
+        family = COLOURS.get(route["vehicle"], OTHER_COLOURS)
+        number = seen.get(route["vehicle"], 0)
         chosen.append(family[number % len(family)])
-        seen[tour["vehicle"]] = number + 1
+        seen[route["vehicle"]] = number + 1
     return chosen
 
 
@@ -119,14 +119,14 @@ def ring(kilometres: int, scale: float) -> str:
     )
 
 
-def tour_line(tour: Detail, colour: str, points: Sequence[tuple[float, float]]) -> str:
-    """The way of a tour, straight from stop to stop."""
+def route_line(route: Detail, colour: str, points: Sequence[tuple[float, float]]) -> str:
+    """The way of a route, straight from stop to stop."""
     way = " ".join(f"{x},{y}" for x, y in points)
-    dashes = ' stroke-dasharray="9 5"' if tour["vehicle"] == "motorcycle" else ""
-    title = f"{tour['driver_id']}, {tour['vehicle']}, {tour['distance_km']:.1f} km"
+    dashes = ' stroke-dasharray="9 5"' if route["vehicle"] == "motorcycle" else ""
+    title = f"{route['courier_id']}, {route['vehicle']}, {route['distance_km']:.1f} km"
     return (
         f"<g><title>{escape(title)}</title>"
-        f'<polyline points="{way}" class="tour" stroke="{colour}"{dashes}/></g>'
+        f'<polyline points="{way}" class="route" stroke="{colour}"{dashes}/></g>'
     )
 
 
@@ -140,19 +140,19 @@ def stop_mark(number: int, stop: Detail, colour: str, point: tuple[float, float]
     )
 
 
-def tour_row(tour: Detail, colour: str) -> str:
-    """A tour in the table beside the map."""
+def route_row(route: Detail, colour: str) -> str:
+    """A route in the table beside the map."""
     stops = "".join(
         f"<li>{escape(stop['order_id'])} at {clock(stop['arrives_at'])}: "
         f"{escape(stop['reason'])}</li>"
-        for stop in tour["stops"]
+        for stop in route["stops"]
     )
     return (
         f'<tr><td><span class="dot" style="background:{colour}"></span>'
-        f"{escape(tour['driver_id'])}<br>{escape(tour['vehicle'])}, "
-        f"bay {escape(tour['loading_bay'])}</td>"
-        f"<td>{clock(tour['departs_at'])} to {clock(tour['returns_at'])}, "
-        f"{tour['distance_km']:.1f} km<ol>{stops}</ol></td></tr>"
+        f"{escape(route['courier_id'])}<br>{escape(route['vehicle'])}, "
+        f"bay {escape(route['loading_bay'])}</td>"
+        f"<td>{clock(route['departs_at'])} to {clock(route['returns_at'])}, "
+        f"{route['distance_km']:.1f} km<ol>{stops}</ol></td></tr>"
     )
 
 
@@ -162,10 +162,10 @@ def clock(time: str) -> str:
 
 
 LEGEND = """<svg width="300" height="64" role="img" aria-label="legend">
-<line x1="4" y1="10" x2="44" y2="10" class="tour" stroke="#15803d"/>
-<text x="54" y="14">bicycle tour</text>
-<line x1="4" y1="32" x2="44" y2="32" class="tour" stroke="#c2410c" stroke-dasharray="9 5"/>
-<text x="54" y="36">motorcycle tour</text>
+<line x1="4" y1="10" x2="44" y2="10" class="route" stroke="#15803d"/>
+<text x="54" y="14">bicycle route</text>
+<line x1="4" y1="32" x2="44" y2="32" class="route" stroke="#c2410c" stroke-dasharray="9 5"/>
+<text x="54" y="36">motorcycle route</text>
 <rect x="18" y="46" width="12" height="12" class="waiting"/>
 <text x="54" y="57">order that waits</text>
 </svg>"""
@@ -178,7 +178,7 @@ body {{ font: 14px/1.4 system-ui, sans-serif; color: #1c1917; background: #fafaf
 .map {{ background: #fff; border: 1px solid #d6d3d1; width: min(100%, {size}px); height: auto; }}
 .ring {{ fill: none; stroke: #e7e5e4; }}
 .far {{ fill: #78716c; font-size: 12px; }}
-.tour {{ fill: none; stroke-width: 3; stroke-linejoin: round; opacity: 0.85; }}
+.route {{ fill: none; stroke-width: 3; stroke-linejoin: round; opacity: 0.85; }}
 .number {{ fill: #fff; font-size: 11px; font-weight: 600; text-anchor: middle; }}
 .depot {{ fill: #1c1917; }}
 .waiting {{ fill: #fff; stroke: #57534e; stroke-width: 2; }}
@@ -187,13 +187,13 @@ h1 {{ font-size: 20px; margin: 0 0 8px; }} h2 {{ font-size: 16px; margin: 20px 0
 td {{ vertical-align: top; padding: 4px 14px 4px 0; }} ol, ul {{ margin: 0; padding-left: 20px; }}
 </style></head><body>
 <svg class="map" width="{size}" height="{size}" viewBox="0 0 {size} {size}" role="img"
- aria-label="map of the tours">
+ aria-label="map of the routes">
 {marks}
 </svg>
 <div><h1>Who delivers what</h1>{key}<ul>{bays}</ul>
-<h2>Tours (times in UTC)</h2><table>
+<h2>Routes (times in UTC)</h2><table>
 {rows}
 </table>
-<h2>Orders on no tour</h2><table>{reasons}</table></div>
+<h2>Orders on no route</h2><table>{reasons}</table></div>
 </body></html>
 """

@@ -1,74 +1,92 @@
-"""Keep the local cloud running for a person who wants to play.
+"""Keep the local cloud running for a person who wants to try it.
 
 make up       start it, deploy the stack, print the commands to use it with
 make down     stop it
 """
 
-import argparse
 import json
+import shlex
 import sys
 from datetime import UTC, datetime
 
-from cloud import REGION, STATE, LocalCloud, LocalCloudError
-from dispatching import SOURCE, sample_orders
+from rich.console import Console
+
+from local.cloud import REGION, LocalCloud
+from local.command import Parser, Steps, add_ports, carry_out, prepare
+from local.dispatching import SOURCE, sample_orders
+from local.processes import PROJECT, STATE
 
 COMMANDS = """
-The local cloud is up. In another terminal:
+The local cloud is up. In another terminal, first:
 
+  cd {project}
   export AWS_ENDPOINT_URL={endpoint} AWS_CA_BUNDLE={certificate}
   export AWS_DEFAULT_REGION={region} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
 
-  # upload a photo of driver 42, and read what was decided
+  # Upload a photo of courier 42, and read its record.
   aws s3 cp local/photos/bicycle-courier.jpg s3://{PhotosBucketName}/uploads/42/
   aws dynamodb scan --table-name {PredictionsTableName}
 
-  # say what the photos show that the model is unsure of
+  # Review the photos below the confidence threshold.
   make review
 
-  # place an order, and read whether it waits, and why
-  aws events put-events --entries '{order}'
+  # Place an order, and read its status and reason. "more orders may join": a courier is free, but
+  # the order can still leave later and be on time. It leaves when it must, alone or with others.
+  aws events put-events --entries {order}
   aws dynamodb scan --table-name {OrdersTableName}
 
-  # the workflow's executions, and the functions' log
-  aws stepfunctions list-executions --state-machine-arn {ClassifyVehicleStateMachineArn}
-  aws logs tail {FunctionsLogGroupName}
+  # Read the workflow's executions, and the functions' log.
+  aws stepfunctions list-executions --state-machine-arn {ClassifyPhotoStateMachineArn}
+  aws logs filter-log-events --log-group-name {FunctionsLogGroupName}
 
-  # ask the model alone
+  # Ask the model alone.
   curl --data-binary @local/photos/bicycle-courier.jpg {serving}/invocations
 
-Logs of the local cloud: {logs}. Stop it with: make down
+Different from AWS: no metrics are made and no alarm is evaluated (`make drill` shows alarms). The
+workflows are STANDARD, so that each execution has a history; on AWS the default is EXPRESS.
+Logs of the local cloud: {logs}
+Stop it with: make down
 """
 
 
-def up(cloud_port: int, serving_port: int) -> None:
-    """Start, deploy, and print the commands."""
-    running = LocalCloud.load(STATE)
-    if running:
-        raise LocalCloudError(f"it is up already, at {running.endpoint_url}: `make down` stops it")
-    cloud = LocalCloud(STATE, cloud_port, serving_port)
+def up(cloud: LocalCloud, console: Console) -> int:
+    """Start, deploy, and print the commands; print them again if it is up already."""
+    found = LocalCloud.find(cloud.directory)
+    if found and found.is_whole():
+        console.print(
+            "The local cloud is up already. To deploy changed code: make down, then make up."
+        )
+        show_commands(found, found.outputs())
+        return 0
+    prepare(cloud, console)
+    steps = Steps(console)
     try:
-        print("starting the local cloud ...", flush=True)
         cloud.start()
-        print("building the functions ...", flush=True)
-        cloud.build()
-        print("deploying the stack ...", flush=True)
-        cloud.wait_until_ready()
-        outputs = cloud.deploy()
+        with steps.step("building the functions", "built the functions"):
+            cloud.build()
+        with steps.step("starting the local cloud", "started MiniStack and the serving app"):
+            cloud.wait_until_ready()
+        with steps.step("deploying the stack", "deployed template.yaml"):
+            outputs = cloud.deploy()
+        show_commands(cloud, outputs)
     except BaseException:
         cloud.stop()
         raise
-    cloud.save()
-    print(
-        COMMANDS.format(
-            endpoint=cloud.endpoint_url,
-            certificate=cloud.certificate,
-            serving=cloud.serving_url,
-            region=REGION,
-            logs=cloud.logs,
-            order=sample_order(outputs["EventBusName"]),
-            **outputs,
-        )
-    )
+    return 0
+
+
+def show_commands(cloud: LocalCloud, outputs: dict[str, str]) -> None:
+    """Print what a person can run against the local cloud, ready for a shell."""
+    values = outputs | {
+        "project": str(PROJECT),
+        "endpoint": cloud.endpoint_url,
+        "certificate": str(cloud.certificate),
+        "serving": cloud.serving_url,
+        "region": REGION,
+        "order": sample_order(outputs["EventBusName"]),
+    }
+    quoted = {name: shlex.quote(value) for name, value in values.items()}
+    print(COMMANDS.format(logs=cloud.logs, **quoted))
 
 
 def sample_order(bus: str) -> str:
@@ -78,34 +96,26 @@ def sample_order(bus: str) -> str:
     return json.dumps([entry])
 
 
-def down() -> None:
+def down(cloud: LocalCloud) -> int:
     """Stop what `up` started."""
-    cloud = LocalCloud.load(STATE)
-    if cloud:
-        cloud.stop()
-        cloud.forget()
-    print("The local cloud is stopped." if cloud else "The local cloud was not running.")
+    found = LocalCloud.find(cloud.directory)
+    if found:
+        found.stop()
+    print("The local cloud is stopped." if found else "The local cloud was not running.")
+    return 0
 
 
 def main() -> int:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("action", choices=["up", "down"])
-    parser.add_argument("--cloud-port", type=int, default=4566, help="MiniStack's port")
-    parser.add_argument("--serving-port", type=int, default=8080, help="the serving app's port")
+    add_ports(parser)
     arguments = parser.parse_args()
-    try:
-        if arguments.action == "up":
-            up(arguments.cloud_port, arguments.serving_port)
-        else:
-            down()
-    except LocalCloudError as error:
-        print(f"Stopped: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("Interrupted; everything is stopped.", file=sys.stderr)
-        return 130
-    return 0
+    console = Console()
+    cloud = LocalCloud(STATE / "up", arguments.cloud_port, arguments.serving_port)
+    if arguments.action == "down":
+        return carry_out(lambda: down(cloud), cloud, console)
+    return carry_out(lambda: up(cloud, console), cloud, console)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Run Scones Unlimited on this machine: photos in, decisions and tours out.
+"""Run Scones Unlimited on this machine: photos in, decisions and routes out.
 
     make run                        the sample photos that ship with the project
     make run PHOTOS=~/Pictures      your own: any depth, any file
@@ -8,28 +8,28 @@ would, follows it through the workflow, places the sample orders, prints what wa
 delivers what, and stops what it started.
 """
 
-import argparse
-import contextlib
 import json
 import math
-import signal
+import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-from cloud import CONCURRENT_FUNCTIONS, PROJECT, STATE, LocalCloud, LocalCloudError
-from dispatching import Dispatches, Shop, sample_orders
-from draw_map import draw
 from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
+
+from local.cloud import CONCURRENT_FUNCTIONS, LocalCloud
+from local.command import Parser, Steps, add_ports, carry_out, prepare
+from local.dispatching import Dispatches, Shop, sample_orders
+from local.draw_map import draw
+from local.processes import PROJECT, STATE, LocalCloudError
 
 SAMPLE_PHOTOS = PROJECT / "local" / "photos"
 DECISION_SECONDS = 90
@@ -119,8 +119,8 @@ class Follower:
         if answer["Responses"][table]:
             [upload.record] = answer["Responses"][table]
             return True
-        assert upload.uploaded_at is not None  # noqa: S101 - upload() set it
-        if datetime.now(UTC) - upload.uploaded_at > timedelta(seconds=DECISION_SECONDS):
+        limit = timedelta(seconds=DECISION_SECONDS)
+        if upload.uploaded_at and datetime.now(UTC) - upload.uploaded_at > limit:
             upload.problem = f"not decided after {DECISION_SECONDS} s"
             return True
         return False
@@ -128,7 +128,7 @@ class Follower:
     def states(self) -> dict[str, str]:
         """The state that each running execution is in, by the key of its photo."""
         running = self.stepfunctions.list_executions(
-            stateMachineArn=self.outputs["ClassifyVehicleStateMachineArn"], statusFilter="RUNNING"
+            stateMachineArn=self.outputs["ClassifyPhotoStateMachineArn"], statusFilter="RUNNING"
         )["executions"]
         return {
             self.key_of(execution["executionArn"]): state
@@ -157,16 +157,30 @@ class Follower:
         return next(names, "")
 
 
-def find_photos(folder: Path) -> list[Upload]:
+def find_photos(name: str) -> list[Upload]:
     """All files under a folder, each as the photo of a courier of its own.
 
     Raises:
-        LocalCloudError: there is no such folder, or no file in it.
+        LocalCloudError: there is no such folder, it cannot be read, or there is no file in it.
 
     """
+    folder = Path(name).expanduser()
+    if not name:
+        raise LocalCloudError("PHOTOS= is empty: give a folder, or leave it out")
+    if folder.is_file():
+        raise LocalCloudError(f"{folder} is a file: give a folder with PHOTOS=")
     if not folder.is_dir():
         raise LocalCloudError(f"there is no folder {folder}: give one with PHOTOS=")
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+
+    def refuse(error: OSError) -> None:
+        raise LocalCloudError(f"{error.filename} cannot be read ({error.strerror})") from error
+
+    paths = sorted(
+        path
+        for parent, _, names in os.walk(folder, onerror=refuse)
+        for path in map(Path(parent).joinpath, names)
+        if path.is_file()
+    )
     if not paths:
         raise LocalCloudError(f"there is no file in {folder}: give another folder with PHOTOS=")
     uploads = []
@@ -180,7 +194,7 @@ def find_photos(folder: Path) -> list[Upload]:
 
 
 def percent(confidence: float) -> str:
-    """Rounded down, as in the reasons: 89.97% is not sure enough for a threshold of 90%."""
+    """Rounded down, as in the reasons: 89.97% is below a threshold of 90%."""
     return f"{math.floor(confidence * 1000) / 10}%"
 
 
@@ -233,19 +247,24 @@ def dispatch(
     return orders, shop.place(orders)
 
 
-def tours_of(found: Dispatches) -> Table:
+def routes_of(found: Dispatches) -> Table:
     """One line per stop, courier by courier; then the orders that wait."""
     table = Table(box=None, pad_edge=False)
     for title in ("courier", "vehicle", "bay", "leaves", "order", "arrives", "km", "reason"):
         table.add_column(title, justify="right" if title == "km" else "left", overflow="fold")
-    for tour in found.tours:
-        own = tour["driver_id"], tour["vehicle"], tour["loading_bay"], clock(tour["departs_at"])
-        for stop in tour["stops"]:
+    for route in found.routes:
+        own = (
+            route["courier_id"],
+            route["vehicle"],
+            route["loading_bay"],
+            clock(route["departs_at"]),
+        )
+        for stop in route["stops"]:
             what = stop["order_id"], clock(stop["arrives_at"]), f"{stop['distance_km']:.1f}"
             table.add_row(*map(Text, (*own, *what, stop["reason"])))
             own = "", "", "", ""
         table.add_row(
-            "", "", "", "", "back", clock(tour["returns_at"]), f"{tour['distance_km']:.1f}"
+            "", "", "", "", "back", clock(route["returns_at"]), f"{route['distance_km']:.1f}"
         )
     for order_id, reason in sorted(found.waiting.items()):
         table.add_row("", "", "", "", *map(Text, (order_id, "", "", reason)))
@@ -255,23 +274,6 @@ def tours_of(found: Dispatches) -> Table:
 def clock(time: str) -> str:
     """Hours and minutes, UTC."""
     return f"{datetime.fromisoformat(time).astimezone(UTC):%H:%M}"
-
-
-class Steps:
-    """The steps of a run and what each took."""
-
-    def __init__(self, console: Console) -> None:
-        """Start the clock."""
-        self.console = console
-        self.start = time.monotonic()
-
-    @contextlib.contextmanager
-    def step(self, doing: str, done: str) -> Iterator[None]:
-        """Show what is being done, then what it took in seconds."""
-        start = time.monotonic()
-        with self.console.status(doing):
-            yield
-        self.console.print(f"{time.monotonic() - start:5.1f} s  {done}", highlight=False)
 
 
 def run(cloud: LocalCloud, uploads: list[Upload], console: Console) -> bool:
@@ -314,15 +316,15 @@ def run(cloud: LocalCloud, uploads: list[Upload], console: Console) -> bool:
         cloud.stop()
     console.print(table_of(uploads))
     console.print()
-    console.print(tours_of(found))
+    console.print(routes_of(found))
     waiting = [
         order | {"reason": found.waiting[order["order_id"]]}
         for order in orders
         if order["order_id"] in found.waiting
     ]
     page = cloud.directory / "dispatch.html"
-    page.write_text(draw(found.tours, waiting), "utf-8")
-    console.print(f"\nMap of the tours: {page}", highlight=False, soft_wrap=True)
+    page.write_text(draw(found.routes, waiting), "utf-8")
+    console.print(f"\nMap of the routes: {page}", highlight=False, soft_wrap=True)
     console.print(
         f"{time.monotonic() - steps.start:.1f} s in all. Logs: {cloud.logs}",
         highlight=False,
@@ -331,39 +333,24 @@ def run(cloud: LocalCloud, uploads: list[Upload], console: Console) -> bool:
     return all(upload.record and upload.record["status"]["S"] != "failed" for upload in uploads)
 
 
-def plainly(work: Callable[[], int], cloud: LocalCloud, console: Console) -> int:
-    """Do it, and say plainly what went wrong; the exit status."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        return work()
-    except LocalCloudError as error:
-        problem = f"Stopped: {error}"
-    except (BotoCoreError, ClientError) as error:
-        problem = f"The local cloud failed ({error}): see {cloud.logs}"
-    except KeyboardInterrupt:
-        console.print(f"Interrupted; everything is stopped. Logs: {cloud.logs}", soft_wrap=True)
-        return 130
-    console.print(problem, style="red", highlight=False, soft_wrap=True)
-    return 1
-
-
 def main() -> int:
     """Parse the command line, and run."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--photos", type=Path, default=SAMPLE_PHOTOS, metavar="FOLDER")
-    parser.add_argument("--cloud-port", type=int, default=4566, help="MiniStack's port")
-    parser.add_argument("--serving-port", type=int, default=8080, help="the serving app's port")
+    parser = Parser(description=__doc__.splitlines()[0])
+    parser.add_argument("--photos", default=str(SAMPLE_PHOTOS), metavar="FOLDER")
+    add_ports(parser)
     arguments = parser.parse_args()
 
     console = Console()
     if not console.is_terminal:
         console = Console(width=160)
-    cloud = LocalCloud(STATE, arguments.cloud_port, arguments.serving_port)
+    cloud = LocalCloud(STATE / "run", arguments.cloud_port, arguments.serving_port)
 
     def follow() -> int:
-        return 0 if run(cloud, find_photos(arguments.photos.expanduser()), console) else 1
+        uploads = find_photos(arguments.photos)
+        prepare(cloud, console)
+        return 0 if run(cloud, uploads, console) else 1
 
-    return plainly(follow, cloud, console)
+    return carry_out(follow, cloud, console)
 
 
 if __name__ == "__main__":

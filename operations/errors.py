@@ -20,6 +20,12 @@ def code_of(error: Exception) -> str:
     return str(error.response["Error"]["Code"]) if isinstance(error, ClientError) else ""
 
 
+def is_not_offered(error: Exception) -> bool:
+    """Whether a local cloud says that it does not offer a service: it has no AWS code for that."""
+    code = code_of(error)
+    return code.isdigit() and code not in ("500", "502", "503", "504")
+
+
 def explain(error: Exception) -> str:
     """Say in one line what an AWS error asks of the user."""
     message = " ".join(str(error).split())

@@ -1,10 +1,10 @@
-"""Say what the photos show that the model is unsure of.
+"""Label the photos on which the model is below the confidence threshold.
 
     make review                                 the photos that wait, oldest first
-    python -m operations.review --name anna     as somebody else than the user of this machine
+    python -m operations.review --name anna     with another name than the user of this machine
 
-Shows each photo in the terminal; one key answers. An answer goes onto the stack's bus as
-`Vehicle Reviewed`, and the workflow RecordReview carries it out. Several people can review at once.
+Shows each photo in the terminal; one key labels it. A review goes to the stack's bus as
+`Photo Reviewed`, and the workflow RecordReview carries it out. Several people can review at once.
 Credentials and region are those of the AWS CLI; after `make up`, with the variables that it prints,
 the photos are those of the local cloud.
 """
@@ -33,7 +33,7 @@ from operations.errors import UserError, explain
 from operations.stack import DEFAULT_STACK, require_stack
 
 LINK_SECONDS = 300
-RECORDING_SECONDS = 20  # until answers that are on their way are given up
+RECORDING_SECONDS = 20  # to wait until the last reviews are recorded
 POLL_SECONDS = 0.5
 COUNTED = 1000  # photos that wait are counted up to this
 SKIP, UNDO, VIEW, QUIT = "s", "u", "v", "q"
@@ -47,12 +47,12 @@ RESET = "\033[0m"
 
 @dataclass(frozen=True)
 class Photo:
-    """An unsure photo.
+    """A photo that waits for a review.
 
     Attributes:
         image_id: key of its record.
         bucket, key, version: the object in S3; without a version the newest is meant.
-        reason: what the model was unsure of, in words.
+        reason: what the model answered, in words.
         recorded_at: when it was classified, ISO 8601, UTC.
 
     """
@@ -87,8 +87,8 @@ class Photo:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a person said of a photo, and when: ISO 8601, UTC, in milliseconds."""
+class Review:
+    """The label that a person gave to a photo, and when: ISO 8601, UTC, in milliseconds."""
 
     label: str
     by: str
@@ -96,7 +96,7 @@ class Answer:
 
 
 class Reviews:
-    """The unsure photos of a stack, and the answers to them."""
+    """The photos of a stack that wait for a review, and their reviews."""
 
     def __init__(self, stack: str) -> None:
         """Find the stack's table and bus.
@@ -131,21 +131,21 @@ class Reviews:
         )
 
     def waiting(self) -> Iterator[Photo]:
-        """The photos that wait, oldest first. Those that others answer meanwhile are left out."""
+        """The photos that wait, oldest first. Those that others label meanwhile are left out."""
         for page in self.query(PaginationConfig={"PageSize": 50}):
             for record in page["Items"]:
-                if self.answered(record["image_id"]["S"]) is None:
+                if self.newest_review(record["image_id"]["S"]) is None:
                     yield Photo.of(record)
 
-    def answered(self, image_id: str) -> Answer | None:
-        """The newest answer to a photo; None while it waits."""
+    def newest_review(self, image_id: str) -> Review | None:
+        """The newest review of a photo; None while it waits."""
         record = self.dynamodb.get_item(
             TableName=self.table, Key={"image_id": {"S": image_id}}, ConsistentRead=True
         ).get("Item", {})
         if "reviewed_at" not in record:
             return None
         names = ("reviewed_label", "reviewed_by", "reviewed_at")
-        return Answer(*(record[name]["S"] for name in names))
+        return Review(*(record[name]["S"] for name in names))
 
     def link(self, photo: Photo) -> str:
         """A link to a photo that works for LINK_SECONDS."""
@@ -154,7 +154,7 @@ class Reviews:
         )
         return url
 
-    def picture(self, photo: Photo) -> Image.Image:
+    def photo(self, photo: Photo) -> Image.Image:
         """A photo as the model saw it: upright, at most 256 pixels.
 
         Raises:
@@ -176,22 +176,24 @@ class Reviews:
         except UnreadablePhotoError as error:
             raise UserError(str(error)) from error
 
-    def answer(self, photo: Photo, label: str, reviewer: str) -> Answer:
-        """Put an answer onto the bus.
+    def publish(self, photo: Photo, label: str, reviewer: str) -> Review:
+        """Put a review on the bus.
 
         Raises:
             UserError: the bus did not take it.
 
         """
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        given = Answer(label, reviewer, now)
+        given = Review(label, reviewer, now)
         detail = {"image_id": photo.image_id, "label": given.label}
         detail |= {"reviewed_by": given.by, "reviewed_at": given.at}
-        entry = {"Source": "scones-unlimited", "DetailType": "Vehicle Reviewed"}
+        entry = {"Source": "scones-unlimited", "DetailType": "Photo Reviewed"}
         entry |= {"EventBusName": self.bus, "Detail": json.dumps(detail)}
         [result] = self.events.put_events(Entries=[entry])["Entries"]
         if "ErrorCode" in result:
-            raise UserError(f"the answer was not taken ({result['ErrorCode']}): answer again")
+            raise UserError(
+                f"the bus refused the review ({result['ErrorCode']}): press the key again"
+            )
         return given
 
 
@@ -240,7 +242,10 @@ def read_key() -> str:
     before = termios.tcgetattr(sys.stdin)
     try:
         tty.setcbreak(sys.stdin)
-        return os.read(sys.stdin.fileno(), 32).decode(errors="ignore")[:1].lower()
+        pressed = os.read(sys.stdin.fileno(), 32)
+        return pressed.decode(errors="ignore")[:1].lower() if pressed else QUIT
+    except OSError:  # the terminal was closed
+        return QUIT
     finally:
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
@@ -251,8 +256,8 @@ class Session:
 
     Attributes:
         shown: the photos shown so far; `position` is the one that is asked about.
-        given: the last answer that was sent from here to each photo, by image_id.
-        overtaken: photos that somebody else answered while they were shown here.
+        given: the last review that was sent from here of each photo, by image_id.
+        overtaken: photos that somebody else labelled while they were shown here.
 
     """
 
@@ -261,7 +266,7 @@ class Session:
     read: Callable[[], str] = read_key
     shown: list[Photo] = field(default_factory=list)
     position: int = 0
-    given: dict[str, Answer] = field(default_factory=dict)
+    given: dict[str, Review] = field(default_factory=dict)
     overtaken: set[str] = field(default_factory=set)
 
     def run(self) -> None:
@@ -273,7 +278,7 @@ class Session:
             if self.position == len(self.shown):
                 photo = next(waiting, None)
                 if photo is None:
-                    print("no photo waits any more")
+                    print("no photo waits for a review any more")
                     return
                 self.shown.append(photo)
             self.show(self.shown[self.position], total)
@@ -288,13 +293,13 @@ class Session:
         columns, rows = shutil.get_terminal_size()
         if sys.stdout.isatty():
             try:
-                picture = self.reviews.picture(photo)
+                photo = self.reviews.photo(photo)
             except UserError as error:
-                print(f"no picture: {error}")
+                print(f"no photo: {error}")
             else:
                 most_columns, most_rows = LARGEST_PICTURE
                 fitting = min(columns, most_columns), min(rows - 6, most_rows // 2)
-                print(draw(picture, max(8, fitting[0]), max(4, fitting[1])))
+                print(draw(photo, max(8, fitting[0]), max(4, fitting[1])))
         else:
             print(self.reviews.link(photo))
 
@@ -315,27 +320,27 @@ class Session:
             elif key == UNDO:
                 self.position -= 1
                 return True
-            elif key == SKIP or (key in keys and self.answer(photo, keys[key])):
+            elif key == SKIP or (key in keys and self.label(photo, keys[key])):
                 self.position += 1
                 return True
 
-    def answer(self, photo: Photo, label: str) -> bool:
-        """Send an answer; False if it has to be given again."""
+    def label(self, photo: Photo, label: str) -> bool:
+        """Send a review; False if it has to be sent again."""
         if not {photo.image_id} & (self.given.keys() | self.overtaken):
-            other = self.reviews.answered(photo.image_id)
+            other = self.reviews.newest_review(photo.image_id)
             if other:
-                print(f"{printable(other.by)} has just answered {other.label}; [u] corrects it")
+                print(f"{printable(other.by)} has just labelled it {other.label}; [u] corrects it")
                 self.overtaken.add(photo.image_id)
                 return True
         try:
-            self.given[photo.image_id] = self.reviews.answer(photo, label, self.reviewer)
+            self.given[photo.image_id] = self.reviews.publish(photo, label, self.reviewer)
         except UserError as error:
             print(error)
             return False
         return True
 
     def settle(self) -> list[str]:
-        """Wait until what was answered is recorded; image_ids of what is not."""
+        """Wait until all reviews are recorded; image_ids of those that are not."""
         deadline = time.monotonic() + RECORDING_SECONDS
         left = list(self.given)
         while left := [image_id for image_id in left if not self.is_recorded(image_id)]:
@@ -345,20 +350,23 @@ class Session:
         return left
 
     def is_recorded(self, image_id: str) -> bool:
-        """Whether the answer from here, or a newer one, is in the record."""
-        recorded = self.reviews.answered(image_id)
+        """Whether the review from here, or a newer one, is in the record."""
+        recorded = self.reviews.newest_review(image_id)
         return recorded is not None and recorded.at >= self.given[image_id].at
 
 
 def review(session: Session) -> int:
-    """Review, then say what became of the answers; the exit code."""
+    """Review, then report which reviews are recorded; the exit code."""
     try:
         session.run()
     except (KeyboardInterrupt, EOFError):
         print()
-    missing = session.settle()
+    try:
+        missing = session.settle()
+    except KeyboardInterrupt:
+        missing = [image_id for image_id in session.given if not session.is_recorded(image_id)]
     if session.given:
-        print(f"recorded: {len(session.given) - len(missing)} of {len(session.given)} answers")
+        print(f"recorded: {len(session.given) - len(missing)} of {len(session.given)} reviews")
     for image_id in missing:
         print(
             f"not recorded: {printable(image_id)} as {session.given[image_id].label} (it is on "
@@ -371,19 +379,46 @@ def review(session: Session) -> int:
 def main() -> int:
     """Parse the command line."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m operations.review",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--stack-name", default=DEFAULT_STACK, help="default: %(default)s")
-    parser.add_argument("--name", help="who answers (default: the user of this machine)")
+    parser.add_argument("--name", help="who reviews (default: the user of this machine)")
     options = parser.parse_args()
-    options.name = (options.name or getpass.getuser()).strip()
     try:
-        return review(Session(Reviews(options.stack_name), options.name))
+        return review(Session(Reviews(options.stack_name), reviewer_name(options.name)))
+    except KeyboardInterrupt:
+        reason = "interrupted"
     except UserError as error:
-        print(f"review: {error}", file=sys.stderr)
+        reason = str(error)
     except (ClientError, BotoCoreError) as error:
-        print(f"review: {explain(error)}", file=sys.stderr)
+        reason = explain(error)
+    print(f"review: {reason}{local_hint()}", file=sys.stderr)
     return 1
+
+
+def reviewer_name(given: str | None) -> str:
+    """The name that is recorded with each review.
+
+    Raises:
+        UserError: no name was given, and this machine's user has none.
+
+    """
+    try:
+        name = (getpass.getuser() if given is None else given).strip()
+    except OSError:
+        name = ""
+    if not name:
+        raise UserError("say who reviews: give --name")
+    return name
+
+
+def local_hint() -> str:
+    """What somebody may have forgotten who reviews on the local cloud."""
+    if "AWS_ENDPOINT_URL" in os.environ:
+        return ""
+    return "; to review on the local cloud, first run the export lines that `make up` printed"
 
 
 if __name__ == "__main__":

@@ -19,9 +19,8 @@ PROCESSING_LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
 class Names:
     """Names of what a stack and its training make in an account and region.
 
-    Endpoint, model package group and ECR repository have the endpoint's name. Endpoint
-    configurations, models, training and processing jobs and the endpoint's alarms begin with
-    `prefix` and carry `tags`.
+    Endpoint and model package group have the endpoint's name. Endpoint configurations, models,
+    training and processing jobs begin with `prefix` and carry `tags`.
     """
 
     stack: str
@@ -36,11 +35,6 @@ class Names:
     @property
     def tags(self) -> dict[str, str]:
         return {"project": "scones-unlimited", "endpoint": self.endpoint}
-
-    @property
-    def training_bucket(self) -> str:
-        """Datasets, source code, checkpoints and models."""
-        return f"{self.stack}-training-{self.account}-{self.region}"
 
     @property
     def log_groups(self) -> tuple[str, ...]:

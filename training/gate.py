@@ -47,7 +47,7 @@ def better_by_chance(better: int, worse: int) -> float:
     The exact form of McNemar's test (1947), one-sided.
     """
     count = better + worse
-    return sum(math.comb(count, heads) for heads in range(better, count + 1)) / 2**count
+    return float(sum(math.comb(count, heads) for heads in range(better, count + 1)) / 2**count)
 
 
 def judge(truth: Sequence[str], champion: Sequence[str], challenger: Sequence[str]) -> Verdict:

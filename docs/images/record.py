@@ -19,7 +19,7 @@ from rich.text import Text
 PROJECT = Path(__file__).resolve().parents[2]
 FOLDER = Path(__file__).parent
 COLUMNS = 124
-# The default refers to web fonts: a README shows no picture that loads anything.
+# The default refers to web fonts: a README shows no photo that loads anything.
 SVG_FORMAT = re.sub(r"@font-face \{\{.*?\}\}\n", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
 
 
@@ -55,7 +55,7 @@ def terminal(output: str) -> str:
 
 
 def route_map(page: str) -> str:
-    """The map of the page as a picture of its own: the drawing with the style sheet of the page."""
+    """The map of the page as a photo of its own: the drawing with the style sheet of the page."""
     style = page[page.index("<style>") : page.index("</style>") + len("</style>")]
     drawing = page[page.index("<svg") : page.index("</svg>") + len("</svg>")]
     head, body = drawing.split(">", 1)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 SUM_TOLERANCE = 0.01  # endpoints round their probabilities
 ROUNDING = 1e-6  # float32: a certain answer may read 1.0000001
+SMALLEST = 1e-130  # DynamoDB takes no number between 0 and this one
 
 
 class InvalidInferencesError(ValueError):
@@ -52,4 +53,9 @@ def read_probability(label: str, value: object) -> float:
         raise InvalidInferencesError(f"{label}: not a number")
     if not -ROUNDING <= value <= 1 + ROUNDING:
         raise InvalidInferencesError(f"{label}: not a probability from 0 to 1")
-    return min(max(float(value), 0.0), 1.0)
+    return min(without_underflow(float(value)), 1.0)
+
+
+def without_underflow(value: float) -> float:
+    """`value`, or 0 if it is negative or nearer to 0 than DynamoDB can store."""
+    return value if value >= SMALLEST else 0.0

@@ -1,25 +1,35 @@
-"""Dispatch orders: keep couriers and orders, plan tours, and hand out those that leave now."""
+"""Dispatch orders: keep couriers and orders, plan routes, and hand out those that leave now."""
 
 import json
 import os
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 import boto3
-import store
 from aws_lambda_powertools import Logger, Tracer, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from fleet import read_fleet
-from messages import CheckIn, OffShift, PlacedOrder, Replan, read_message
-from orders import MAX_ID_LENGTH, Order
-from planning import Driver, Tour, plan_tours
-from store import DriverRecord
+
+from functions.dispatch_orders import store, waiting
+from functions.dispatch_orders.fleet import read_fleet
+from functions.dispatch_orders.messages import (
+    CheckIn,
+    OffShift,
+    PlacedOrder,
+    RefusedOffShift,
+    Replan,
+    read_message,
+)
+from functions.dispatch_orders.orders import Order, order_id_of
+from functions.dispatch_orders.planning import Courier, Route, plan_routes
+from functions.dispatch_orders.reasons import why_early
+from functions.dispatch_orders.store import CourierRecord
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
@@ -27,7 +37,7 @@ if TYPE_CHECKING:
 SOURCE = "scones-unlimited"
 PUT_EVENTS_ENTRIES = 10
 
-logger = Logger()
+logger = Logger(use_rfc3339=True)
 tracer = Tracer(patch_modules=["botocore"])
 events = boto3.client("events")
 sqs = boto3.client("sqs")
@@ -83,6 +93,8 @@ class Batch:
                 store.check_in(message)
             case OffShift():
                 store.go_off_shift(message)
+            case RefusedOffShift():
+                refuse_off_shift(message)
             case PlacedOrder():
                 self.place(message)
             case Replan():
@@ -95,26 +107,40 @@ class Batch:
         except ValueError as error:
             refuse(placed, str(error), self.now)
             return
-        store.add_order(order, self.now)
+        plan_from = order.plan_from(fleet, self.now)
+        reason = why_early(
+            (order.ready_at - self.now).total_seconds(),
+            (order.due_from - self.now).total_seconds(),
+            (plan_from - self.now).total_seconds(),
+            self.now,
+        )
+        store.add_order(order, plan_from, reason, self.now)
         self.new_orders.append(order.order_id)
 
 
 def refuse(placed: PlacedOrder, reason: str, now: datetime) -> None:
-    """Note and tell why an order is refused; one without an id has no record.
+    """Note and publish why an order is refused; one without an id has no record.
 
     One that was taken once stays taken, though its message comes again when its time is over.
     """
-    order_id = placed.detail.get("order_id")
-    if isinstance(order_id, str) and 0 < len(order_id) <= MAX_ID_LENGTH:
-        if not store.refuse_order(order_id, reason, now):
-            return
-    else:
+    try:
+        order_id = order_id_of(placed.detail.get("order_id"))
+    except ValueError:
         order_id = None
+    if order_id and not store.refuse_order(order_id, reason, now):
+        return
     refusal = {"order_id": order_id, "event_id": placed.event_id, "reason": reason}
     logger.info("Order refused", extra=refusal)
     with single_metric(name="OrdersRefused", unit=MetricUnit.Count, value=1):
         pass
     publish([entry("Order Refused", refusal)])
+
+
+def refuse_off_shift(refused: RefusedOffShift) -> None:
+    """Publish why the dispatch does not take the event of a courier who went home."""
+    refusal = asdict(refused)
+    logger.info("Off shift refused", extra=refusal)
+    publish([entry("Off Shift Refused", refusal)])
 
 
 def more_messages() -> bool:
@@ -126,7 +152,7 @@ def more_messages() -> bool:
 
 
 def dispatch(now: datetime, new_orders: Iterable[str] = ()) -> None:
-    """Plan all orders that wait over all couriers, and hand out the tours that leave now.
+    """Plan all orders that wait over all couriers, and hand out the routes that leave now.
 
     Args:
         now: the time of the plan, UTC.
@@ -136,20 +162,27 @@ def dispatch(now: datetime, new_orders: Iterable[str] = ()) -> None:
         PublishError: the bus did not take all events; the rest is published with the next plan.
 
     """
-    drivers = {driver.driver_id: driver for driver in store.read_drivers()}
+    couriers = {courier.courier_id: courier for courier in store.read_couriers()}
     returned: list[str] = []
-    for driver in [each for each in drivers.values() if each.undelivered]:
-        if changed := withdraw(driver):
-            drivers[driver.driver_id] = changed
-            returned += driver.undelivered
-    orders, reasons = store.read_waiting(now, [*new_orders, *returned])
+    for courier in [each for each in couriers.values() if each.undelivered]:
+        if changed := withdraw(courier):
+            couriers[courier.courier_id] = changed
+            returned += courier.undelivered
+    orders, reasons = waiting.read_waiting(now, [*new_orders, *returned])
     if orders:
-        on_shift = [courier for driver in drivers.values() if (courier := courier_of(driver, now))]
-        plan = plan_tours(orders, on_shift, vehicles=fleet.vehicles, depot=fleet.depot, now=now)
+        on_shift = [each for courier in couriers.values() if (each := courier_of(courier, now))]
+        plan = plan_routes(
+            orders,
+            on_shift,
+            vehicles=fleet.vehicles,
+            depot=fleet.depot,
+            now=now,
+            waiting_cost=fleet.cost_per_hour_of_waiting,
+        )
         by_id = {order.order_id: order for order in orders}
-        for tour in plan.tours:
-            if changed := assign(drivers[tour.driver_id], tour, by_id):
-                drivers[tour.driver_id] = changed
+        for route in plan.routes:
+            if changed := assign(couriers[route.courier_id], route, by_id):
+                couriers[route.courier_id] = changed
         for order_id, reason in plan.waiting.items():
             if reason != reasons[order_id]:
                 store.explain(order_id, reason)
@@ -157,59 +190,64 @@ def dispatch(now: datetime, new_orders: Iterable[str] = ()) -> None:
             "Planned",
             extra={
                 "couriers": len(on_shift),
-                "tours": len(plan.tours),
-                "assigned": sum(len(tour.stops) for tour in plan.tours),
+                "routes": len(plan.routes),
+                "assigned": sum(len(route.stops) for route in plan.routes),
                 "waiting": len(plan.waiting),
             },
         )
-    tell([driver for driver in drivers.values() if driver.outbox])
+    tell([courier for courier in couriers.values() if courier.outbox])
 
 
-def courier_of(driver: DriverRecord, now: datetime) -> Driver | None:
+def courier_of(courier: CourierRecord, now: datetime) -> Courier | None:
     """The courier as the planner knows them; None for one who gets nothing."""
-    if driver.vehicle is None or driver.vehicle not in fleet.vehicles:
+    if courier.vehicle is None or courier.vehicle not in fleet.vehicles:
         return None
-    if driver.shift_ends_at is None or driver.shift_ends_at <= now or driver.went_home:
+    if courier.shift_ends_at is None or courier.shift_ends_at <= now or courier.went_home:
         return None
-    return Driver(
-        driver_id=driver.driver_id,
-        vehicle=driver.vehicle,
+    return Courier(
+        courier_id=courier.courier_id,
+        vehicle=courier.vehicle,
         place=None,
-        shift_ends_at=driver.shift_ends_at,
-        free_at=driver.returns_at,
+        shift_ends_at=courier.shift_ends_at,
+        free_at=courier.returns_at,
     )
 
 
-def withdraw(driver: DriverRecord) -> DriverRecord | None:
+def withdraw(courier: CourierRecord) -> CourierRecord | None:
     """Take back the orders to which a courier, who went home, never came."""
-    reason = f"waiting: courier {driver.driver_id} went off shift before delivering it"
+    reason = f"waiting: courier {courier.courier_id} went off shift before delivering it"
     withdrawal = {
-        "dispatch_id": driver.dispatch_id,
-        "driver_id": driver.driver_id,
-        "order_ids": driver.undelivered,
+        "dispatch_id": courier.dispatch_id,
+        "courier_id": courier.courier_id,
+        "order_ids": courier.undelivered,
         "reason": "the courier went off shift",
     }
-    return store.withdraw(driver, reason, entry("Orders Withdrawn", withdrawal))
+    return store.withdraw(courier, reason, entry("Orders Withdrawn", withdrawal))
 
 
-def assign(driver: DriverRecord, tour: Tour, orders: Mapping[str, Order]) -> DriverRecord | None:
-    """Hand out a tour, under an id by which a repeated event can be known."""
+def assign(
+    courier: CourierRecord, route: Route, orders: Mapping[str, Order]
+) -> CourierRecord | None:
+    """Hand out a route, under an id by which a repeated event can be known."""
     dispatch_id = str(uuid.uuid4())
     return store.assign(
-        driver, tour, dispatch_id, entry("Orders Dispatched", dispatched(tour, dispatch_id, orders))
+        courier,
+        route,
+        dispatch_id,
+        entry("Orders Dispatched", dispatched(route, dispatch_id, orders)),
     )
 
 
-def dispatched(tour: Tour, dispatch_id: str, orders: Mapping[str, Order]) -> dict[str, Any]:
-    """What `Orders Dispatched` says of a tour; distances in km, times in UTC."""
+def dispatched(route: Route, dispatch_id: str, orders: Mapping[str, Order]) -> dict[str, Any]:
+    """What `Orders Dispatched` says of a route; distances in km, times in UTC."""
     return {
         "dispatch_id": dispatch_id,
-        "driver_id": tour.driver_id,
-        "vehicle": tour.vehicle,
-        "loading_bay": tour.loading_bay,
-        "departs_at": store.text(tour.departs_at),
-        "returns_at": store.text(tour.returns_at),
-        "distance_km": round(tour.distance_km, 2),
+        "courier_id": route.courier_id,
+        "vehicle": route.vehicle,
+        "loading_bay": route.loading_bay,
+        "departs_at": store.text(route.departs_at),
+        "returns_at": store.text(route.returns_at),
+        "distance_km": round(route.distance_km, 2),
         "stops": [
             {
                 "order_id": stop.order_id,
@@ -220,7 +258,7 @@ def dispatched(tour: Tour, dispatch_id: str, orders: Mapping[str, Order]) -> dic
                 "distance_km": round(stop.distance_km, 2),
                 "reason": stop.reason,
             }
-            for stop in tour.stops
+            for stop in route.stops
         ],
     }
 
@@ -230,11 +268,11 @@ def entry(detail_type: str, detail: Mapping[str, Any]) -> str:
     return json.dumps({"DetailType": detail_type, "Detail": json.dumps(detail)})
 
 
-def tell(drivers: Sequence[DriverRecord]) -> None:
+def tell(couriers: Sequence[CourierRecord]) -> None:
     """Publish what the outboxes hold, and empty them; raises PublishError."""
-    publish([line for driver in drivers for line in driver.outbox])
-    for driver in drivers:
-        store.clear_outbox(driver)
+    publish([line for courier in couriers for line in courier.outbox])
+    for courier in couriers:
+        store.clear_outbox(courier)
 
 
 def publish(entries: Sequence[str]) -> None:

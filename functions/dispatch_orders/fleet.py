@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 VEHICLES = Path(__file__).with_name("vehicles.json")
+WAITING_COST = "cost_per_hour_of_waiting"
 
 # What may stand in vehicles.json: the least and the largest of each number.
 BOUNDS = {
     "speed_kmh": (1, 130),
     "range_km": (0.1, 1000),
-    "capacity_boxes": (1, 99),  # a tour is one transaction: its courier and at most 99 orders
+    "capacity_boxes": (1, 99),  # a route is one transaction: its courier and at most 99 orders
     "cost_per_km": (0, 100),
     "cost_per_hour": (0, 1000),
     "detour_factor": (1, 5),
@@ -46,7 +47,7 @@ class Vehicle:
     """What a courier with this vehicle can do, and what it costs.
 
     Speed is the average in traffic; distances are the great circle times `detour_factor`;
-    `range_km` bounds a whole tour, back at the depot; `minutes_per_stop` is from stopping at the
+    `range_km` bounds a whole route, back at the depot; `minutes_per_stop` is from stopping at the
     door to leaving it. Costs are in one currency, whichever; an hour costs the wage and what is
     not delivered meanwhile, because this courier is out.
     """
@@ -64,10 +65,15 @@ class Vehicle:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """Where tours start and end, and the vehicles by label."""
+    """Where routes start and end, the vehicles by label, and what a customer's waiting costs.
+
+    `cost_per_hour_of_waiting` is for each customer whose order is ready and due, in the currency of
+    the vehicles' costs: the more it costs, the less is an order held for others to join it.
+    """
 
     depot: Place
     vehicles: Mapping[str, Vehicle]
+    cost_per_hour_of_waiting: float
 
 
 def read_fleet(path: Path = VEHICLES) -> Fleet:
@@ -89,13 +95,15 @@ def read_fleet(path: Path = VEHICLES) -> Fleet:
 
 def fleet_of(content: Any) -> Fleet:
     """The depot and the vehicles as JSON has them; ValueError says what is wrong."""
-    fields = fields_of("the file", content, {"depot", "vehicles"})
+    fields = fields_of("the file", content, {"depot", "vehicles", WAITING_COST})
     depot = fields_of("depot", fields["depot"], {"latitude", "longitude"})
     if not isinstance(fields["vehicles"], dict) or not fields["vehicles"]:
         raise ValueError("vehicles: must be an object with one vehicle at least")
+    check_number(WAITING_COST, fields[WAITING_COST], *BOUNDS["cost_per_hour"])
     return Fleet(
         Place(depot["latitude"], depot["longitude"]),
-        {label: vehicle_of(label, fields) for label, fields in fields["vehicles"].items()},
+        {label: vehicle_of(label, each) for label, each in fields["vehicles"].items()},
+        fields[WAITING_COST],
     )
 
 

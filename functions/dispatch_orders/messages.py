@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from orders import time_of
+from functions.dispatch_orders.fields import id_of, time_of
 
-UNKNOWN_DRIVER = "unknown"  # what the workflow records for a photo that is in no courier's folder
-MAX_DRIVER_BYTES = 1024  # a driver_id is a part of an S3 key, which is no longer
+UNKNOWN_SENDER = "unknown"  # what the workflow records for a photo that is in no courier's folder
+MAX_COURIER_BYTES = 1024  # a courier_id is a part of an S3 key, which is no longer
 CLOCK_SKEW = timedelta(minutes=5)
 
 
@@ -18,7 +18,7 @@ class CheckIn:
     """What a photo says of its courier.
 
     Attributes:
-        driver_id: the courier.
+        courier_id: the courier.
         image_id: of the photo.
         vehicle: what it shows; None where a person saw none.
         uploaded_at: when the photo came, UTC: the shift begins then.
@@ -27,7 +27,7 @@ class CheckIn:
 
     """
 
-    driver_id: str
+    courier_id: str
     image_id: str
     vehicle: str | None
     uploaded_at: datetime
@@ -39,8 +39,20 @@ class CheckIn:
 class OffShift:
     """A courier went home at a time (UTC), and delivers nothing later than that."""
 
-    driver_id: str
+    courier_id: str
     off_shift_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedOffShift:
+    """An event of this id from which nobody can tell which courier went home, or when.
+
+    `courier_id` is None if that is what is wrong.
+    """
+
+    event_id: str
+    courier_id: str | None
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +68,7 @@ class Replan:
     """It is time to plan again."""
 
 
-type Message = CheckIn | OffShift | PlacedOrder | Replan
+type Message = CheckIn | OffShift | RefusedOffShift | PlacedOrder | Replan
 
 
 def read_message(body: str, now: datetime) -> Message:
@@ -67,19 +79,18 @@ def read_message(body: str, now: datetime) -> Message:
 
     """
     event = read_object(body)
-    detail = event.get("detail")
+    event_id, detail = str(event.get("id", "")), event.get("detail")
+    # What is no object has no fields: it is refused for what it lacks.
+    fields = detail if isinstance(detail, dict) else {}
     match event.get("detail-type"):
         case "Order Placed":
-            # What is no object has no fields: that order is refused for what it lacks.
-            fields = detail if isinstance(detail, dict) else {}
-            return PlacedOrder(str(event.get("id", "")), fields)
+            return PlacedOrder(event_id, fields)
         case "Replan":
             return Replan()
-        case "Vehicle Classified" if isinstance(detail, dict):
-            return read_check_in(detail, now)
-        case "Driver Off Shift" if isinstance(detail, dict):
-            at = past_time("off_shift_at", detail.get("off_shift_at"), now)
-            return OffShift(driver_of(detail), at)
+        case "Photo Classified":
+            return read_check_in(fields, now)
+        case "Courier Off Shift":
+            return read_off_shift(event_id, fields, now)
         case other:
             raise ValueError(f"not an event for the dispatch: detail-type {str(other)[:100]!r}")
 
@@ -97,21 +108,21 @@ def read_object(body: str) -> dict[str, Any]:
 
 
 def read_check_in(detail: Mapping[str, Any], now: datetime) -> CheckIn:
-    """The check-in of a `Vehicle Classified` event; ValueError says what it lacks."""
+    """The check-in of a `Photo Classified` event; ValueError says what it lacks."""
     reviewed_at = detail.get("reviewed_at")
     accepted = detail.get("status") == "accepted"
     if not accepted and reviewed_at is None:
         raise ValueError("neither accepted nor reviewed: the courier is not checked in by it")
-    driver_id = driver_of(detail)
-    if driver_id == UNKNOWN_DRIVER:
-        raise ValueError("the photo is of no courier: upload it under uploads/<driver_id>/")
+    courier_id = courier_id_of(detail, "sender_id")
+    if courier_id == UNKNOWN_SENDER:
+        raise ValueError("the photo is of no courier: upload it under uploads/<courier_id>/")
     label = detail.get("label")
     if accepted and not isinstance(label, str):
         raise ValueError("label must be a text")
     recorded_at = past_time("recorded_at", detail.get("recorded_at"), now)
     uploaded_at = detail.get("uploaded_at")
     return CheckIn(
-        driver_id,
+        courier_id,
         str(detail.get("image_id", "")),
         label if accepted else None,
         recorded_at if uploaded_at is None else past_time("uploaded_at", uploaded_at, now),
@@ -120,12 +131,24 @@ def read_check_in(detail: Mapping[str, Any], now: datetime) -> CheckIn:
     )
 
 
-def driver_of(detail: Mapping[str, Any]) -> str:
-    """The courier of an event; ValueError where there is none."""
-    driver_id = detail.get("driver_id")
-    if not isinstance(driver_id, str) or not 0 < len(driver_id.encode()) <= MAX_DRIVER_BYTES:
-        raise ValueError(f"driver_id must be a text of 1 to {MAX_DRIVER_BYTES} bytes")
-    return driver_id
+def read_off_shift(
+    event_id: str, detail: Mapping[str, Any], now: datetime
+) -> OffShift | RefusedOffShift:
+    """Who went home, and when; or why nobody can tell."""
+    courier_id = None
+    try:
+        courier_id = courier_id_of(detail, "courier_id")
+        return OffShift(courier_id, past_time("off_shift_at", detail.get("off_shift_at"), now))
+    except ValueError as error:
+        return RefusedOffShift(event_id, courier_id, str(error))
+
+
+def courier_id_of(detail: Mapping[str, Any], name: str) -> str:
+    """The courier whom an event names in one of its fields; ValueError if it names nobody."""
+    courier_id = id_of(name, detail.get(name))
+    if len(courier_id.encode()) > MAX_COURIER_BYTES:
+        raise ValueError(f"{name} must be a text of 1 to {MAX_COURIER_BYTES} bytes")
+    return courier_id
 
 
 def past_time(name: str, value: object, now: datetime) -> datetime:

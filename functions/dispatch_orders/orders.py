@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Self
 
-from fleet import Fleet, Place
-from travel import great_circle
+from functions.dispatch_orders.fields import id_of, time_of
+from functions.dispatch_orders.fleet import Fleet, Place
+from functions.dispatch_orders.travel import great_circle
 
 MAX_ID_LENGTH = 128  # characters
 PLANNED_AHEAD = timedelta(days=7)
+TIMES = ("ready_at", "due_from", "due_until")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,8 @@ class Order:
     @classmethod
     def from_event(cls, detail: Mapping[str, Any], *, fleet: Fleet, now: datetime) -> Self:
         """The order of an `Order Placed` event: order_id, latitude, longitude, boxes (a whole
-        number), ready_at, due_from, due_until (ISO 8601 with an offset). Further fields are the
-        shop's own.
+        number), ready_at, due_from, due_until (ISO 8601 or RFC 3339 with an offset). Further fields
+        are the shop's own.
 
         Raises:
             ValueError: one line on why this order can never be delivered as it is.
@@ -40,21 +42,28 @@ class Order:
         for name in ("order_id", "latitude", "longitude", "boxes", *TIMES):
             if detail.get(name) is None:
                 raise ValueError(f"{name} is missing")
-        order_id = detail["order_id"]
-        if not isinstance(order_id, str) or not 0 < len(order_id) <= MAX_ID_LENGTH:
-            raise ValueError(f"order_id must be a text of 1 to {MAX_ID_LENGTH} characters")
+        order_id = order_id_of(detail["order_id"])
         if not order_id.isprintable():
             raise ValueError("order_id must be a text without control characters")
+        boxes = detail["boxes"]
         order = cls(
             order_id,
             Place(detail["latitude"], detail["longitude"]),
-            detail["boxes"],
+            int(boxes) if isinstance(boxes, float) and boxes.is_integer() else boxes,
             *(time_of(name, detail[name]) for name in TIMES),
         )
         order.check_boxes(fleet)
         order.check_times(now)
         order.check_range(fleet)
         return order
+
+    def plan_from(self, fleet: Fleet, now: datetime) -> datetime:
+        """From when on a plan may have to look at the order: no route with it leaves before."""
+        hours = max(
+            great_circle((fleet.depot, self.place), vehicle)[1][0, 1]
+            for vehicle in fleet.vehicles.values()
+        )
+        return max(now, self.ready_at, self.due_from - timedelta(hours=hours))
 
     def check_boxes(self, fleet: Fleet) -> None:
         """Raise ValueError where no vehicle could carry the order at once."""
@@ -89,15 +98,9 @@ class Order:
         )
 
 
-TIMES = ("ready_at", "due_from", "due_until")
-
-
-def time_of(name: str, value: object) -> datetime:
-    """A time of an event, in UTC; ValueError where it is none, or lacks its offset."""
-    try:
-        time = datetime.fromisoformat(value if isinstance(value, str) else "")
-        if time.tzinfo is not None:
-            return time.astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise ValueError(f"{name} must be a time with an offset, such as 2026-05-04T12:30:00Z")
+def order_id_of(value: object) -> str:
+    """The id of an order; ValueError where it is none."""
+    order_id = id_of("order_id", value)
+    if len(order_id) > MAX_ID_LENGTH:
+        raise ValueError(f"order_id must be a text of 1 to {MAX_ID_LENGTH} characters")
+    return order_id

@@ -6,21 +6,21 @@ removed once it was published: a crash in between repeats an event, and loses no
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Logger
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
-from fleet import Place
-from messages import CheckIn, OffShift
-from orders import Order, time_of
-from planning import Tour
+
+from functions.dispatch_orders.fields import time_of
+from functions.dispatch_orders.messages import CheckIn, OffShift
+from functions.dispatch_orders.orders import Order
+from functions.dispatch_orders.planning import Route
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import (
@@ -29,9 +29,7 @@ if TYPE_CHECKING:
         UniversalAttributeValueTypeDef,
     )
 
-MAX_ORDERS = 300  # in one plan
-BATCH_GET_KEYS = 100
-GIVEN_UP_AFTER = timedelta(days=1)  # what is overdue for longer is not planned again
+WAITS = "attribute_exists(dispatch_state)"  # the condition on an order that has no courier
 
 logger = Logger(child=True)
 dynamodb = boto3.client("dynamodb")
@@ -40,25 +38,25 @@ deserialize = TypeDeserializer().deserialize
 
 
 @dataclass(frozen=True, slots=True)
-class DriverRecord:
-    """A courier as DriversTable has them.
+class CourierRecord:
+    """A courier as CouriersTable has them.
 
     Attributes:
-        driver_id: the key.
+        courier_id: the key.
         version: counts the writes.
         vehicle: label of their vehicle; None without an accepted photo.
         checked_in_at: when their photo was recorded, UTC; None before the first.
         shift_ends_at: when the shift ends that began with it.
         off_shift_at: when they last went home by their own word, UTC; None if never.
-        dispatch_id: of their last tour; None without one.
+        dispatch_id: of their last route; None without one.
         dispatched_shift: the `checked_in_at` of the shift in which they got it.
         returns_at: when they are back from it, UTC.
-        arrivals: when they arrive, by order of that tour.
+        arrivals: when they arrive, by order of that route.
         outbox: events to be published, as JSON.
 
     """
 
-    driver_id: str
+    courier_id: str
     version: int
     vehicle: str | None
     checked_in_at: datetime | None
@@ -77,7 +75,7 @@ class DriverRecord:
 
     @property
     def undelivered(self) -> list[str]:
-        """Orders of the last tour to which the courier, who went home, never came."""
+        """Orders of the last route to which the courier, who went home, never came."""
         if self.off_shift_at is None or not is_over(self.dispatched_shift, self.off_shift_at):
             return []
         return [order for order, at in self.arrivals.items() if at > self.off_shift_at]
@@ -112,27 +110,27 @@ def check_in(message: CheckIn) -> None:
     else:
         change, values[":vehicle"] = f"SET {changes}, vehicle = :vehicle", message.vehicle
     newest = "attribute_not_exists(as_of) OR as_of <= :as_of"
-    if not change_driver(message.driver_id, change, newest, values):
+    if not change_courier(message.courier_id, change, newest, values):
         logger.info("A later photo is known", extra={"image_id": message.image_id})
 
 
 def go_off_shift(message: OffShift) -> None:
     """Note when a courier went home, unless a later time is known."""
     at = message.off_shift_at
-    change_driver(
-        message.driver_id,
+    change_courier(
+        message.courier_id,
         "SET off_shift_at = :at, expires_at = if_not_exists(expires_at, :expires)",
         "attribute_not_exists(off_shift_at) OR off_shift_at <= :at",
         {":at": text(at), ":expires": expiry(at)},
     )
 
 
-def change_driver(driver_id: str, change: str, condition: str, values: dict[str, Any]) -> bool:
+def change_courier(courier_id: str, change: str, condition: str, values: dict[str, Any]) -> bool:
     """Change a courier, if the condition holds; whether it did."""
     try:
         dynamodb.update_item(
-            TableName=os.environ["DRIVERS_TABLE_NAME"],
-            Key=item(driver_id=driver_id),
+            TableName=os.environ["COURIERS_TABLE_NAME"],
+            Key=item(courier_id=courier_id),
             UpdateExpression=f"{change} ADD version :one",
             ConditionExpression=condition,
             ExpressionAttributeValues=item(**values | {":one": 1}),
@@ -144,12 +142,20 @@ def change_driver(driver_id: str, change: str, condition: str, values: dict[str,
     return True
 
 
-def add_order(order: Order, now: datetime) -> None:
-    """Let a new order wait; one that is known, and was not refused, stays as it is."""
+def add_order(order: Order, plan_from: datetime, why_early: str, now: datetime) -> None:
+    """Let a new order wait; one that is known, and was not refused, stays as it is.
+
+    Args:
+        order: the order.
+        plan_from: plans read it from LOOK_AHEAD before this time on.
+        why_early: why that is later; empty where the next plan decides.
+        now: when it came, UTC.
+
+    """
     put_order(
         order_id=order.order_id,
-        status="waiting",
-        reason="waiting: to be planned",
+        status="waiting" if why_early else "new",
+        reason=f"waiting: {why_early}" if why_early else "new: to be planned",
         latitude=order.place.latitude,
         longitude=order.place.longitude,
         boxes=order.boxes,
@@ -158,6 +164,7 @@ def add_order(order: Order, now: datetime) -> None:
         due_until=text(order.due_until),
         recorded_at=text(now),
         expires_at=expiry(order.due_until),
+        plan_from=text(plan_from),
         dispatch_state="waiting",
     )
 
@@ -194,22 +201,22 @@ def put_order(**attributes: Any) -> bool:
 # ── What a plan reads ──
 
 
-def read_drivers() -> list[DriverRecord]:
+def read_couriers() -> list[CourierRecord]:
     """All couriers."""
     pages = dynamodb.get_paginator("scan").paginate(
-        TableName=os.environ["DRIVERS_TABLE_NAME"], ConsistentRead=True
+        TableName=os.environ["COURIERS_TABLE_NAME"], ConsistentRead=True
     )
-    return [driver_of(plain(each)) for page in pages for each in page["Items"]]
+    return [courier_id_of(plain(each)) for page in pages for each in page["Items"]]
 
 
-def driver_of(record: Mapping[str, Any]) -> DriverRecord:
-    """The courier of a record of DriversTable."""
+def courier_id_of(record: Mapping[str, Any]) -> CourierRecord:
+    """The courier of a record of CouriersTable."""
 
     def time(name: str) -> datetime | None:
         return time_of(name, record[name]) if name in record else None
 
-    return DriverRecord(
-        driver_id=record["driver_id"],
+    return CourierRecord(
+        courier_id=record["courier_id"],
         version=int(record["version"]),
         vehicle=record.get("vehicle"),
         checked_in_at=time("checked_in_at"),
@@ -226,122 +233,63 @@ def driver_of(record: Mapping[str, Any]) -> DriverRecord:
     )
 
 
-def read_waiting(now: datetime, also: Iterable[str]) -> tuple[list[Order], dict[str, str]]:
-    """The orders that wait, at most MAX_ORDERS: the most urgent first, then those overdue.
-
-    Args:
-        now: what is due before is overdue.
-        also: ids that the index may not know yet.
-
-    Returns:
-        The orders, and the reason by id that each has had so far.
-
-    """
-    ids = dict.fromkeys(also)
-    ids |= dict.fromkeys(waiting_ids(now, now + timedelta(days=36500), MAX_ORDERS))
-    if len(ids) < MAX_ORDERS:
-        overdue = waiting_ids(now - GIVEN_UP_AFTER, now, MAX_ORDERS - len(ids), latest=True)
-        ids |= dict.fromkeys(overdue)
-    records = [record for record in get_orders(list(ids)) if record["status"] == "waiting"]
-    reasons = {record["order_id"]: record["reason"] for record in records}
-    return [order_of(record) for record in records], reasons
-
-
-def waiting_ids(start: datetime, end: datetime, most: int, *, latest: bool = False) -> list[str]:
-    """Orders that wait and are due between two times, the earliest or the latest first."""
-    pages = dynamodb.get_paginator("query").paginate(
-        TableName=os.environ["ORDERS_TABLE_NAME"],
-        IndexName="to_dispatch",
-        KeyConditionExpression="dispatch_state = :waiting AND due_until BETWEEN :start AND :end",
-        ExpressionAttributeValues=item(
-            **{":waiting": "waiting", ":start": text(start), ":end": text(end)}
-        ),
-        ScanIndexForward=not latest,
-        PaginationConfig={"MaxItems": most},
-    )
-    return [each["order_id"]["S"] for page in pages for each in page["Items"]]
-
-
-def get_orders(ids: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Records of orders as they are now; the index lags a little."""
-    table = os.environ["ORDERS_TABLE_NAME"]
-    for batch in batched(ids, BATCH_GET_KEYS, strict=False):
-        keys = [item(order_id=order_id) for order_id in batch]
-        request: dict[str, Any] = {table: {"Keys": keys, "ConsistentRead": True}}
-        while request:
-            answer = dynamodb.batch_get_item(RequestItems=request)
-            yield from map(plain, answer["Responses"].get(table, []))
-            request = answer["UnprocessedKeys"]
-
-
-def order_of(record: Mapping[str, Any]) -> Order:
-    """The order of a record of OrdersTable."""
-    return Order(
-        order_id=record["order_id"],
-        place=Place(float(record["latitude"]), float(record["longitude"])),
-        boxes=int(record["boxes"]),
-        ready_at=time_of("ready_at", record["ready_at"]),
-        due_from=time_of("due_from", record["due_from"]),
-        due_until=time_of("due_until", record["due_until"]),
-    )
-
-
 # ── What a plan writes ──
 
 
 def assign(
-    driver: DriverRecord, tour: Tour, dispatch_id: str, announcement: str
-) -> DriverRecord | None:
-    """Give a courier a tour: all of it, or nothing where the courier or an order has changed.
+    courier: CourierRecord, route: Route, dispatch_id: str, announcement: str
+) -> CourierRecord | None:
+    """Give a courier a route: all of it, or nothing where the courier or an order has changed.
 
     Returns:
         The courier with the event to be published; None where nothing was written.
 
     """
-    of_driver = {
+    of_courier = {
         ":dispatch": dispatch_id,
-        ":shift": text(driver.checked_in_at) if driver.checked_in_at else "",
-        ":departs": text(tour.departs_at),
-        ":returns": text(tour.returns_at),
-        ":arrivals": {stop.order_id: text(stop.arrives_at) for stop in tour.stops},
+        ":shift": text(courier.checked_in_at) if courier.checked_in_at else "",
+        ":departs": text(route.departs_at),
+        ":returns": text(route.returns_at),
+        ":arrivals": {stop.order_id: text(stop.arrives_at) for stop in route.stops},
     }
     change = "SET dispatch_id = :dispatch, dispatched_shift = :shift, departs_at = :departs"
     change += ", returns_at = :returns, arrivals = :arrivals,"
-    writes = [announcing(driver, change, announcement, of_driver)]
-    for stop in tour.stops:
+    writes = [announcing(courier, change, announcement, of_courier)]
+    for stop in route.stops:
         values = {
-            ":waiting": "waiting",
             ":assigned": "assigned",
             ":reason": stop.reason,
-            ":driver": tour.driver_id,
-            ":vehicle": tour.vehicle,
+            ":courier": route.courier_id,
+            ":vehicle": route.vehicle,
             ":dispatch": dispatch_id,
             ":arrives": text(stop.arrives_at),
         }
-        change = "SET #status = :assigned, reason = :reason, driver_id = :driver"
+        change = "SET #status = :assigned, reason = :reason, courier_id = :courier"
         change += ", vehicle = :vehicle, dispatch_id = :dispatch, arrives_at = :arrives"
         change += " REMOVE dispatch_state"
-        writes.append(order_change(stop.order_id, change, "#status = :waiting", values))
-    return announced(driver, announcement) if all_or_nothing(writes) else None
+        writes.append(
+            order_change(stop.order_id, change, "attribute_exists(dispatch_state)", values)
+        )
+    return announced(courier, announcement) if all_or_nothing(writes) else None
 
 
-def withdraw(driver: DriverRecord, reason: str, announcement: str) -> DriverRecord | None:
+def withdraw(courier: CourierRecord, reason: str, announcement: str) -> CourierRecord | None:
     """Let the orders to which a courier never came wait again; like `assign`."""
     change = "REMOVE dispatch_id, dispatched_shift, departs_at, returns_at, arrivals SET"
-    writes = [announcing(driver, change, announcement, {})]
-    for order_id in driver.undelivered:
-        values = {":waiting": "waiting", ":reason": reason, ":dispatch": driver.dispatch_id}
+    writes = [announcing(courier, change, announcement, {})]
+    for order_id in courier.undelivered:
+        values = {":waiting": "waiting", ":reason": reason, ":dispatch": courier.dispatch_id}
         change = "SET #status = :waiting, reason = :reason, dispatch_state = :waiting"
-        change += " REMOVE driver_id, vehicle, dispatch_id, arrives_at"
+        change += " REMOVE courier_id, vehicle, dispatch_id, arrives_at"
         writes.append(order_change(order_id, change, "dispatch_id = :dispatch", values))
     if not all_or_nothing(writes):
         return None
-    freed = replace(driver, dispatch_id=None, returns_at=None, arrivals={})
+    freed = replace(courier, dispatch_id=None, returns_at=None, arrivals={})
     return announced(freed, announcement)
 
 
 def announcing(
-    driver: DriverRecord, change: str, announcement: str, values: Mapping[str, Any]
+    courier: CourierRecord, change: str, announcement: str, values: Mapping[str, Any]
 ) -> "TransactWriteItemTypeDef":
     """The change of a courier who is still as they were read, with an event to be published.
 
@@ -350,14 +298,14 @@ def announcing(
     change += " outbox = list_append(if_not_exists(outbox, :none), :announcement) ADD version :one"
     return {
         "Update": {
-            "TableName": os.environ["DRIVERS_TABLE_NAME"],
-            "Key": item(driver_id=driver.driver_id),
+            "TableName": os.environ["COURIERS_TABLE_NAME"],
+            "Key": item(courier_id=courier.courier_id),
             "UpdateExpression": change,
             "ConditionExpression": "version = :version",
             "ExpressionAttributeValues": item(
                 **{
                     **values,
-                    ":version": driver.version,
+                    ":version": courier.version,
                     ":one": 1,
                     ":none": [],
                     ":announcement": [announcement],
@@ -367,10 +315,10 @@ def announcing(
     }
 
 
-def announced(driver: DriverRecord, announcement: str) -> DriverRecord:
+def announced(courier: CourierRecord, announcement: str) -> CourierRecord:
     """The courier after a change that `announcing` made."""
-    outbox = (*driver.outbox, announcement)
-    return replace(driver, version=driver.version + 1, outbox=outbox)
+    outbox = (*courier.outbox, announcement)
+    return replace(courier, version=courier.version + 1, outbox=outbox)
 
 
 def order_change(
@@ -408,8 +356,8 @@ def explain(order_id: str, reason: str) -> None:
         dynamodb.update_item(
             TableName=os.environ["ORDERS_TABLE_NAME"],
             Key=item(order_id=order_id),
-            UpdateExpression="SET reason = :reason",
-            ConditionExpression="#status = :waiting",
+            UpdateExpression="SET #status = :waiting, reason = :reason",
+            ConditionExpression=WAITS,
             ExpressionAttributeNames={"#status": "status"},
             ExpressionAttributeValues=item(**{":reason": reason, ":waiting": "waiting"}),
         )
@@ -418,10 +366,10 @@ def explain(order_id: str, reason: str) -> None:
             raise
 
 
-def clear_outbox(driver: DriverRecord) -> None:
+def clear_outbox(courier: CourierRecord) -> None:
     """Forget the events of a courier that were published, if no other has come meanwhile."""
-    change_driver(
-        driver.driver_id, "REMOVE outbox", "version = :version", {":version": driver.version}
+    change_courier(
+        courier.courier_id, "REMOVE outbox", "version = :version", {":version": courier.version}
     )
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from fleet import Place, Vehicle
+
+from functions.dispatch_orders.fleet import Place, Vehicle
 
 EARTH_RADIUS_KM = 6371.0088  # mean radius, IUGG
 

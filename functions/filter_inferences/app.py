@@ -6,9 +6,10 @@ from typing import TypedDict
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from filtering import Prediction, decide
 
-logger = Logger()
+from functions.filter_inferences.filtering import Prediction, decide
+
+logger = Logger(use_rfc3339=True)
 tracer = Tracer(auto_patch=False)  # it calls nobody
 metrics = Metrics()
 

@@ -13,9 +13,10 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
-from keys import own_key, traffic_key
-from report import METRICS, Baseline, Report, describe
-from windows import Record, Window
+
+from functions.measure_drift.keys import own_key, traffic_key
+from functions.measure_drift.report import METRICS, Baseline, Report, describe
+from functions.measure_drift.windows import Record, Window
 
 HOUR = "%Y-%m-%dT%H"
 # An hour is counted once it is over, and again 1, 3, 7 ... hours later, as people review it.
@@ -23,7 +24,7 @@ AGES = [2**power for power in range(9)]
 DAYS = 7  # that a report looks back
 SHIPPED = Path(__file__).with_name("metadata.json")  # of the model that ships with the project
 
-logger = Logger()
+logger = Logger(use_rfc3339=True)
 tracer = Tracer(patch_modules=["botocore"])
 metrics = Metrics()
 dynamodb = boto3.client("dynamodb")
@@ -84,7 +85,7 @@ def read_predictions(hour: str) -> Iterator[Iterable[Record]]:
     """The records of an hour, page by page."""
     names = "status", "label", "confidence", "novelty", "model", "recorded_at", "reviewed_label"
     pages = dynamodb.get_paginator("query").paginate(
-        TableName=os.environ["PREDICTIONS_TABLE"],
+        TableName=os.environ["PREDICTIONS_TABLE_NAME"],
         IndexName="by_hour",
         KeyConditionExpression="#hour = :hour",
         ProjectionExpression=", ".join(f"#{name}" for name in names),
@@ -102,7 +103,7 @@ def keep(hour: str, **values: str) -> None:
     named = {f"#{name}": name for name in values} | {"#expires_at": "expires_at"}
     typed: dict[str, Any] = {f":{name}": {"S": value} for name, value in values.items()}
     dynamodb.update_item(
-        TableName=os.environ["DRIFT_TABLE"],
+        TableName=os.environ["DRIFT_TABLE_NAME"],
         Key={"series": {"S": "hourly"}, "hour": {"S": hour}},
         UpdateExpression="SET " + ", ".join(f"{name} = :{name[1:]}" for name in named),
         ExpressionAttributeNames=named,
@@ -113,7 +114,7 @@ def keep(hour: str, **values: str) -> None:
 def read_windows(newest: datetime) -> Iterator[Window]:
     """The counts of the last days, the newest hour first."""
     pages = dynamodb.get_paginator("query").paginate(
-        TableName=os.environ["DRIFT_TABLE"],
+        TableName=os.environ["DRIFT_TABLE_NAME"],
         KeyConditionExpression="series = :series AND #hour BETWEEN :oldest AND :newest",
         ExpressionAttributeNames={"#hour": "hour"},
         ExpressionAttributeValues={
@@ -136,7 +137,7 @@ def read_baseline(model: str) -> Baseline | None:
     """
     for key in (traffic_key(model), own_key(model)):
         try:
-            answer = s3.get_object(Bucket=os.environ["PHOTOS_BUCKET"], Key=key)
+            answer = s3.get_object(Bucket=os.environ["PHOTOS_BUCKET_NAME"], Key=key)
             return Baseline.from_metadata(json.load(answer["Body"]))
         except ClientError as error:
             if error.response["Error"]["Code"] != "NoSuchKey":

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from windows import Stratum
+from functions.measure_drift.windows import Stratum
 
 Z_95 = 1.959964  # two-sided, 95%
 Z_999 = 3.090232  # one-sided, 99.9%

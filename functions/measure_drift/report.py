@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Self, TypedDict
 
-from formulas import (
+from functions.measure_drift.formulas import (
     Z_95,
     Interval,
     confidence_scale,
@@ -18,7 +18,7 @@ from formulas import (
     stratified_interval,
     wilson_interval,
 )
-from windows import BINS, ROUNDING, Moments, Tally, Window
+from functions.measure_drift.windows import BINS, ROUNDING, Moments, Tally, Window
 
 PREDICTIONS = 500  # that drift is measured over, where the last hours have as many
 FEWEST_PREDICTIONS = 100  # that a rate or a mean is told of

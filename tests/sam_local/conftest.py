@@ -26,15 +26,13 @@ import pytest
 import requests
 from docker.models.containers import Container
 
+from tests.sam_local.engine import SILENT_SECONDS, build
 from tests.support.tables import schema
 
 REPOSITORY = Path(__file__).parents[2]
 BUILD = REPOSITORY / "build" / "sam_local"
 MODEL = REPOSITORY / "models" / "vehicles"
 PATIENCE = 60  # seconds until a condition that must come is given up
-
-sys.path.append(str(Path(__file__).parent))
-from engine import SILENT_SECONDS, build  # noqa: E402
 
 signal.signal(signal.SIGTERM, signal.default_int_handler)  # fixtures are then taken down as well
 

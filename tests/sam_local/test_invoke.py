@@ -81,7 +81,7 @@ def test_filter_inferences(invoke: Callable[..., Any]) -> None:
 
 
 def test_dispatch_orders(invoke: Callable[..., Any], cloud: Any) -> None:
-    for table in ("DriversTable", "OrdersTable"):
+    for table in ("CouriersTable", "OrdersTable"):
         cloud.create_table(table)
     cloud.client("events").create_event_bus(Name="EventBus")
     assert invoke("DispatchOrdersFunction", sample("dispatch_orders")) == {"batchItemFailures": []}
@@ -109,7 +109,7 @@ def test_measure_drift(invoke: Callable[..., Any], cloud: Any) -> None:
     item = {name: {"S": value} for name, value in prediction.items()} | {"confidence": {"N": "1"}}
     cloud.client("dynamodb").put_item(TableName="PredictionsTable", Item=item)
     # S3 takes no capitals, so the bucket cannot have the logical name that SAM gives it.
-    report = invoke("MeasureDriftFunction", event, PHOTOS_BUCKET="photos")
+    report = invoke("MeasureDriftFunction", event, PHOTOS_BUCKET_NAME="photos")
     assert (report["model"], report["hour"], report["predictions"]) == (model, event["hour"], 1)
     assert report["drift"] is None  # one photo is too few to say
 
@@ -119,9 +119,9 @@ def test_a_photo_of_50_megapixels_fits_into_512_megabytes(
 ) -> None:
     event = sample("serialize_image")
     large = io.BytesIO()
-    picture = Image.linear_gradient("L").resize((8688, 5792)).convert("RGB")
+    photo = Image.linear_gradient("L").resize((8688, 5792)).convert("RGB")
     # the form that cannot be decoded in parts: its decoder holds 300 MB of coefficients
-    picture.save(large, "JPEG", progressive=True, subsampling=0)
+    photo.save(large, "JPEG", progressive=True, subsampling=0)
     cloud.put_photo(event["s3_bucket"], event["s3_key"], large.getvalue())
     smaller = yaml_parse(template.read_text())
     smaller["Resources"]["SerializeImageFunction"]["Properties"]["MemorySize"] = 512

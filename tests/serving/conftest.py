@@ -142,7 +142,7 @@ def app() -> ModuleType:
     return import_module("serving.app")
 
 
-def picture(
+def draw_photo(
     colour: str, size: tuple[int, int] = (96, 64), form: str = "JPEG", **options: Any
 ) -> bytes:
     """The bytes of an image of one colour."""
@@ -154,7 +154,7 @@ def picture(
 @pytest.fixture(scope="session")
 def slow_photo() -> bytes:
     """4 megapixels of red PNG: no scaled decoding, so it takes some 40 milliseconds."""
-    return picture("red", (2400, 1700), "PNG", compress_level=1)
+    return draw_photo("red", (2400, 1700), "PNG", compress_level=1)
 
 
 def colour_model() -> bytes:

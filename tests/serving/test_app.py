@@ -27,7 +27,7 @@ from tests.serving.conftest import (
     REPOSITORY,
     Answer,
     Server,
-    picture,
+    draw_photo,
     read_answer,
 )
 from tests.support.odd_images import (
@@ -62,7 +62,7 @@ def test_ping(server: Server) -> None:
 
 @pytest.mark.parametrize(("label", "colour"), COLOURS.items())
 def test_probabilities_by_label(server: Server, label: str, colour: str) -> None:
-    answer = server.infer(picture(colour))
+    answer = server.infer(draw_photo(colour))
     assert answer.status == 200
     assert list(answer.body) == list(COLOURS)
     assert sum(answer.body.values()) == pytest.approx(1, abs=1e-5)
@@ -72,7 +72,7 @@ def test_probabilities_by_label(server: Server, label: str, colour: str) -> None
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "HEIF"])
 def test_image_formats(server: Server, form: str) -> None:
-    answer = server.infer(picture("lime", form=form), "application/octet-stream")
+    answer = server.infer(draw_photo("lime", form=form), "application/octet-stream")
     assert answer.body["motorcycle"] > 0.9
 
 
@@ -82,20 +82,22 @@ def test_image_formats(server: Server, form: str) -> None:
     ["image/jpeg", "application/x-image", "application/x-www-form-urlencoded", None],
 )
 def test_the_bytes_count_not_the_content_type(server: Server, content_type: str | None) -> None:
-    assert server.infer(picture("red"), content_type).status == 200
+    assert server.infer(draw_photo("red"), content_type).status == 200
 
 
 def test_a_connection_answers_again_and_again(server: Server) -> None:
     connection = server.connect()
     for label, colour in COLOURS.items():
-        connection.request("POST", "/invocations", picture(colour), {"Content-Type": "image/jpeg"})
+        connection.request(
+            "POST", "/invocations", draw_photo(colour), {"Content-Type": "image/jpeg"}
+        )
         assert read_answer(connection).body[label] > 0.9
     connection.close()
 
 
 def test_answers_do_not_mix_under_concurrency(server: Server) -> None:
     photos = [
-        picture(colour, size) for colour in COLOURS.values() for size in ((9, 99), (640, 480))
+        draw_photo(colour, size) for colour in COLOURS.values() for size in ((9, 99), (640, 480))
     ]
     alone = [server.infer(photo).body for photo in photos]
     with ThreadPoolExecutor(16) as callers:
@@ -112,8 +114,8 @@ def test_answers_do_not_mix_under_concurrency(server: Server) -> None:
         (b"", "empty"),
         (b"hello", "not a photo"),
         (b"<!doctype html><title>photo</title>", "not a photo"),
-        (picture("red", (640, 480))[:-400], "damaged"),
-        (picture("red", (12_000, 12_000), "GIF"), "too many pixels"),
+        (draw_photo("red", (640, 480))[:-400], "damaged"),
+        (draw_photo("red", (12_000, 12_000), "GIF"), "too many pixels"),
     ],
     ids=["empty", "text", "html", "truncated", "144 megapixels"],
 )
@@ -159,7 +161,7 @@ def test_a_client_that_does_not_send_its_photo_is_given_up(start: Callable[..., 
     connection = half_sent(impatient)
     assert_refused(read_answer(connection), 408, "RequestTimeout", "did not arrive")
     connection.close()
-    assert impatient.infer(picture("red")).status == 200
+    assert impatient.infer(draw_photo("red")).status == 200
 
 
 def test_a_fault_is_a_500_that_tells_the_log_and_not_the_client(
@@ -167,7 +169,7 @@ def test_a_fault_is_a_500_that_tells_the_log_and_not_the_client(
 ) -> None:
     program = "from serving import app; app.preprocess = lambda *_: 1 / 0; app.main()"
     faulty = start(command=[sys.executable, "-c", program])
-    refusal = faulty.infer(picture("red"))
+    refusal = faulty.infer(draw_photo("red"))
     assert_refused(refusal, 500, "InternalServerError", "the log says why")
     assert "ZeroDivision" not in json.dumps(refusal.body)
     wait_until(lambda: "ZeroDivisionError" in json.dumps(faulty.log), "the fault in the log")
@@ -175,7 +177,7 @@ def test_a_fault_is_a_500_that_tells_the_log_and_not_the_client(
 
 damaged_jpegs = st.builds(
     lambda photo, at, junk: photo[:at] + junk + photo[at + len(junk) :],
-    st.just(picture("red")),
+    st.just(draw_photo("red")),
     st.integers(0, 800),
     st.binary(min_size=1, max_size=40),
 )
@@ -227,7 +229,7 @@ def test_a_photo_that_viewers_show_whole_is_answered(server: Server, name: str) 
 # -- load -------------------------------------------------------------------------------------
 
 
-def half_sent(server: Server, photo: bytes = picture("red")) -> HTTPConnection:
+def half_sent(server: Server, photo: bytes = draw_photo("red")) -> HTTPConnection:
     """A request that has taken its place, and whose last byte is still to come."""
     connection = server.connect()
     connection.putrequest("POST", "/invocations")
@@ -243,7 +245,7 @@ def all_places(server: Server) -> Iterator[Callable[[], list[HTTPConnection]]]:
 
         def fill() -> list[HTTPConnection]:
             taken: list[HTTPConnection] = []
-            while server.infer(picture("red")).status == 200:
+            while server.infer(draw_photo("red")).status == 200:
                 connection = half_sent(server)
                 stack.callback(connection.close)
                 taken.append(connection)
@@ -254,7 +256,7 @@ def all_places(server: Server) -> Iterator[Callable[[], list[HTTPConnection]]]:
 
 
 def test_overload_is_answered_503_and_nothing_is_lost(server: Server, slow_photo: bytes) -> None:
-    photos = [slow_photo, picture("lime")] * 48
+    photos = [slow_photo, draw_photo("lime")] * 48
     with ThreadPoolExecutor(len(photos)) as callers:
         answers = [callers.submit(server.infer, photo) for photo in photos]
         started = time.monotonic()
@@ -268,7 +270,7 @@ def test_overload_is_answered_503_and_nothing_is_lost(server: Server, slow_photo
         else:
             assert_refused(answer, 503, "ServiceUnavailable", "too many requests")
             assert answer.headers["retry-after"] == "1"
-    assert server.infer(picture("red")).status == 200
+    assert server.infer(draw_photo("red")).status == 200
 
 
 def test_every_request_with_a_place_is_answered(
@@ -277,7 +279,7 @@ def test_every_request_with_a_place_is_answered(
     waiting = all_places()
     assert server.infer(bytes(20 * MEGABYTE)).status == 503  # and not a broken connection
     for connection in waiting:
-        connection.send(picture("red")[-1:])
+        connection.send(draw_photo("red")[-1:])
     assert [read_answer(connection).status for connection in waiting] == [200] * len(waiting)
 
 
@@ -348,7 +350,7 @@ def runtime(server: Server) -> Any:
 
 def test_invoke_endpoint(runtime: Any) -> None:
     answer = runtime.invoke_endpoint(
-        EndpointName="scones-unlimited", Body=picture("blue"), ContentType="image/jpeg"
+        EndpointName="scones-unlimited", Body=draw_photo("blue"), ContentType="image/jpeg"
     )
     assert json.load(answer["Body"])["other"] > 0.9
     assert answer["ContentType"] == "application/json"
@@ -379,7 +381,9 @@ def test_invoke_endpoint_on_overload(
 ) -> None:
     all_places()
     with pytest.raises(runtime.exceptions.ModelError, match=r"server error \(503\)") as error:
-        runtime.invoke_endpoint(EndpointName="any", Body=picture("red"), ContentType="image/jpeg")
+        runtime.invoke_endpoint(
+            EndpointName="any", Body=draw_photo("red"), ContentType="image/jpeg"
+        )
     assert error.value.response["OriginalStatusCode"] == 503
 
 
@@ -468,7 +472,7 @@ def test_a_taken_port_is_named(server: Server, write_model: Callable[..., Path])
 def test_the_log_tells_refusals_and_is_quiet_otherwise(start: Callable[..., Server]) -> None:
     logged = start()
     logged.request("GET", "/ping")
-    logged.infer(picture("red"))
+    logged.infer(draw_photo("red"))
     logged.infer(b"hello")
     wait_until(lambda: len(logged.log) > 1, "the refusal in the log")
     started, refused = logged.log

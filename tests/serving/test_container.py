@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.serving.conftest import APP, PATIENCE, REPOSITORY, Server, picture
+from tests.serving.conftest import APP, PATIENCE, REPOSITORY, Server, draw_photo
 
 DOCKERFILE = (REPOSITORY / "serving" / "Dockerfile").read_text().replace("\\\n", "")
 
@@ -31,7 +31,7 @@ def container(start: Callable[..., Server]) -> Server:
 
 
 def test_it_answers(container: Server) -> None:
-    assert container.infer(picture("red")).status == 200
+    assert container.infer(draw_photo("red")).status == 200
 
 
 def test_it_starts_the_same_without_sagemaker() -> None:

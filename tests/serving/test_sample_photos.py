@@ -4,10 +4,10 @@ import io
 import re
 from collections.abc import Callable
 
-import draw_photos
 import pytest
 from PIL import Image, ImageChops, ImageOps, ImageStat, UnidentifiedImageError
 
+from local import draw_photos
 from tests.serving.conftest import REPOSITORY, Server
 
 SHIPPED = REPOSITORY / "local" / "photos"

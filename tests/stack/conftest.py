@@ -55,7 +55,7 @@ class Workflow:
         return definition
 
 
-@pytest.fixture(params=["ClassifyVehicle", "RecordReview"])
+@pytest.fixture(params=["ClassifyPhoto", "RecordReview"])
 def workflow(request: pytest.FixtureRequest, resources: dict[str, Any]) -> Workflow:
     """Each workflow of the template."""
     stem = re.sub(r"(?<!^)(?=[A-Z])", "_", request.param).lower()

@@ -32,7 +32,7 @@ def programs(tmp_path: Path) -> Path:
     """A folder of what every machine has: no uv, and no Python yet."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    for name in ("sh", "cp", "find", "rm"):
+    for name in ("sh", "cp", "find", "mkdir", "rm"):
         (folder / name).symlink_to(shutil.which(name))
     return folder
 
@@ -58,9 +58,9 @@ def test_pip_builds_the_package_that_uv_builds(tmp_path: Path, programs: Path) -
     with_uv = files_of(package_of(tmp_path / "uv", programs))
     assert with_pip.keys() == with_uv.keys()
     assert [name for name, content in with_pip.items() if content != with_uv[name]] == []
-    assert "app.py" in with_pip
+    assert "functions/serialize_image/app.py" in with_pip
     assert "PIL/Image.py" in with_pip
-    assert "__pycache__/app.cpython-313.pyc" in with_pip
+    assert "functions/serialize_image/__pycache__/app.cpython-313.pyc" in with_pip
     assert not any(name.startswith("botocore/") for name in with_pip)
 
 

@@ -6,12 +6,27 @@ Resources = dict[str, Any]
 
 LAMBDA = "lambda.amazonaws.com"
 SAGEMAKER = "arn:${AWS::Partition}:sagemaker:${AWS::Region}:${AWS::AccountId}:"
-JOB_RULES = (
-    "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:rule/"
-    "StepFunctionsGetEventsForSageMaker"
+LOGS = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:"
+TRAINING_IMAGES = "arn:${AWS::Partition}:ecr:${AWS::Region}:*:repository/pytorch*"
+SCALING = "arn:${AWS::Partition}:application-autoscaling:${AWS::Region}:${AWS::AccountId}:"
+NAMESPACES = "/aws/sagemaker/*,aws/sagemaker/*"
+SCALING_ALARMS = (
+    "arn:${AWS::Partition}:cloudwatch:${AWS::Region}:${AWS::AccountId}:"
+    "alarm:TargetTracking-endpoint/${EndpointName}/*"
 )
-TRAINING_BUCKET = (
-    "arn:${AWS::Partition}:s3:::${AWS::StackName}-training-${AWS::AccountId}-${AWS::Region}"
+EVENTS = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:rule/"
+NESTED_RULE = EVENTS + "StepFunctionsGetEventsForStepFunctionsExecutionRule"
+MODEL_ALARM_RULE = EVENTS + "${AWS::StackName}-model-alarm"
+DEPLOYMENTS = (
+    "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:"
+    "execution:${DeployModelStateMachine.Name}:*"
+)
+TRAINING_RUN = (
+    "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter${TrainingRunParameter}"
+)
+SCALING_ROLE = (
+    "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/aws-service-role/"
+    "sagemaker.application-autoscaling.amazonaws.com/*"
 )
 UNENCRYPTED = "if Bool aws:SecureTransport false"
 OWN_ENDPOINT = (
@@ -22,7 +37,22 @@ DISPATCH_RULES = "if ArnEquals aws:SourceArn ${CheckInRule.Arn},${OrderRule.Arn}
 OWN_PREFIX = "if StringLike s3:prefix labelled/*"
 OWN_ACCOUNT = "if StringEquals aws:SourceAccount ${AWS::AccountId}"
 
+RULE = (  # with the name of a rule
+    "events.amazonaws.com if StringEquals aws:SourceAccount ${{AWS::AccountId}} "
+    "if ArnEquals aws:SourceArn "
+    "arn:${{AWS::Partition}}:events:${{AWS::Region}}:${{AWS::AccountId}}:rule/{}"
+)
 STEP_FUNCTIONS = f"states.amazonaws.com {OWN_ACCOUNT}"
+PASS_ROLE = (
+    "iam:PassRole if StringEquals iam:PassedToService sagemaker.amazonaws.com",
+    "${SageMakerRole.Arn}",
+)
+
+
+def sagemaker(resource: str, *actions: str) -> set[tuple[str, str]]:
+    return {(f"sagemaker:{action}", SAGEMAKER + resource) for action in actions}
+
+
 LOGS_AND_TRACES = {  # of a state machine; AWS documents no resource for these
     ("logs:CreateLogDelivery", "*"),
     ("logs:GetLogDelivery", "*"),
@@ -72,8 +102,8 @@ ROLES = {
             ("sqs:ReceiveMessage", "${DispatchQueue.Arn}"),
             ("sqs:DeleteMessage", "${DispatchQueue.Arn}"),
             ("sqs:GetQueueAttributes", "${DispatchQueue.Arn}"),
-            ("dynamodb:Scan", "${DriversTable.Arn}"),
-            ("dynamodb:UpdateItem", "${DriversTable.Arn}"),
+            ("dynamodb:Scan", "${CouriersTable.Arn}"),
+            ("dynamodb:UpdateItem", "${CouriersTable.Arn}"),
             ("dynamodb:BatchGetItem", "${OrdersTable.Arn}"),
             ("dynamodb:PutItem", "${OrdersTable.Arn}"),
             ("dynamodb:UpdateItem", "${OrdersTable.Arn}"),
@@ -85,7 +115,7 @@ ROLES = {
         f"scheduler.amazonaws.com {OWN_ACCOUNT}",
         {("sqs:SendMessage", "${DispatchQueue.Arn}")},
     ),
-    "ClassifyVehicleRole": (
+    "ClassifyPhotoRole": (
         STEP_FUNCTIONS,
         {
             ("lambda:InvokeFunction", "${SerializeImageFunction.Arn}"),
@@ -94,12 +124,13 @@ ROLES = {
             ("dynamodb:PutItem", "${PredictionsTable.Arn}"),
             ("dynamodb:UpdateItem", "${PredictionsTable.Arn}"),
             ("events:PutEvents", "${EventBus.Arn}"),
+            ("sqs:SendMessage", "${UploadsDeadLetterQueue.Arn}"),
             *LOGS_AND_TRACES,
         },
     ),
-    "ClassifyVehicleStateMachinePhotoUploadedRole": (
-        "events.amazonaws.com",
-        {("states:StartExecution", "${ClassifyVehicleStateMachine}")},
+    "PhotoUploadedRole": (
+        RULE.format("${AWS::StackName}-photo-uploaded"),
+        {("states:StartExecution", "${ClassifyPhotoStateMachine}")},
     ),
     "RecordReviewRole": (
         STEP_FUNCTIONS,
@@ -117,57 +148,125 @@ ROLES = {
             *LOGS_AND_TRACES,
         },
     ),
-    "RecordReviewStateMachineVehicleReviewedRole": (
-        "events.amazonaws.com",
+    "PhotoReviewedRole": (
+        RULE.format("${EventBus}/${AWS::StackName}-vehicle-reviewed"),
         {("states:StartExecution", "${RecordReviewStateMachine}")},
+    ),
+    "SageMakerRole": (
+        f"sagemaker.amazonaws.com {OWN_ACCOUNT}",
+        {
+            ("s3:ListBucket", "${TrainingBucket.Arn}"),
+            ("s3:GetObject", "${TrainingBucket.Arn}/*"),
+            ("s3:PutObject", "${TrainingBucket.Arn}/*"),
+            ("s3:DeleteObject", "${TrainingBucket.Arn}/*"),
+            ("s3:GetObject", "${PhotosBucket.Arn}/labelled/*"),
+            (f"s3:ListBucket {OWN_PREFIX}", "${PhotosBucket.Arn}"),
+            *(
+                (f"ecr:{action}", repository)
+                for action in (
+                    "BatchCheckLayerAvailability",
+                    "BatchGetImage",
+                    "GetDownloadUrlForLayer",
+                )
+                for repository in ("${ImageRepository.Arn}", TRAINING_IMAGES)
+            ),
+            ("ecr:GetAuthorizationToken", "*"),
+            ("logs:CreateLogGroup", LOGS + "/aws/sagemaker/*"),
+            ("logs:CreateLogStream", LOGS + "/aws/sagemaker/*"),
+            ("logs:DescribeLogStreams", LOGS + "/aws/sagemaker/*"),
+            ("logs:PutLogEvents", LOGS + "/aws/sagemaker/*"),
+            (
+                f"cloudwatch:PutMetricData if StringLike cloudwatch:namespace {NAMESPACES}",
+                "*",
+            ),
+        },
+    ),
+    "DeployModelRole": (
+        STEP_FUNCTIONS,
+        {
+            *sagemaker(
+                "model-package-group/${EndpointName}",
+                "DescribeModelPackageGroup",
+                "CreateModelPackageGroup",
+                "AddTags",
+                "CreateModelPackage",
+                "DescribeModelPackage",
+                "UpdateModelPackage",
+            ),
+            *sagemaker(
+                "model-package/${EndpointName}/*",
+                "CreateModelPackage",
+                "DescribeModelPackage",
+                "UpdateModelPackage",
+            ),
+            *sagemaker("model/${EndpointName}-*", "CreateModel", "AddTags"),
+            *sagemaker(
+                "endpoint-config/${EndpointName}-*",
+                "CreateEndpointConfig",
+                "DescribeEndpointConfig",
+                "CreateEndpoint",
+                "UpdateEndpoint",
+                "AddTags",
+            ),
+            *sagemaker(
+                "endpoint/${EndpointName}",
+                "CreateEndpoint",
+                "DescribeEndpoint",
+                "UpdateEndpoint",
+                "UpdateEndpointWeightsAndCapacities",
+                "AddTags",
+            ),
+            PASS_ROLE,
+            ("application-autoscaling:RegisterScalableTarget", SCALING + "scalable-target/*"),
+            ("application-autoscaling:DeregisterScalableTarget", SCALING + "scalable-target/*"),
+            ("application-autoscaling:PutScalingPolicy", SCALING + "scalable-target/*"),
+            ("cloudwatch:PutMetricAlarm", SCALING_ALARMS),
+            ("cloudwatch:DeleteAlarms", SCALING_ALARMS),
+            ("iam:CreateServiceLinkedRole", SCALING_ROLE),
+            # AWS does not say that it answers about several to who may see those only.
+            ("cloudwatch:DescribeAlarms", "*"),
+            ("s3:GetObject", "${TrainingBucket.Arn}/reports/*"),
+            ("s3:PutObject", "${PhotosBucket.Arn}/baselines/*"),
+            *LOGS_AND_TRACES,
+        },
     ),
     "RetrainModelRole": (
         STEP_FUNCTIONS,
         {
-            ("sagemaker:CreateTrainingJob", SAGEMAKER + "training-job/${EndpointName}-*"),
-            ("sagemaker:DescribeTrainingJob", SAGEMAKER + "training-job/${EndpointName}-*"),
-            ("sagemaker:StopTrainingJob", SAGEMAKER + "training-job/${EndpointName}-*"),
-            ("sagemaker:CreateProcessingJob", SAGEMAKER + "processing-job/${EndpointName}-*"),
-            ("sagemaker:DescribeProcessingJob", SAGEMAKER + "processing-job/${EndpointName}-*"),
-            ("sagemaker:StopProcessingJob", SAGEMAKER + "processing-job/${EndpointName}-*"),
-            ("sagemaker:AddTags", SAGEMAKER + "training-job/${EndpointName}-*"),
-            ("sagemaker:AddTags", SAGEMAKER + "processing-job/${EndpointName}-*"),
-            ("sagemaker:AddTags", SAGEMAKER + "model/${EndpointName}-*"),
-            ("sagemaker:AddTags", SAGEMAKER + "endpoint-config/${EndpointName}-*"),
-            ("events:PutTargets", JOB_RULES + "TrainingJobsRule"),
-            ("events:PutRule", JOB_RULES + "TrainingJobsRule"),
-            ("events:DescribeRule", JOB_RULES + "TrainingJobsRule"),
-            ("events:PutTargets", JOB_RULES + "ProcessingJobsRule"),
-            ("events:PutRule", JOB_RULES + "ProcessingJobsRule"),
-            ("events:DescribeRule", JOB_RULES + "ProcessingJobsRule"),
-            (
-                "iam:PassRole if StringEquals iam:PassedToService sagemaker.amazonaws.com",
-                "${TrainingRoleArn}",
+            *sagemaker(
+                "training-job/${EndpointName}-*",
+                "CreateTrainingJob",
+                "DescribeTrainingJob",
+                "AddTags",
             ),
-            ("sagemaker:CreateModelPackage", SAGEMAKER + "model-package-group/${EndpointName}"),
-            ("sagemaker:CreateModelPackage", SAGEMAKER + "model-package/${EndpointName}/*"),
-            ("sagemaker:DescribeModelPackage", SAGEMAKER + "model-package-group/${EndpointName}"),
-            ("sagemaker:DescribeModelPackage", SAGEMAKER + "model-package/${EndpointName}/*"),
-            ("sagemaker:UpdateModelPackage", SAGEMAKER + "model-package-group/${EndpointName}"),
-            ("sagemaker:UpdateModelPackage", SAGEMAKER + "model-package/${EndpointName}/*"),
-            ("sagemaker:CreateModel", SAGEMAKER + "model/${EndpointName}-*"),
-            ("sagemaker:DescribeModel", SAGEMAKER + "model/${EndpointName}-*"),
-            ("sagemaker:CreateEndpointConfig", SAGEMAKER + "endpoint-config/${EndpointName}-*"),
-            ("sagemaker:DescribeEndpointConfig", SAGEMAKER + "endpoint-config/${EndpointName}-*"),
-            ("sagemaker:UpdateEndpoint", SAGEMAKER + "endpoint-config/${EndpointName}-*"),
-            ("sagemaker:DescribeEndpoint", OWN_ENDPOINT),
-            ("sagemaker:UpdateEndpoint", OWN_ENDPOINT),
+            *sagemaker(
+                "processing-job/${EndpointName}-*",
+                "CreateProcessingJob",
+                "DescribeProcessingJob",
+                "AddTags",
+            ),
+            PASS_ROLE,
+            *sagemaker("endpoint/${EndpointName}", "DescribeEndpoint"),
+            *sagemaker("endpoint-config/${EndpointName}-*", "DescribeEndpointConfig"),
+            *sagemaker("model/${EndpointName}-*", "DescribeModel"),
+            *sagemaker("model-package/${EndpointName}/*", "DescribeModelPackage"),
+            ("states:StartExecution", "${DeployModelStateMachine}"),
+            ("states:DescribeExecution", DEPLOYMENTS),
+            ("states:StopExecution", DEPLOYMENTS),
+            ("events:PutTargets", NESTED_RULE),
+            ("events:PutRule", NESTED_RULE),
+            ("events:DescribeRule", NESTED_RULE),
             # AWS does not say that it answers about several to who may see those only.
             ("cloudwatch:DescribeAlarms", "*"),
-            ("s3:GetObject", TRAINING_BUCKET + "/retraining/*"),
-            ("s3:PutObject", "${PhotosBucket.Arn}/baselines/*"),
+            ("s3:GetObject", "${TrainingBucket.Arn}/reports/*"),
+            ("ssm:GetParameter", TRAINING_RUN),
             ("dynamodb:UpdateItem", "${RetrainingTable.Arn}"),
             ("sns:Publish", "${AlarmsTopic}"),
             *LOGS_AND_TRACES,
         },
     ),
-    "RetrainModelStateMachineModelAlarmRole": (
-        "events.amazonaws.com",
+    "ModelAlarmRuleRole": (
+        f"events.amazonaws.com {OWN_ACCOUNT} if ArnEquals aws:SourceArn {MODEL_ALARM_RULE}",
         {("states:StartExecution", "${RetrainModelStateMachine}")},
     ),
     "RetrainModelScheduleRole": (
@@ -187,18 +286,20 @@ RESOURCE_POLICIES = {
     "PhotosBucketPolicy": {
         f"Deny * s3:* ${{PhotosBucket.Arn}} {UNENCRYPTED}",
         f"Deny * s3:* ${{PhotosBucket.Arn}}/* {UNENCRYPTED}",
-        "Allow ${TrainingRoleArn} s3:GetObject ${PhotosBucket.Arn}/labelled/*",
-        "Allow ${TrainingRoleArn} s3:ListBucket ${PhotosBucket.Arn} " + OWN_PREFIX,
+    },
+    "TrainingBucketPolicy": {
+        f"Deny * s3:* ${{TrainingBucket.Arn}} {UNENCRYPTED}",
+        f"Deny * s3:* ${{TrainingBucket.Arn}}/* {UNENCRYPTED}",
     },
     "UploadsDeadLetterQueuePolicy": {
         f"Deny * sqs:* ${{UploadsDeadLetterQueue.Arn}} {UNENCRYPTED}",
         "Allow events.amazonaws.com sqs:SendMessage ${UploadsDeadLetterQueue.Arn} "
-        + OWN_RULE.format("ClassifyVehicleStateMachinePhotoUploaded"),
+        + OWN_RULE.format("PhotoUploadedRule"),
     },
     "ReviewsDeadLetterQueuePolicy": {
         f"Deny * sqs:* ${{ReviewsDeadLetterQueue.Arn}} {UNENCRYPTED}",
         "Allow events.amazonaws.com sqs:SendMessage ${ReviewsDeadLetterQueue.Arn} "
-        + OWN_RULE.format("RecordReviewStateMachineVehicleReviewed"),
+        + OWN_RULE.format("PhotoReviewedRule"),
     },
     "DispatchQueuePolicy": {
         f"Deny * sqs:* ${{DispatchQueue.Arn}} {UNENCRYPTED}",

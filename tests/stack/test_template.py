@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.stack.conftest import REPOSITORY
+from tests.unit.conftest import load_module
 
 Resources = dict[str, Any]
 
@@ -40,12 +41,18 @@ def attribute(name: str, of: str = "Arn") -> dict[str, Any]:
 
 
 def test_photos_are_private_encrypted_and_kept_for_a_while(resources: Resources) -> None:
-    [bucket] = of_type(resources, "AWS::S3::Bucket").values()
-    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
-    assert len(bucket["PublicAccessBlockConfiguration"]) == 4
-    assert bucket["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
-    [encryption] = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
-    assert encryption["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+    buckets = of_type(resources, "AWS::S3::Bucket")
+    assert buckets.keys() == {"PhotosBucket", "TrainingBucket"}
+    for bucket in buckets.values():
+        assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+        assert len(bucket["PublicAccessBlockConfiguration"]) == 4
+        assert bucket["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+        [encryption] = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        assert encryption["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+        rules = bucket["LifecycleConfiguration"]["Rules"]
+        assert any("AbortIncompleteMultipartUpload" in rule for rule in rules)
+        assert "BucketName" not in bucket  # two stacks in one account
+    bucket = buckets["PhotosBucket"]
     assert bucket["VersioningConfiguration"]["Status"] == "Enabled"
     assert bucket["NotificationConfiguration"] == {
         "EventBridgeConfiguration": {"EventBridgeEnabled": True}
@@ -88,7 +95,7 @@ def test_predictions_and_orders_can_be_found(resources: Resources) -> None:
             "to_review": ([("review_state", "HASH"), ("recorded_at", "RANGE")], "ALL"),
         },
         "OrdersTable": {
-            "to_dispatch": ([("dispatch_state", "HASH"), ("due_until", "RANGE")], "KEYS_ONLY"),
+            "to_dispatch": ([("dispatch_state", "HASH"), ("plan_from", "RANGE")], ["due_until"]),
         },
     }
 
@@ -96,7 +103,7 @@ def test_predictions_and_orders_can_be_found(resources: Resources) -> None:
 def test_what_nothing_else_knows_can_be_restored(resources: Resources) -> None:
     for name, key in (
         ("PredictionsTable", "image_id"),
-        ("DriversTable", "driver_id"),
+        ("CouriersTable", "courier_id"),
         ("OrdersTable", "order_id"),
     ):
         table = resources[name]["Properties"]
@@ -108,14 +115,15 @@ def test_tables_cost_nothing_at_rest_and_forget_after_a_time(resources: Resource
     tables = of_type(resources, "AWS::DynamoDB::Table")
     turn = tables.pop("RetrainingTable")  # one item
     assert turn["BillingMode"] == "PAY_PER_REQUEST"
-    assert tables.keys() == {"PredictionsTable", "DriftTable", "DriversTable", "OrdersTable"}
+    assert tables.keys() == {"PredictionsTable", "DriftTable", "CouriersTable", "OrdersTable"}
     for table in tables.values():
         assert table["BillingMode"] == "PAY_PER_REQUEST"
         assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
 
 
 def test_an_update_that_replaces_storage_keeps_what_is_stored(resources: Resources) -> None:
-    for name in ("PhotosBucket", "PredictionsTable", "DriftTable", "DriversTable", "OrdersTable"):
+    stored = ("PredictionsTable", "DriftTable", "CouriersTable", "OrdersTable")
+    for name in ("PhotosBucket", "TrainingBucket", *stored):
         assert resources[name]["UpdateReplacePolicy"] == "Retain"
 
 
@@ -159,15 +167,15 @@ def test_functions_are_traced_and_log_into_the_one_group(resources: Resources) -
         ("ClassifyImageFunction", "LABELS", {"Ref": "Labels"}),
         ("FilterInferencesFunction", "CONFIDENCE_THRESHOLD", {"Ref": "ConfidenceThreshold"}),
         ("MeasureDriftFunction", "MAXIMUM_DRIFT", {"Ref": "MaximumDrift"}),
-        ("MeasureDriftFunction", "PREDICTIONS_TABLE", {"Ref": "PredictionsTable"}),
-        ("MeasureDriftFunction", "DRIFT_TABLE", {"Ref": "DriftTable"}),
-        ("MeasureDriftFunction", "PHOTOS_BUCKET", {"Ref": "PhotosBucket"}),
+        ("MeasureDriftFunction", "PREDICTIONS_TABLE_NAME", {"Ref": "PredictionsTable"}),
+        ("MeasureDriftFunction", "DRIFT_TABLE_NAME", {"Ref": "DriftTable"}),
+        ("MeasureDriftFunction", "PHOTOS_BUCKET_NAME", {"Ref": "PhotosBucket"}),
         (
             "MeasureDriftFunction",
             "PREDICTION_RETENTION_DAYS",
             {"Ref": "PredictionRetentionDays"},
         ),
-        ("DispatchOrdersFunction", "DRIVERS_TABLE_NAME", {"Ref": "DriversTable"}),
+        ("DispatchOrdersFunction", "COURIERS_TABLE_NAME", {"Ref": "CouriersTable"}),
         ("DispatchOrdersFunction", "ORDERS_TABLE_NAME", {"Ref": "OrdersTable"}),
         ("DispatchOrdersFunction", "EVENT_BUS_NAME", {"Ref": "EventBus"}),
         ("DispatchOrdersFunction", "DISPATCH_QUEUE_URL", {"Ref": "DispatchQueue"}),
@@ -184,7 +192,7 @@ def test_parameters_reach_the_functions(
 
 def test_workflows_are_traced_and_log_no_photo_and_no_name(resources: Resources) -> None:
     for name, workflow in of_type(resources, "AWS::StepFunctions::StateMachine").items():
-        waits = name == "RetrainModelStateMachine"
+        waits = name in ("RetrainModelStateMachine", "DeployModelStateMachine")
         kind = "STANDARD" if waits else {"Ref": "WorkflowType"}
         assert workflow["StateMachineType"] == kind
         assert workflow["TracingConfiguration"] == {"Enabled": True}
@@ -198,8 +206,9 @@ def test_workflows_are_traced_and_log_no_photo_and_no_name(resources: Resources)
 
 RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
     # rule: where it listens and to what, what it starts or feeds, its dead letters
-    "ClassifyVehicleStateMachinePhotoUploaded": (
+    "PhotoUploadedRule": (
         {  # S3 sends to the default bus
+            "Name": {"Fn::Sub": "${AWS::StackName}-photo-uploaded"},
             "EventPattern": {
                 "source": ["aws.s3"],
                 "detail-type": ["Object Created"],
@@ -207,15 +216,16 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
                     "bucket": {"name": [{"Ref": "PhotosBucket"}]},
                     "object": {"key": [{"prefix": "uploads/"}]},
                 },
-            }
+            },
         },
-        {"Ref": "ClassifyVehicleStateMachine"},
+        {"Ref": "ClassifyPhotoStateMachine"},
         "UploadsDeadLetterQueue",
     ),
-    "RecordReviewStateMachineVehicleReviewed": (
+    "PhotoReviewedRule": (
         {
+            "Name": {"Fn::Sub": "${AWS::StackName}-vehicle-reviewed"},
             "EventBusName": {"Ref": "EventBus"},
-            "EventPattern": {"source": ["scones-unlimited"], "detail-type": ["Vehicle Reviewed"]},
+            "EventPattern": {"source": ["scones-unlimited"], "detail-type": ["Photo Reviewed"]},
         },
         {"Ref": "RecordReviewStateMachine"},
         "ReviewsDeadLetterQueue",
@@ -225,7 +235,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
             "EventBusName": {"Ref": "EventBus"},
             "EventPattern": {
                 "source": ["scones-unlimited"],
-                "detail-type": ["Vehicle Classified"],
+                "detail-type": ["Photo Classified"],
                 "detail": {"$or": [{"status": ["accepted"]}, {"reviewed_at": [{"exists": True}]}]},
             },
         },
@@ -235,13 +245,14 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
     "OrderRule": (
         {
             "EventBusName": {"Ref": "EventBus"},
-            "EventPattern": {"detail-type": ["Order Placed", "Driver Off Shift"]},
+            "EventPattern": {"detail-type": ["Order Placed", "Courier Off Shift"]},
         },
         attribute("DispatchQueue"),
         "DispatchEventsDeadLetterQueue",
     ),
-    "RetrainModelStateMachineModelAlarm": (
+    "ModelAlarmRule": (
         {  # CloudWatch sends to the default bus
+            "Name": {"Fn::Sub": "${AWS::StackName}-model-alarm"},
             "EventPattern": {
                 "source": ["aws.cloudwatch"],
                 "detail-type": ["CloudWatch Alarm State Change"],
@@ -252,10 +263,10 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
                     ],
                     "state": {"value": ["ALARM"]},
                 },
-            }
+            },
         },
         {"Ref": "RetrainModelStateMachine"},
-        None,  # the clock asks the same alarms again, in the day in which the rule tries
+        None,  # the daily schedule asks for the same alarms, in the day in which the rule tries
     ),
 }
 
@@ -321,6 +332,17 @@ def test_plans_are_made_one_at_a_time(resources: Resources) -> None:
         assert target["SqsParameters"] == {"MessageGroupId": "dispatch"}
 
 
+def test_the_dispatch_keeps_an_execution_of_its_own_if_it_is_asked_to(
+    template: dict[str, Any], resources: Resources
+) -> None:
+    assert template["Parameters"]["ReserveDispatchConcurrency"]["Default"] == "false"
+    assert template["Conditions"]["ReservesDispatchConcurrency"] == {
+        "Fn::Equals": [{"Ref": "ReserveDispatchConcurrency"}, "true"]
+    }
+    reserved = resources["DispatchOrdersFunction"]["Properties"]["ReservedConcurrentExecutions"]
+    assert reserved == {"Fn::If": ["ReservesDispatchConcurrency", 1, {"Ref": "AWS::NoValue"}]}
+
+
 def test_the_queue_waits_for_the_function_and_gives_up_in_the_end(resources: Resources) -> None:
     queue = resources["DispatchQueue"]["Properties"]
     timeout = resources["DispatchOrdersFunction"]["Properties"]["Timeout"]
@@ -335,8 +357,8 @@ def test_the_queue_waits_for_the_function_and_gives_up_in_the_end(resources: Res
 def test_orders_that_wait_are_planned_as_often_as_the_planner_counts_on(
     resources: Resources,
 ) -> None:
-    planning = (REPOSITORY / "functions" / "dispatch_orders" / "planning.py").read_text()
-    assert "REPLAN_EVERY = timedelta(minutes=1)" in planning
+    holding = load_module("dispatch_orders", "holding")
+    assert holding.REPLAN_EVERY.total_seconds() == 60
     schedule = resources["ReplanSchedule"]["Properties"]
     assert schedule["ScheduleExpression"] == "rate(1 minute)"
     assert schedule["FlexibleTimeWindow"] == {"Mode": "OFF"}
@@ -346,30 +368,47 @@ def test_orders_that_wait_are_planned_as_often_as_the_planner_counts_on(
     assert json.loads(schedule["Target"]["Input"])["detail-type"] == "Replan"
 
 
-def test_retraining_is_made_only_where_it_is_configured(
-    stack: dict[str, Any], resources: Resources
+def test_retraining_starts_by_itself_only_if_it_is_switched_on(
+    template: dict[str, Any], resources: Resources
 ) -> None:
-    conditions = {
-        name: resource["Condition"]
+    assert template["Parameters"]["AutomaticRetraining"]["Default"] == "off"
+    starts = {
+        name: resource.get("Condition")
         for name, resource in resources.items()
-        if name.startswith("Retrain")
-        and name != "RetrainingTable"  # what is labelled counts before
+        if any(
+            target["Arn"] == {"Ref": "RetrainModelStateMachine"}
+            for target in [
+                *resource.get("Properties", {}).get("Targets", []),
+                *[resource.get("Properties", {}).get("Target", {"Arn": None})],
+            ]
+        )
     }
-    assert {"RetrainModelSchedule", "RetrainAgainSchedule"} < conditions.keys()
-    for name, condition in conditions.items():
-        asked = name == "RetrainModelSchedule"
-        expected = "HasRetrainingSchedule" if asked else "HasRetraining"
-        assert condition == expected, name
-    needed = stack["Conditions"]["HasRetraining"]["Fn::Not"][0]["Fn::Or"]
-    names = ("TrainingRoleArn", "TrainingImage", "TrainingCode", "TrainingDataset")
-    assert needed == [{"Fn::Equals": [{"Ref": name}, ""]} for name in names]
+    assert starts == {
+        "ModelAlarmRule": "HasAutomaticRetraining",
+        "RetrainAgainSchedule": "HasAutomaticRetraining",
+        "RetrainModelSchedule": "HasRetrainingSchedule",
+    }
+
+
+def test_no_training_run_is_published_at_first(resources: Resources) -> None:
+    parameter = resources["TrainingRunParameter"]["Properties"]
+    assert parameter["Name"] == {"Fn::Sub": "/${AWS::StackName}/training-run"}
+    assert (parameter["Type"], parameter["Value"]) == ("String", "{}")
+
+
+def test_images_go_with_the_stack_and_keep_their_tags(resources: Resources) -> None:
+    repository = resources["ImageRepository"]["Properties"]
+    assert repository["EmptyOnDelete"] is True
+    assert repository["ImageTagMutability"] == "IMMUTABLE"
+    assert repository["ImageScanningConfiguration"] == {"ScanOnPush": True}
+    assert "RepositoryName" not in repository  # two stacks in one account
 
 
 @pytest.mark.parametrize(
     ("name", "expression", "by"),
     [
         ("RetrainModelSchedule", {"Ref": "RetrainingSchedule"}, "schedule"),
-        ("RetrainAgainSchedule", "rate(1 day)", "clock"),
+        ("RetrainAgainSchedule", "rate(1 day)", "daily schedule"),
     ],
 )
 def test_schedules_say_who_asks(resources: Resources, name: str, expression: Any, by: str) -> None:
@@ -380,35 +419,35 @@ def test_schedules_say_who_asks(resources: Resources, name: str, expression: Any
     assert json.loads(schedule["Target"]["Input"]) == {"by": by}
 
 
-def test_clock_asks_for_the_alarms_that_the_rule_hears(resources: Resources) -> None:
+def test_the_daily_schedule_asks_for_the_alarms_that_the_rule_hears(resources: Resources) -> None:
     """An event that cannot be delivered is no loss: the rule has no dead letters."""
-    listens = RULES["RetrainModelStateMachineModelAlarm"][0]["EventPattern"]["detail"]["alarmName"]
+    listens = RULES["ModelAlarmRule"][0]["EventPattern"]["detail"]["alarmName"]
     heard = {prefix["prefix"]["Fn::Sub"].removeprefix("${AWS::StackName}-") for prefix in listens}
-    clock = json.loads((REPOSITORY / "statemachine" / "retrain_model.asl.json").read_text())
-    asked = clock["States"]["SeeModelAlarms"]["Arguments"]["AlarmNames"]
-    assert {f"${{{alarm}Name}}" for alarm in heard} == set(asked)
-
-
-def test_retraining_asks_for_the_alarms_that_it_is_about(resources: Resources) -> None:
     substitutions = resources["RetrainModelStateMachine"]["Properties"]["DefinitionSubstitutions"]
-    alarms = ("AccuracyAlarm", "AccuracyDropAlarm", "DriftAlarm")
-    watched = (
-        "EndpointServerErrorsAlarm",
-        "EndpointLatencyAlarm",
-    )  # client errors are the caller's
-    for alarm in (*alarms, *watched):
-        assert substitutions[f"{alarm}Name"] == {"Ref": alarm}
+    asked = {name.removesuffix("Name") for name in substitutions if name.endswith("AlarmName")}
+    assert heard == asked
+
+
+def test_workflows_ask_for_the_alarms_that_they_are_about(resources: Resources) -> None:
+    """Client errors are the caller's."""
+    for workflow, alarms in (
+        ("RetrainModel", ("AccuracyAlarm", "AccuracyDropAlarm", "DriftAlarm")),
+        ("DeployModel", ("EndpointServerErrorsAlarm", "EndpointLatencyAlarm")),
+    ):
+        machine = resources[f"{workflow}StateMachine"]["Properties"]
+        for alarm in alarms:
+            assert machine["DefinitionSubstitutions"][f"{alarm}Name"] == {"Ref": alarm}
 
 
 # ── Alarms ──
 
-WORKFLOW = {"StateMachineArn": {"Ref": "ClassifyVehicleStateMachine"}}
+WORKFLOW = {"StateMachineArn": {"Ref": "ClassifyPhotoStateMachine"}}
 ENDPOINT = {"EndpointName": {"Ref": "EndpointName"}, "VariantName": "AllTraffic"}
 OURS = {"service": {"Ref": "AWS::StackName"}}  # not those of another stack of the account
 # A fault: where nothing is counted, nothing failed. It rings at the first.
 FAULTS: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "WorkflowFailedAlarm": ("AWS/States", "ExecutionsFailed", WORKFLOW),
-    "WorkflowTimedOutAlarm": ("AWS/States", "ExecutionsTimedOut", WORKFLOW),
+    "ClassifyPhotoFailedAlarm": ("AWS/States", "ExecutionsFailed", WORKFLOW),
+    "ClassifyPhotoTimedOutAlarm": ("AWS/States", "ExecutionsTimedOut", WORKFLOW),
     **{
         alarm: (
             "AWS/SQS",
@@ -416,7 +455,7 @@ FAULTS: dict[str, tuple[str, str, dict[str, Any]]] = {
             {"QueueName": attribute(queue, "QueueName")},
         )
         for alarm, queue in (
-            ("DeadLettersAlarm", "UploadsDeadLetterQueue"),
+            ("UploadsDeadLettersAlarm", "UploadsDeadLetterQueue"),
             ("ReviewsDeadLettersAlarm", "ReviewsDeadLetterQueue"),
             ("DispatchDeadLettersAlarm", "DispatchDeadLetterQueue"),
             ("DispatchEventsDeadLettersAlarm", "DispatchEventsDeadLetterQueue"),
@@ -570,10 +609,6 @@ def test_every_parameter_has_a_description_a_default_and_bounds(template: dict[s
         ("EndpointName", ["a", "scones-vehicle-classifier", "A" * 37], ["", "-a", "a_b", "a" * 38]),
         ("Labels", ["bicycle,other", "a,b,c"], ["", "bicycle", "a, b", "A,b", "a,"]),
         ("AlarmEmail", ["", "on-call@example.com"], ["on-call", "a@b", "a b@c.de"]),
-        ("TrainingRoleArn", ["", "arn:aws:iam::123456789012:role/a/b"], ["a", "arn:aws:iam::1:x"]),
-        ("TrainingImage", ["", "123456789012.dkr.ecr.eu-west-1.amazonaws.com/a:1"], ["a:1"]),
-        ("TrainingCode", ["", "0123abc"], ["main", "../x"]),
-        ("TrainingDataset", ["", "0123abc"], ["mine", "a/b"]),
         ("TrainingInstance", ["ml.g5.xlarge"], ["", "g5.xlarge"]),
         ("RetrainingSchedule", ["", "rate(30 days)", "cron(0 3 ? * MON *)"], ["daily", "rate()"]),
     ],
@@ -597,13 +632,19 @@ def test_outputs_are_described(template: dict[str, Any]) -> None:
         "PhotosBucketName",
         "PredictionsTableName",
         "EventBusName",
-        "ClassifyVehicleStateMachineArn",
+        "ClassifyPhotoStateMachineArn",
         "UploadsDeadLetterQueueUrl",
         "ReviewsDeadLetterQueueUrl",
-        "DriversTableName",
+        "CouriersTableName",
         "OrdersTableName",
         "DispatchQueueUrl",
         "AlarmsTopicArn",
+        "TrainingBucketName",
+        "ImageRepositoryUri",
+        "SageMakerRoleArn",
+        "TrainingRunParameterName",
+        "DeployModelStateMachineArn",
+        "RetrainModelStateMachineArn",
     } <= template["Outputs"].keys()
 
 

@@ -10,7 +10,7 @@ from tests.support.drawn import draw_photo, encoded
 SIZE = 64
 
 
-def test_the_input_is_one_float_picture_of_pixel_values():
+def test_the_input_is_one_float_photo_of_pixel_values():
     image = preprocess(encoded(draw_photo(1)), SIZE)
     assert image.shape == (1, 3, SIZE, SIZE)
     assert image.dtype == np.float32
@@ -20,11 +20,11 @@ def test_the_input_is_one_float_picture_of_pixel_values():
 
 
 @pytest.mark.parametrize(("kind", "tolerance"), [("PNG", 0), ("BMP", 0), ("WEBP", 12), ("TIFF", 0)])
-def test_the_same_picture_in_another_format_is_the_same_input(kind, tolerance):
-    picture = draw_photo(2)
+def test_the_same_photo_in_another_format_is_the_same_input(kind, tolerance):
+    photo = draw_photo(2)
     options = {"quality": 95} if kind == "WEBP" else {}
-    got = preprocess(encoded(picture, kind, **options), SIZE)
-    expected = preprocess(encoded(picture, "PNG"), SIZE)
+    got = preprocess(encoded(photo, kind, **options), SIZE)
+    expected = preprocess(encoded(photo, "PNG"), SIZE)
     assert np.abs(got - expected).mean() <= tolerance
 
 

@@ -1,34 +1,15 @@
 """The functions as Lambda imports them, and an AWS for them."""
 
-import importlib
 import os
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 
 import boto3
 import pytest
 from moto import mock_aws
 
-FUNCTIONS = Path(__file__).resolve().parents[2] / "functions"
-
-
-def load_module(function: str, module: str) -> ModuleType:
-    """Import `functions/<function>/<module>.py` as Lambda does, with the folder first in sys.path.
-
-    Every function has an `app`: what the folder gave is taken out of sys.modules again.
-    """
-    folder = FUNCTIONS / function
-    names = {path.stem for path in folder.glob("*.py")}
-    sys.path.insert(0, str(folder))
-    try:
-        return importlib.import_module(module)
-    finally:
-        sys.path.remove(str(folder))
-        for name in names:
-            sys.modules.pop(name, None)
+from tests.support.functions import load_module
 
 
 @dataclass

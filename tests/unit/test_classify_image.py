@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import math
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
@@ -29,9 +30,12 @@ def reader(load: Callable[[str, str], ModuleType]) -> ModuleType:
     [
         (b'{"other": 0.01, "bicycle": 0.97, "motorcycle": 0.02}', ANSWER),
         (b"[0.97, 0.02, 0.01]", ANSWER),
+        (b"[1, -0.0, 0]", {"bicycle": 1.0, "motorcycle": 0.0, "other": 0.0}),
         (b"[1, 0, 0]", {"bicycle": 1.0, "motorcycle": 0.0, "other": 0.0}),
         (b"[0.333, 0.333, 0.333]", dict.fromkeys(LABELS, 0.333)),
         (b"[1.0000001, 0, -1e-9]", {"bicycle": 1.0, "motorcycle": 0.0, "other": 0.0}),
+        (b"[1, 2.9e-182, 5e-324]", {"bicycle": 1.0, "motorcycle": 0.0, "other": 0.0}),
+        (b"[1, 9.9e-131, 1e-130]", {"bicycle": 1.0, "motorcycle": 0.0, "other": 1e-130}),
     ],
 )
 def test_answers_of_an_endpoint(
@@ -41,6 +45,7 @@ def test_answers_of_an_endpoint(
     assert answer == inferences
     assert list(answer) == LABELS
     assert all(type(value) is float for value in answer.values())
+    assert all(math.copysign(1, value) == 1 for value in answer.values())
 
 
 @pytest.mark.parametrize(
@@ -157,7 +162,15 @@ def test_handler(
 
 @pytest.mark.parametrize(
     ("told", "novelty"),
-    [("0.3456", 0.3456), ("1.0000", 1), ("1.2", None), ("nan", None), ("0.5e9", None), ("", None)],
+    [
+        (f"0.{'0' * 140}7", 0),
+        ("0.3456", 0.3456),
+        ("1.0000", 1),
+        ("1.2", None),
+        ("nan", None),
+        ("0.5e9", None),
+        ("", None),
+    ],
 )
 def test_the_novelty_that_the_endpoint_tells_is_passed_on(
     app: ModuleType, endpoint: Stubber, context: Any, told: str, novelty: float | None
@@ -196,10 +209,8 @@ def test_an_endless_answer_is_not_read_to_its_end(
 @pytest.mark.parametrize(
     ("code", "status"),
     [
-        ("ThrottlingException", 429),
         ("ServiceUnavailable", 503),
         ("ModelError", 424),
-        ("ModelNotReadyException", 429),
         ("ValidationError", 400),
         ("AccessDeniedException", 403),
     ],
@@ -209,6 +220,23 @@ def test_faults_of_the_endpoint_raise_with_its_name_and_their_cause(
 ) -> None:
     endpoint.add_client_error("invoke_endpoint", code, "no answer today", status)
     with pytest.raises(app.EndpointError, match=f"scones-vehicle-classifier: .*{code}.*no answer"):
+        app.handler(event(), context)
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("ThrottlingException", 429),
+        ("ThrottlingException", 400),
+        ("ModelNotReadyException", 429),
+        ("TooManyRequests", 429),
+    ],
+)
+def test_a_busy_endpoint_raises_an_error_of_its_own(
+    app: ModuleType, endpoint: Stubber, context: Any, code: str, status: int
+) -> None:
+    endpoint.add_client_error("invoke_endpoint", code, "not now", status)
+    with pytest.raises(app.EndpointBusyError, match=f"scones-vehicle-classifier: .*{code}"):
         app.handler(event(), context)
 
 
@@ -228,7 +256,7 @@ def test_the_client_gives_up_before_lambda_does_and_leaves_retries_to_the_workfl
     app: ModuleType,
 ) -> None:
     config = app.sagemaker_runtime.meta.config
-    assert config.connect_timeout + config.read_timeout < 30
+    assert config.connect_timeout + config.read_timeout < 15
     assert config.retries["total_max_attempts"] == 1
 
 

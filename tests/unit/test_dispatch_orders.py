@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unicodedata import normalize
 
 import boto3
 import pytest
@@ -18,7 +19,7 @@ from moto import mock_aws
 from tests.support.tables import schema
 
 PROJECT = Path(__file__).resolve().parents[2]
-TABLES = ("DriversTable", "OrdersTable")
+TABLES = ("CouriersTable", "OrdersTable")
 NOW = datetime.now(UTC)
 DEPOT = (52.0907, 5.1214)
 
@@ -34,14 +35,14 @@ def event(kind: str, detail: Any) -> dict[str, Any]:
 
 
 def photo(
-    driver: str = "ann", label: str = "bicycle", minute: float = -30, **changes: Any
+    courier: str = "ann", label: str = "bicycle", minute: float = -30, **changes: Any
 ) -> dict[str, Any]:
     """An accepted photo, taken so many minutes from now."""
     return event(
-        "Vehicle Classified",
+        "Photo Classified",
         {
-            "image_id": f"uploads/{driver}/{minute}.jpg#1",
-            "driver_id": driver,
+            "image_id": f"uploads/{courier}/{minute}.jpg#1",
+            "sender_id": courier,
             "status": "accepted",
             "label": label,
             "recorded_at": at(minute),
@@ -67,8 +68,8 @@ def order(order_id: str = "o-1", **changes: Any) -> dict[str, Any]:
     )
 
 
-def off_shift(driver: str, minute: float) -> dict[str, Any]:
-    return event("Driver Off Shift", {"driver_id": driver, "off_shift_at": at(minute)})
+def off_shift(courier: str, minute: float) -> dict[str, Any]:
+    return event("Courier Off Shift", {"courier_id": courier, "off_shift_at": at(minute)})
 
 
 REPLAN = {"source": "scones-unlimited", "detail-type": "Replan", "time": "2026-11-20T12:00:00Z"}
@@ -113,9 +114,9 @@ class Dispatch:
     def orders(self) -> list[dict[str, Any]]:
         return self.dynamodb.Table("OrdersTable").scan()["Items"]
 
-    def driver(self, driver_id: str = "ann") -> dict[str, Any]:
-        item: dict[str, Any] = self.dynamodb.Table("DriversTable").get_item(
-            Key={"driver_id": driver_id}
+    def courier(self, courier_id: str = "ann") -> dict[str, Any]:
+        item: dict[str, Any] = self.dynamodb.Table("CouriersTable").get_item(
+            Key={"courier_id": courier_id}
         )["Item"]
         return item
 
@@ -149,7 +150,7 @@ def dispatch(
     queue = sqs.create_queue(QueueName="dispatch.fifo", Attributes={"FifoQueue": "true"})
     events.create_event_bus(Name="bus")
     for name, value in {
-        "DRIVERS_TABLE_NAME": "DriversTable",
+        "COURIERS_TABLE_NAME": "CouriersTable",
         "ORDERS_TABLE_NAME": "OrdersTable",
         "EVENT_BUS_NAME": "bus",
         "DISPATCH_QUEUE_URL": queue["QueueUrl"],
@@ -162,13 +163,13 @@ def dispatch(
     app.events.meta.events.unregister("provide-client-params.events.PutEvents", own.listen)
 
 
-# ── From a photo and an order to a tour ──
+# ── From a photo and an order to a route ──
 
 
 def test_an_order_goes_to_the_courier_whose_photo_was_accepted(dispatch: Dispatch) -> None:
     assert dispatch.take(order(), photo()) == []
     stored = dispatch.order()
-    assert (stored["status"], stored["driver_id"], stored["vehicle"]) == (
+    assert (stored["status"], stored["courier_id"], stored["vehicle"]) == (
         "assigned",
         "ann",
         "bicycle",
@@ -177,13 +178,13 @@ def test_an_order_goes_to_the_courier_whose_photo_was_accepted(dispatch: Dispatc
     assert "dispatch_state" not in stored
     [(kind, told)] = dispatch.hear()
     assert kind == "Orders Dispatched"
-    assert told["dispatch_id"] == stored["dispatch_id"] == dispatch.driver()["dispatch_id"]
-    assert (told["driver_id"], told["vehicle"], told["loading_bay"]) == ("ann", "bicycle", "A")
+    assert told["dispatch_id"] == stored["dispatch_id"] == dispatch.courier()["dispatch_id"]
+    assert (told["courier_id"], told["vehicle"], told["loading_bay"]) == ("ann", "bicycle", "A")
     [stop] = told["stops"]
     assert (stop["order_id"], stop["reason"]) == ("o-1", stored["reason"])
     assert told["departs_at"] < stop["arrives_at"] < told["returns_at"]
     assert 2 * stop["distance_km"] == pytest.approx(told["distance_km"], abs=0.02)
-    assert "outbox" not in dispatch.driver()
+    assert "outbox" not in dispatch.courier()
 
 
 def test_an_order_waits_with_a_reason_where_nobody_is_checked_in(dispatch: Dispatch) -> None:
@@ -200,7 +201,7 @@ def test_a_far_order_waits_for_a_motorcycle(dispatch: Dispatch) -> None:
     assert "no motorcycle is checked in" in dispatch.order()["reason"]
     dispatch.take(photo("bob", "motorcycle"))
     [(_, told)] = dispatch.hear()
-    assert told["driver_id"] == "bob"
+    assert told["courier_id"] == "bob"
 
 
 @pytest.mark.parametrize(
@@ -209,10 +210,10 @@ def test_a_far_order_waits_for_a_motorcycle(dispatch: Dispatch) -> None:
         {"status": "rejected"},
         {"status": "review"},
         {"status": "failed"},
-        {"driver_id": "unknown"},
-        {"driver_id": ""},
-        {"driver_id": 7},
-        {"driver_id": None},
+        {"sender_id": "unknown"},
+        {"sender_id": ""},
+        {"sender_id": 7},
+        {"sender_id": None},
         {"label": None},
         {"label": "hovercraft"},
         {"recorded_at": "yesterday"},
@@ -238,25 +239,25 @@ def test_a_photo_that_is_decided_late_checks_in_when_it_came(dispatch: Dispatch)
     assert dispatch.order()["reason"] == "waiting: no courier is checked in"
     dispatch.take(photo(label="motorcycle", minute=-20, uploaded_at=at(-21)))
     dispatch.take(photo(minute=-1, uploaded_at=at(-24 * 60)))
-    assert dispatch.driver()["vehicle"] == "motorcycle"
+    assert dispatch.courier()["vehicle"] == "motorcycle"
 
 
 def test_a_courier_on_the_road_gets_nothing_more_until_back(dispatch: Dispatch) -> None:
     dispatch.take(order(), photo())
-    first = dispatch.driver()
+    first = dispatch.courier()
     dispatch.take(order("o-2"))
     assert dispatch.order("o-2")["status"] == "waiting"
-    assert dispatch.driver() == first
+    assert dispatch.courier() == first
     back = datetime.fromisoformat(first["returns_at"]) + timedelta(seconds=1)
     dispatch.app.dispatch(back)
-    assert dispatch.order("o-2")["driver_id"] == "ann"
+    assert dispatch.order("o-2")["courier_id"] == "ann"
     assert dispatch.order("o-2")["dispatch_id"] != first["dispatch_id"]
 
 
 def test_two_couriers_check_in_at_once(dispatch: Dispatch) -> None:
     orders = [order(f"o-{number}", boxes=6) for number in range(2)]
     dispatch.take(*orders, photo("ann"), photo("bob"))
-    assert {each["driver_id"] for each in dispatch.orders()} == {"ann", "bob"}
+    assert {each["courier_id"] for each in dispatch.orders()} == {"ann", "bob"}
     assert len(dispatch.hear()) == 2
 
 
@@ -265,10 +266,10 @@ def test_two_couriers_check_in_at_once(dispatch: Dispatch) -> None:
 
 def test_the_same_events_again_change_nothing(dispatch: Dispatch) -> None:
     dispatch.take(order(), photo())
-    before, told = (dispatch.orders(), dispatch.driver()["dispatch_id"]), dispatch.hear()
+    before, told = (dispatch.orders(), dispatch.courier()["dispatch_id"]), dispatch.hear()
     assert len(told) == 1
     dispatch.take(photo(), order(), photo(), order())
-    assert (dispatch.orders(), dispatch.driver()["dispatch_id"]) == before
+    assert (dispatch.orders(), dispatch.courier()["dispatch_id"]) == before
     assert dispatch.hear() == []
 
 
@@ -296,7 +297,7 @@ def test_the_vehicle_is_that_of_the_latest_photo(
 ) -> None:
     for each in reversed(history) if reverse else history:
         dispatch.take(each)
-    assert dispatch.driver().get("vehicle") == vehicle
+    assert dispatch.courier().get("vehicle") == vehicle
 
 
 def test_a_review_moves_what_waits_and_leaves_what_is_on_the_road(dispatch: Dispatch) -> None:
@@ -305,13 +306,13 @@ def test_a_review_moves_what_waits_and_leaves_what_is_on_the_road(dispatch: Disp
     assert dispatch.order("far")["status"] == "waiting"
     dispatch.take(photo(label="motorcycle", **REVIEW))
     assert dispatch.order("far")["vehicle"] == "motorcycle"
-    tour = dispatch.driver()
+    route = dispatch.courier()
     dispatch.take(
         photo(status="rejected", label="other", reviewed_at=at(-9), reviewed_by="eve"),
         order("next"),
     )
-    assert dispatch.order("far")["driver_id"] == "ann"
-    assert dispatch.driver()["dispatch_id"] == tour["dispatch_id"]
+    assert dispatch.order("far")["courier_id"] == "ann"
+    assert dispatch.courier()["dispatch_id"] == route["dispatch_id"]
     assert dispatch.order("next")["status"] == "waiting"
 
 
@@ -323,7 +324,7 @@ def test_what_a_courier_did_not_deliver_comes_back(dispatch: Dispatch) -> None:
     [(_, given)] = dispatch.hear()
     dispatch.take(off_shift("ann", 0))
     assert dispatch.order()["status"] == "waiting"
-    assert "driver_id" not in dispatch.order()
+    assert "courier_id" not in dispatch.order()
     [(kind, told)] = dispatch.hear()
     assert kind == "Orders Withdrawn"
     assert (told["dispatch_id"], told["order_ids"]) == (given["dispatch_id"], ["o-1"])
@@ -331,7 +332,7 @@ def test_what_a_courier_did_not_deliver_comes_back(dispatch: Dispatch) -> None:
     assert dispatch.order()["status"] == "waiting"
     assert dispatch.hear() == []
     dispatch.take(photo("bob"))
-    assert dispatch.order()["driver_id"] == "bob"
+    assert dispatch.order()["courier_id"] == "bob"
 
 
 def test_what_a_courier_delivered_before_going_home_stays(dispatch: Dispatch) -> None:
@@ -346,13 +347,13 @@ def test_what_a_courier_delivered_before_going_home_stays(dispatch: Dispatch) ->
 
 def test_a_courier_comes_back_for_another_shift(dispatch: Dispatch) -> None:
     dispatch.take(photo(minute=-3), off_shift("ann", -2), photo(minute=-1), order())
-    assert dispatch.order()["driver_id"] == "ann"
+    assert dispatch.order()["courier_id"] == "ann"
     dispatch.take(off_shift("ann", -2), REPLAN)  # the old word says nothing about the new shift
-    assert dispatch.order()["driver_id"] == "ann"
+    assert dispatch.order()["courier_id"] == "ann"
 
 
 def test_going_home_is_heard_of_late(dispatch: Dispatch) -> None:
-    """The courier had gone before the tour was given out."""
+    """The courier had gone before the route was given out."""
     dispatch.take(photo(), order())
     dispatch.take(off_shift("ann", -1))
     assert dispatch.order()["status"] == "waiting"
@@ -427,6 +428,49 @@ def test_an_order_without_a_proper_id_is_told_of(
     assert '"OrdersRefused":[1.0]' in capsys.readouterr().out
 
 
+BAD_OFF_SHIFTS: list[tuple[Any, str | None, str]] = [
+    (
+        {"courier_id": 7, "off_shift_at": at(-1)},
+        None,
+        "courier_id must be a text: write the number",
+    ),
+    ({"courier_id": "", "off_shift_at": at(-1)}, None, "courier_id must be a text"),
+    ({"courier_id": "é" * 513, "off_shift_at": at(-1)}, None, "courier_id must be a text of 1 to"),
+    ({"off_shift_at": at(-1)}, None, "courier_id must be a text"),
+    ({"courier_id": "ann"}, "ann", "off_shift_at must be a time with an offset"),
+    ({"courier_id": "ann", "off_shift_at": at(60)}, "ann", "off_shift_at is in the future"),
+    ("ann", None, "courier_id must be a text"),
+]
+
+
+@pytest.mark.parametrize(("detail", "courier_id", "reason"), BAD_OFF_SHIFTS)
+def test_an_off_shift_that_cannot_be_taken_is_refused_with_the_reason(
+    dispatch: Dispatch, detail: Any, courier_id: str | None, reason: str
+) -> None:
+    assert dispatch.take(photo(), event("Courier Off Shift", detail), order()) == []
+    (kind, refusal), _ = dispatch.hear()
+    assert kind == "Off Shift Refused"
+    assert (refusal["courier_id"], refusal["event_id"]) == (courier_id, "e-1")
+    assert refusal["reason"].startswith(reason)
+    assert dispatch.order()["status"] == "assigned"
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_one_id_in_two_unicode_forms_is_one_courier_and_one_order(
+    dispatch: Dispatch, forms: tuple[Any, Any]
+) -> None:
+    """A phone writes a key in one form, the couriers' app an event in the other."""
+    one, other = (normalize(form, "Zoë") for form in forms)
+    dispatch.take(photo(one, minute=-9), off_shift(other, -8), order(one), order(other))
+    assert dispatch.orders()[0]["status"] == "waiting"
+    dispatch.take(photo(other, "motorcycle", minute=-7))
+    [stored] = dispatch.orders()
+    assert stored["order_id"] == stored["courier_id"] == normalize("NFC", "Zoë")
+    dispatch.take(order(other, boxes=0))
+    assert dispatch.order(stored["order_id"])["status"] == "assigned"
+    assert len(dispatch.dynamodb.Table("CouriersTable").scan()["Items"]) == 1
+
+
 BROKEN = [
     "",
     "null",
@@ -436,10 +480,10 @@ BROKEN = [
     '{"detail-type": "Order Placed", "detail": {"order_id": "\\ud800"}}',
     {},
     {"detail-type": ["Order Placed"]},
-    event("Vehicle Classified", None),
-    event("Vehicle Classified", "accepted"),
-    event("Driver Off Shift", {}),
-    event("Driver Off Shift", {"driver_id": "ann", "off_shift_at": at(60)}),
+    event("Photo Classified", None),
+    event("Photo Classified", "accepted"),
+    event("Courier Off Shift", {}),
+    event("Courier Off Shift", {"courier_id": "ann", "off_shift_at": at(60)}),
     event("Something Else", {}),
 ]
 
@@ -470,7 +514,7 @@ def changed(kind: str, changes: dict[str, Any]) -> dict[str, Any]:
     return event(kind, detail | changes)
 
 
-kinds = st.sampled_from(["Order Placed", "Vehicle Classified", "Driver Off Shift"])
+kinds = st.sampled_from(["Order Placed", "Photo Classified", "Courier Off Shift"])
 some_fields = st.dictionaries(st.sampled_from(FIELDS), json_values, max_size=4)
 bodies = st.builds(changed, kinds, some_fields)
 
@@ -562,26 +606,26 @@ def test_a_bus_that_refuses_an_event_is_a_fault(
 def test_an_order_that_is_taken_meanwhile_has_one_courier(
     dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = dispatch.app.plan_tours
+    plan = dispatch.app.plan_routes
 
     def plan_and_be_overtaken(*arguments: Any, **options: Any) -> Any:
         made = plan(*arguments, **options)
-        monkeypatch.setattr(dispatch.app, "plan_tours", plan)
+        monkeypatch.setattr(dispatch.app, "plan_routes", plan)
         dispatch.take(photo("bob"), REPLAN)
         return made
 
     dispatch.take(order())
-    monkeypatch.setattr(dispatch.app, "plan_tours", plan_and_be_overtaken)
+    monkeypatch.setattr(dispatch.app, "plan_routes", plan_and_be_overtaken)
     dispatch.take(photo("ann"))
-    winner = dispatch.order()["driver_id"]
+    winner = dispatch.order()["courier_id"]
     [(_, told)] = dispatch.hear()
-    assert told["driver_id"] == winner
+    assert told["courier_id"] == winner
     loser = {"ann": "bob", "bob": "ann"}[winner]
-    assert "dispatch_id" not in dispatch.driver(loser)
+    assert "dispatch_id" not in dispatch.courier(loser)
 
 
-def test_a_tour_is_all_or_nothing(dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = dispatch.app.plan_tours
+def test_a_route_is_all_or_nothing(dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = dispatch.app.plan_routes
 
     def plan_and_lose_an_order(*arguments: Any, **options: Any) -> Any:
         made = plan(*arguments, **options)
@@ -594,11 +638,11 @@ def test_a_tour_is_all_or_nothing(dispatch: Dispatch, monkeypatch: pytest.Monkey
         return made
 
     with monkeypatch.context() as patch:
-        patch.setattr(dispatch.app, "plan_tours", plan_and_lose_an_order)
+        patch.setattr(dispatch.app, "plan_routes", plan_and_lose_an_order)
         dispatch.take(order("o-1"), order("o-2"), photo())
     assert dispatch.order("o-1")["status"] == "cancelled"
-    assert dispatch.order("o-2")["status"] == "waiting"
-    assert "dispatch_id" not in dispatch.driver()
+    assert dispatch.order("o-2")["status"] == "new"
+    assert "dispatch_id" not in dispatch.courier()
     dispatch.take(REPLAN)
     assert dispatch.order("o-2")["status"] == "assigned"
 
@@ -613,32 +657,104 @@ def test_it_plans_when_the_queue_is_empty_or_the_schedule_says_so(dispatch: Disp
         MessageGroupId="dispatch",
         MessageDeduplicationId="1",
     )
-    dispatch.take(order(), photo())
-    assert dispatch.order()["reason"] == "waiting: to be planned"
+    dispatch.take(order(), photo(), order("later", due_from=at(300), due_until=at(400)))
+    assert dispatch.order()["status"] == "new"
+    later = dispatch.order("later")
+    assert later["status"] == "waiting"
+    assert later["reason"].startswith("waiting: not due before ")
     dispatch.take(REPLAN)
     assert dispatch.order()["status"] == "assigned"
+    assert dispatch.order("later") == later
 
 
-def test_a_backlog_is_planned_in_parts_the_urgent_first_then_the_overdue(
-    dispatch: Dispatch,
+def add(dispatch: Dispatch, order_id: str, **changes: Any) -> None:
+    """Let an order wait, which came when it was not overdue."""
+    Order, fleet = dispatch.app.Order, dispatch.app.fleet  # noqa: N806
+    came = NOW - timedelta(days=3)
+    detail = order(order_id)["detail"] | {"ready_at": at(-1500), "due_from": at(-1500)} | changes
+    new = Order.from_event(detail, fleet=fleet, now=came)
+    dispatch.app.store.add_order(new, new.plan_from(fleet, came), "", came)
+
+
+def test_orders_that_cannot_leave_yet_take_no_place_in_a_plan(
+    dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = dispatch.app.store
-    names = [f"o-{number:03d}" for number in range(350)]
-    for number, name in enumerate(names):
-        placed = dispatch.app.PlacedOrder("", order(name, due_until=at(10 + number))["detail"])
-        store.add_order(
-            dispatch.app.Order.from_event(placed.detail, fleet=dispatch.app.fleet, now=NOW), NOW
-        )
-    found, reasons = store.read_waiting(NOW, [])
-    assert {each.order_id for each in found} == set(names[: store.MAX_ORDERS]) == reasons.keys()
-    later = NOW + timedelta(minutes=10 + 340, seconds=1)
-    found, _ = store.read_waiting(later, [])
-    assert {each.order_id for each in found} == set(names[-store.MAX_ORDERS :])
-    assert store.read_waiting(later + timedelta(days=2), [])[0] == []
+    waiting = dispatch.app.waiting
+    monkeypatch.setattr(waiting, "MAX_ORDERS", 4)
+    for number in range(6):
+        add(dispatch, f"tomorrow-{number}", due_from=at(1440), due_until=at(1500))
+        add(dispatch, f"baking-{number}", ready_at=at(50), due_from=at(50), due_until=at(60))
+    add(dispatch, "patient", due_until=at(3000))
+    add(dispatch, "overdue", due_until=at(-700))
+    add(dispatch, "given-up", due_until=at(-1441))
+    found, _ = waiting.read_waiting(NOW, [])
+    assert {each.order_id for each in found} == {"patient", "overdue"}
+    found, _ = waiting.read_waiting(NOW + timedelta(minutes=31), ["tomorrow-0"])
+    names = [each.order_id for each in found]
+    assert len(names) == 4
+    assert {"tomorrow-0", "overdue"} <= set(names)
+
+
+due_minutes = st.lists(st.integers(-1400, 600), max_size=60)
+
+
+@given(due_minutes, st.integers(2, 20), st.integers(0, 100))
+def test_of_too_many_orders_the_urgent_are_planned_and_the_overdue_take_turns(
+    app: ModuleType, due: list[int], most: int, minute: int
+) -> None:
+    start = NOW + timedelta(minutes=minute)
+    times = {
+        f"o-{number}": app.store.text(start + timedelta(minutes=each, seconds=30))
+        for number, each in enumerate(due)
+    }
+    overdue = {name for name in times if times[name] < app.store.text(start)}
+    urgent = sorted(times.keys() - overdue, key=lambda name: (times[name], name))
+    chosen = app.waiting.choose(times, most, start)
+    assert len(chosen) == len(set(chosen)) == min(most, len(times))
+    places = len(overdue & set(chosen))
+    assert places >= min(len(overdue), most // 2)
+    assert set(chosen) - overdue == set(urgent[: most - places])
+    planned: set[str] = set()
+    for later in range(60):
+        now = start + timedelta(minutes=later)
+        shifted = {
+            name: app.store.text(datetime.fromisoformat(at) + timedelta(minutes=later))
+            for name, at in times.items()
+        }
+        planned |= set(app.waiting.choose(shifted, most, now))
+    assert overdue <= planned
+
+
+def test_reads_that_dynamodb_leaves_out_are_repeated_after_a_pause(
+    dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting, pauses = dispatch.app.waiting, list[float]()
+    monkeypatch.setattr(waiting, "sleep", pauses.append)
+    read = waiting.dynamodb.batch_get_item
+    for number in range(5):
+        add(dispatch, f"o-{number}")
+
+    def throttled(RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803
+        """Return one order of those that are asked for."""
+        [(table, request)] = RequestItems.items()
+        first, *rest = request["Keys"]
+        answer = read(RequestItems={table: request | {"Keys": [first]}})
+        left = {table: request | {"Keys": rest}} if rest else {}
+        return answer | {"UnprocessedKeys": left}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(waiting.dynamodb, "batch_get_item", throttled)
+        assert len(waiting.read_waiting(NOW, [])[0]) == 5
+        assert len(pauses) == 4
+        assert all(0 <= pause <= waiting.MAX_PAUSE for pause in pauses)
+        for number in range(5, 15):
+            add(dispatch, f"o-{number}")
+        with pytest.raises(waiting.OrdersTableBusyError):
+            waiting.read_waiting(NOW, [])
 
 
 def test_records_expire(dispatch: Dispatch) -> None:
     dispatch.take(order(), order("bad", boxes=0), photo(), off_shift("bob", -1))
-    for record in (*dispatch.orders(), dispatch.driver("ann"), dispatch.driver("bob")):
+    for record in (*dispatch.orders(), dispatch.courier("ann"), dispatch.courier("bob")):
         days = (datetime.fromtimestamp(int(record["expires_at"]), UTC) - NOW).days
         assert 88 <= days <= 90

@@ -119,7 +119,7 @@ def test_every_alarm_is_in_the_runbook_and_nothing_else_is() -> None:
 
 def test_the_runbook_tells_what_missing_data_means() -> None:
     runbook = (PROJECT / "docs" / "operations.md").read_text()
-    meanings = {"notBreaching": "nothing failed", "ignore": "stays as it was"}
+    meanings = {"notBreaching": "no fault", "ignore": "state is kept"}
     for name, resource in TEMPLATE["Resources"].items():
         if resource["Type"] == "AWS::CloudWatch::Alarm":
             [row] = re.findall(rf"^\| `{name}` \|.*\| ([^|]+) \|$", runbook, re.MULTILINE)

@@ -3,7 +3,7 @@
 import re
 from xml.etree import ElementTree as ET
 
-from draw_map import draw
+from local.draw_map import draw
 
 STOP = {
     "order_id": "order-1",
@@ -12,8 +12,8 @@ STOP = {
     "arrives_at": "2026-05-04T12:10:00+00:00",
     "reason": "assigned: bicycle within 1.4 km",
 }
-TOUR = {
-    "driver_id": "<b>courier</b>",
+ROUTE = {
+    "courier_id": "<b>courier</b>",
     "vehicle": "bicycle",
     "loading_bay": "A",
     "departs_at": "2026-05-04T14:00:00+02:00",
@@ -21,7 +21,7 @@ TOUR = {
     "distance_km": 2.8,
     "stops": [STOP],
 }
-FAR = TOUR | {
+FAR = ROUTE | {
     "vehicle": "motorcycle",
     "stops": [STOP | {"order_id": "order-2", "latitude": 52.2}, STOP | {"order_id": "order-3"}],
 }
@@ -34,16 +34,16 @@ WAITING = {
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def picture(page: str) -> ET.Element:
+def photo(page: str) -> ET.Element:
     """The map alone, which is XML."""
     found = re.search(r'<svg class="map".*?</svg>', page, re.DOTALL)
     assert found
     return ET.fromstring(found[0])
 
 
-def test_each_tour_and_each_order_is_on_the_map() -> None:
-    page = draw([TOUR, FAR], [WAITING])
-    svg = picture(page)
+def test_each_route_and_each_order_is_on_the_map() -> None:
+    page = draw([ROUTE, FAR], [WAITING])
+    svg = photo(page)
     bicycle, motorcycle = svg.findall(".//polyline")
     assert len(bicycle.attrib["points"].split()) == 3
     assert len(motorcycle.attrib["points"].split()) == 4
@@ -56,8 +56,8 @@ def test_each_tour_and_each_order_is_on_the_map() -> None:
     assert "12:00 to 12:20, 2.8 km" in page
 
 
-def test_everything_drawn_is_inside_the_picture() -> None:
-    svg = picture(draw([TOUR, FAR], [WAITING, WAITING | {"latitude": 60, "order_id": "far"}]))
+def test_everything_drawn_is_inside_the_photo() -> None:
+    svg = photo(draw([ROUTE, FAR], [WAITING, WAITING | {"latitude": 60, "order_id": "far"}]))
     width = float(svg.attrib["width"])
     points = [
         float(number)
@@ -71,11 +71,11 @@ def test_everything_drawn_is_inside_the_picture() -> None:
 
 
 def test_the_page_needs_no_network_and_takes_names_as_text() -> None:
-    page = draw([TOUR], [])
+    page = draw([ROUTE], [])
     assert not re.search(r"https?:|src=|@import|<script", page)
     assert "<b>courier" not in page
     assert "&lt;b&gt;courier" in page
 
 
-def test_without_tours_there_is_still_a_map() -> None:
-    assert "depot" in [title.text for title in picture(draw([], [])).findall(".//title")]
+def test_without_routes_there_is_still_a_map() -> None:
+    assert "depot" in [title.text for title in photo(draw([], [])).findall(".//title")]

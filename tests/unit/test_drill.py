@@ -1,79 +1,111 @@
-"""What `make drill` shows, where no cloud is needed: its photos, its hours, its picture."""
+"""What `make drill` shows, where no cloud is needed: its photos, its hours, its verdict."""
 
+import io
+import json
 from collections import Counter
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
-import drill
 import pytest
-from pillow_heif import register_heif_opener
+from rich.console import Console
 
-from operations import baseline
+from local import drill
+from local.drill_photos import PHOTOS_OF_A_KIND, Photo, make_kinds
+from local.timeline import Hour, draw
 
 SVG = "{http://www.w3.org/2000/svg}"
+REPORT = dict.fromkeys(("estimated_accuracy", "measured_accuracy", "drift", "review_rate"), 0.9)
 
 
-@pytest.fixture
-def kinds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, list[drill.Photo]]:
-    register_heif_opener()
-    monkeypatch.setattr(drill, "DATA", tmp_path)  # no real photos
-    return drill.make_kinds()
+@pytest.fixture(scope="module")
+def kinds() -> dict[str, list[Photo]]:
+    return make_kinds()
 
 
-def test_drawn_photos_stand_in_for_real_ones(kinds: dict[str, list[drill.Photo]]) -> None:
-    assert {len(photos) for photos in kinds.values()} == {drill.PHOTOS_OF_A_KIND}
+def hours(*alarms: tuple[str, set[str]]) -> list[Hour]:
+    return [Hour(phase, 0.9, REPORT, which) for phase, which in alarms]
+
+
+def test_photos_are_parts_of_the_drawn_ones(kinds: dict[str, list[Photo]]) -> None:
+    assert kinds.keys() == {drill.QUIET, *drill.FAULTS}
     assert {photo.truth for photo in kinds["quiet"]} == {"bicycle", "motorcycle"}
-    assert {photo.truth for photo in kinds["a new kind of vehicle"]} == {"other"}
-    assert len({photo.jpeg for photos in kinds.values() for photo in photos}) == 4 * 80
+    assert {photo.truth for photo in kinds["without a vehicle"]} == {"other"}
+    assert len({photo.jpeg for photos in kinds.values() for photo in photos}) == (
+        len(kinds) * PHOTOS_OF_A_KIND
+    )
 
 
-def test_every_trouble_is_followed_by_quiet_hours(kinds: dict[str, list[drill.Photo]]) -> None:
-    hours = list(drill.phases(kinds, quiet=3))
-    assert Counter(name for name, _ in hours) == {
-        "quiet": 3,
-        "at night": 6,
-        "a new kind of vehicle": 6,
-        "a broken camera": 6,
-        "quiet again": 18,
-    }
-    assert all(sum(share for _, share in shares) == pytest.approx(1) for _, shares in hours)
-    following = {(hours[at][0], hours[at + 1][0]) for at in range(len(hours) - 1)}
-    assert drill.RETRAININGS.keys() <= following
-
-
-@pytest.mark.parametrize("hours", ["8", "0", "-1", "few"])
-def test_too_few_quiet_hours_for_a_baseline_are_refused_at_once(
-    hours: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_every_fault_comes_after_quiet_hours_and_is_followed_by_some(
+    kinds: dict[str, list[Photo]],
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["drill.py", "--quiet-hours", hours])
-    monkeypatch.setattr(drill, "LocalCloud", None)  # nothing is started
-    with pytest.raises(SystemExit, match="2"):
-        drill.main()
-    assert "is not a whole number from 9 on: a baseline takes 500" in capsys.readouterr().err
-
-
-def test_the_fewest_quiet_hours_are_those_that_a_baseline_takes() -> None:
-    photos = [hours * drill.PHOTOS_AN_HOUR for hours in (8, drill.FEWEST_QUIET_HOURS)]
-    assert photos[0] < baseline.FEWEST_PREDICTIONS <= photos[1]
-
-
-def test_the_timeline_shows_when_an_alarm_rang() -> None:
-    report = dict.fromkeys(drill.METRICS, 0.9)
-    quiet = drill.Hour("quiet", 0.95, report, set())
-    night = drill.Hour("at night", 0.6, report, {"DriftAlarm"}, then="retrained: refused")
-    unknown = drill.Hour("quiet", 0.95, dict.fromkeys(drill.METRICS), set())
-    picture = ET.fromstring(drill.draw([unknown, quiet, night]))
-    ringing = [rect for rect in picture.iter(f"{SVG}rect") if rect.get("fill") == "#e03131"]
-    assert len(ringing) == 1
-    assert {"Drift", "at night", "retrained: refused"} <= {
-        text.text for text in picture.iter(f"{SVG}text")
+    phases = drill.plan(kinds)
+    names = [name for name, _ in phases]
+    assert Counter(names) == {
+        "baseline": drill.HOURS,
+        "quiet": drill.HOURS,
+        **dict.fromkeys(drill.FAULTS, drill.HOURS),
+        "quiet again": 3 * drill.HOURS,
     }
+    assert all(sum(share for _, share in photos) == pytest.approx(1) for _, photos in phases)
+    for fault in drill.FAULTS:
+        first = names.index(fault)
+        assert names[first - 1].startswith("quiet")
+        assert names[first + drill.HOURS] == "quiet again"
 
 
-def test_lines_of_the_timeline_end_where_nothing_is_known() -> None:
-    reports = [dict.fromkeys(drill.METRICS, value) for value in (0.9, 0.8, None, 0.9)]
-    hours = [drill.Hour("quiet", 0.95, report, set()) for report in reports]
-    lines = [path.get("d") or "" for path in ET.fromstring(drill.draw(hours)).iter(f"{SVG}path")]
+@pytest.mark.parametrize(
+    ("alarms", "kept"),
+    [
+        ([set(), {"DriftAlarm"}, {"DriftAlarm"}, {"DriftAlarm", "AccuracyAlarm"}], True),
+        ([set(), {"DriftAlarm"}, set(), {"DriftAlarm"}], True),
+        ([{"DriftAlarm"}, {"DriftAlarm", "AccuracyAlarm"}, set(), {"DriftAlarm"}], False),
+        ([set(), {"DriftAlarm"}, {"DriftAlarm"}, {"DriftAlarm"}], False),  # the second: unnoticed
+    ],
+)
+def test_the_drill_says_whether_it_kept_its_promise(alarms: list[set[str]], kept: bool) -> None:
+    phases = ["quiet", "at night", "quiet again", "a broken camera"]
+    table, promised = drill.summarize(hours(*zip(phases, alarms, strict=True)))
+    assert promised is kept
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(table)
+    assert "at night" in console.export_text()
+
+
+def test_metrics_of_the_log_are_published_as_they_were_printed() -> None:
+    line = {
+        "_aws": {
+            "CloudWatchMetrics": [
+                {
+                    "Namespace": "SconesUnlimited",
+                    "Dimensions": [["service"]],
+                    "Metrics": [{"Name": "Drift", "Unit": "None"}],
+                }
+            ]
+        },
+        "service": "scones-unlimited",
+        "Drift": [0.3],
+    }
+    log = f'START RequestId: 1\n{{"level": "INFO"}}\n{json.dumps(line)}\nEND RequestId: 1\n'
+    [metric] = drill.embedded_metrics(log)
+    assert metric["Namespace"] == "SconesUnlimited"
+    [data] = metric["MetricData"]
+    assert (data["MetricName"], data["Value"]) == ("Drift", 0.3)
+    assert data["Dimensions"] == [{"Name": "service", "Value": "scones-unlimited"}]
+
+
+def test_the_timeline_shows_which_hours_an_alarm_was_in_alarm() -> None:
+    timeline = ET.fromstring(
+        draw(hours(("quiet", set()), ("at night", {"DriftAlarm"})), drill.ALARMS)
+    )
+    red = [rect for rect in timeline.iter(f"{SVG}rect") if rect.get("fill") == "#e03131"]
+    assert len(red) == 1
+    assert {"Drift", "at night"} <= {text.text for text in timeline.iter(f"{SVG}text")}
+
+
+def test_lines_of_the_timeline_are_interrupted_where_a_value_is_missing() -> None:
+    reports = [dict.fromkeys(REPORT, value) for value in (0.9, 0.8, None, 0.9)]
+    found = [Hour("quiet", 0.95, report, set()) for report in reports]
+    timeline = ET.fromstring(draw(found, drill.ALARMS))
+    lines = [path.get("d") or "" for path in timeline.iter(f"{SVG}path")]
     true, *measured = [(line.count("M"), line.count("L")) for line in lines]
     assert true == (1, 3)
     assert set(measured) == {(2, 1)}

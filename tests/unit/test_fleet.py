@@ -43,6 +43,8 @@ def test_the_vehicles_are_those_that_the_model_tells_apart(fleet: Any) -> None:
         (("vehicles", "bicycle", "loading_bay"), " ", "bicycle: loading_bay must be a text"),
         (("vehicles", "bicycle", "colour"), "red", "bicycle: colour is unknown"),
         (("vehicle",), {}, "the file: vehicle is unknown"),
+        (("cost_per_hour_of_waiting",), -1, "cost_per_hour_of_waiting must be a number from 0 to"),
+        (("cost_per_hour_of_waiting",), "1", "cost_per_hour_of_waiting must be a number from 0"),
     ],
 )
 def test_what_is_wrong_is_named(

@@ -15,8 +15,8 @@ import pytest
 from scipy import stats
 from sklearn.metrics import mutual_info_score
 
+from tests.support.functions import FUNCTIONS
 from tests.support.tables import schema
-from tests.unit.conftest import FUNCTIONS
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 MODEL = "scones-vehicle-classifier/1.0.0"
@@ -508,9 +508,9 @@ def cloud(
     environment: pytest.MonkeyPatch,
     context: Any,
 ) -> Cloud:
-    environment.setenv("PREDICTIONS_TABLE", "predictions")
-    environment.setenv("DRIFT_TABLE", "drift")
-    environment.setenv("PHOTOS_BUCKET", "photos")
+    environment.setenv("PREDICTIONS_TABLE_NAME", "predictions")
+    environment.setenv("DRIFT_TABLE_NAME", "drift")
+    environment.setenv("PHOTOS_BUCKET_NAME", "photos")
     environment.setenv("MAXIMUM_DRIFT", "0.25")
     environment.setenv("PREDICTION_RETENTION_DAYS", "400")
     cloud = Cloud(load("measure_drift", "app"), context)

@@ -264,7 +264,7 @@ def test_one_bit(shrink: Any, file_format: str) -> None:
 
 
 @pytest.mark.parametrize("file_format", ["GIF", "WEBP", "PNG", "TIFF", "MPO", "AVIF", "HEIF"])
-def test_of_several_pictures_the_first_counts(shrink: Any, file_format: str) -> None:
+def test_of_several_photos_the_first_counts(shrink: Any, file_format: str) -> None:
     others = [Image.new("RGB", (400, 300), "black"), Image.new("RGB", (400, 300), "gray")]
     data = encode(quadrants(), file_format, save_all=True, append_images=others)
     assert_near(corners(shrink(data)), [RED, GREEN, BLUE, WHITE], tolerance=20)
@@ -608,7 +608,7 @@ def test_a_jpeg_that_is_decoded_a_thousand_times_over_is_refused(shrink: Any, re
     assert refusal(repeated[1]) == DAMAGED
 
 
-def test_an_icon_cannot_hide_a_huge_picture(refusal: Any) -> None:
+def test_an_icon_cannot_hide_a_huge_photo(refusal: Any) -> None:
     png = png_of(9_000, 9_000)
     entry = struct.pack("<BBBBHHII", 64, 64, 0, 0, 1, 32, len(png), 22)
     assert refusal(b"\0\0\1\0\1\0" + entry + png) == TOO_MANY_PIXELS

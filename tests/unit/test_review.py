@@ -1,7 +1,13 @@
 """A reviewer's tool: what is shown, what is sent, and that several people can use it at once."""
 
+import contextlib
 import io
 import json
+import os
+import termios
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +20,7 @@ from operations import review
 from operations.errors import UserError
 from tests.support.tables import schema
 
+LOCAL_FLAGS = 3  # in what termios.tcgetattr returns
 STACK = {
     "StackId": "arn:aws:cloudformation:eu-west-1:123456789012:stack/scones-unlimited/1",
     "StackName": "scones-unlimited",
@@ -56,7 +63,7 @@ class Desk:
             for entry in request["Entries"]:
                 assert (entry["Source"], entry["DetailType"]) == (
                     "scones-unlimited",
-                    "Vehicle Reviewed",
+                    "Photo Reviewed",
                 )
                 self.carry_out(json.loads(entry["Detail"]))
             return put_events(**request)
@@ -129,8 +136,8 @@ def test_oldest_first_one_key_each(desk: Desk, capsys: pytest.CaptureFixture[str
     said = capsys.readouterr().out
     assert "3 of 3" in said
     assert "unsure: bicycle 60%, other 30%" in said
-    assert "no photo waits any more" in said
-    assert "recorded: 3 of 3 answers" in said
+    assert "no photo waits for a review any more" in said
+    assert "recorded: 3 of 3 reviews" in said
 
 
 def test_event_is_what_the_workflow_takes(desk: Desk) -> None:
@@ -149,7 +156,7 @@ def test_skip_undo_and_unknown_keys(desk: Desk, capsys: pytest.CaptureFixture[st
     assert "this is the first one" in capsys.readouterr().out
 
 
-def test_photo_that_another_answers_is_left_out(desk: Desk) -> None:
+def test_photo_that_another_labels_is_left_out(desk: Desk) -> None:
     first, second = desk.add("a", 1), desk.add("b", 2)
     theirs = {"label": "other", "reviewed_by": "bert", "reviewed_at": "2026-11-20T13:00:00.000Z"}
     waiting = desk.reviews.waiting()
@@ -158,7 +165,7 @@ def test_photo_that_another_answers_is_left_out(desk: Desk) -> None:
     assert list(waiting) == []
 
 
-def test_photo_that_another_answers_while_it_is_shown(
+def test_photo_that_another_labels_while_it_is_shown(
     desk: Desk, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image_id = desk.add("a", 1)
@@ -170,10 +177,10 @@ def test_photo_that_another_answers_while_it_is_shown(
 
     assert review.review(review.Session(desk.reviews, "anna", read=read)) == 0
     assert desk.labels == [("a", "other")]
-    assert "bert has just answered other" in capsys.readouterr().out
+    assert "bert has just labelled it other" in capsys.readouterr().out
 
 
-def test_answer_that_the_bus_does_not_take_is_asked_for_again(
+def test_review_that_the_bus_refuses_is_asked_for_again(
     desk: Desk, capsys: pytest.CaptureFixture[str]
 ) -> None:
     desk.add("a", 1)
@@ -182,10 +189,10 @@ def test_answer_that_the_bus_does_not_take_is_asked_for_again(
     desk.reviews.events.put_events = lambda **call: next(refusals, None) or put_events(**call)
     assert desk.work("bm") == 0
     assert desk.labels == [("a", "motorcycle")]
-    assert "not taken (InternalFailure)" in capsys.readouterr().out
+    assert "refused the review (InternalFailure)" in capsys.readouterr().out
 
 
-def test_answer_that_is_not_recorded_is_named(
+def test_review_that_is_not_recorded_is_named(
     desk: Desk, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image_id = desk.add("a", 1)
@@ -211,10 +218,10 @@ def test_local_clouds_etag_is_no_version() -> None:
     assert review.Photo.of(version).version == "3/L4kqtJlcpXroDTDmJ+rmSpXd3dIbrH"
 
 
-def test_picture_fits_and_has_the_colours_of_the_photo(desk: Desk) -> None:
+def test_photo_fits_and_has_the_colours_of_the_photo(desk: Desk) -> None:
     desk.add("a", 7)
     [photo] = desk.reviews.waiting()
-    lines = review.draw(desk.reviews.picture(photo), 40, 20).splitlines()
+    lines = review.draw(desk.reviews.photo(photo), 40, 20).splitlines()
     assert len(lines) == 15
     assert all(line.count("▀") == 40 for line in lines)
     red, green, blue = map(int, lines[0].removeprefix("\033[38;2;").partition("m")[0].split(";"))
@@ -222,7 +229,7 @@ def test_picture_fits_and_has_the_colours_of_the_photo(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 999), (999, 1), (3, 3)])
-def test_picture_of_any_shape(size: tuple[int, int]) -> None:
+def test_photo_of_any_shape(size: tuple[int, int]) -> None:
     assert "▀" in review.draw(Image.new("RGB", size), 8, 4)
 
 
@@ -233,7 +240,7 @@ def test_photo_that_is_gone_or_unreadable_is_said_to_be(desk: Desk) -> None:
     boto3.client("s3").delete_object(**gone.object)
     for photo, words in ((gone, "deleted"), (text, "not a photo")):
         with pytest.raises(UserError, match=words):
-            desk.reviews.picture(photo)
+            desk.reviews.photo(photo)
 
 
 def test_photo_that_is_gone_is_skipped_by_who_may_not_list_the_bucket(
@@ -248,7 +255,7 @@ def test_photo_that_is_gone_is_skipped_by_who_may_not_list_the_bucket(
 
     monkeypatch.setattr(desk.reviews.s3, "get_object", get_object)
     with pytest.raises(UserError, match="deleted, or may not be read"):
-        desk.reviews.picture(gone)
+        desk.reviews.photo(gone)
 
 
 def test_names_of_files_do_not_steer_the_terminal(
@@ -284,11 +291,13 @@ def test_no_stack_is_one_line(
     session.events.register_first("before-call.cloudformation.DescribeStacks", lambda **_: answer)
     monkeypatch.setattr("sys.argv", ["review.py"])
     assert review.main() == 1
-    message = "review: there is no stack scones-unlimited in eu-west-1: deploy it"
-    assert capsys.readouterr().err.startswith(message)
+    said = capsys.readouterr().err
+    assert said.startswith("review: there is no stack scones-unlimited in eu-west-1: deploy it")
+    assert "first run the export lines that `make up` printed" in said
+    assert said.count("\n") == 1
 
 
-def test_answers_can_come_out_of_a_pipe(
+def test_reviews_can_come_out_of_a_pipe(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     desk.add("a", 1)
@@ -297,3 +306,115 @@ def test_answers_can_come_out_of_a_pipe(
     assert review.review(review.Session(desk.reviews, "anna")) == 0
     assert desk.labels == [("a", "bicycle")]
     assert "https://" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("missing", ["AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID"])
+def test_forgotten_variables_are_one_line_that_says_what_to_do(
+    environment: pytest.MonkeyPatch,
+    tmp_path: Path,
+    missing: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        environment.setenv(name, str(tmp_path / "none"))
+    environment.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    environment.delenv(missing)
+    environment.delenv("AWS_SECRET_ACCESS_KEY")
+    environment.setattr("sys.argv", ["review"])
+    assert review.main() == 1
+    said = capsys.readouterr().err
+    assert "first run the export lines that `make up` printed" in said
+    assert said.count("\n") == 1
+
+
+def test_ctrl_c_ends_with_what_was_recorded(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At the question, and again while the last reviews are waited for."""
+    desk.add("a", 1)
+    desk.add("b", 2)
+    pressed = iter("b")
+
+    def read() -> str:
+        for key in pressed:
+            return key
+        raise KeyboardInterrupt
+
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    carry_out, late = desk.carry_out, []
+    desk.carry_out = late.append  # type: ignore[method-assign]
+    monkeypatch.setattr(review, "RECORDING_SECONDS", 60)
+    monkeypatch.setattr("time.sleep", interrupt)
+    assert review.review(review.Session(desk.reviews, "anna", read=read)) == 1
+    assert "recorded: 0 of 1 reviews" in capsys.readouterr().out
+    assert len(late) == 1
+    carry_out(late[0])
+
+
+def test_ctrl_c_at_the_start_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(_: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(review, "Reviews", interrupt)
+    monkeypatch.setattr("sys.argv", ["review"])
+    assert review.main() == 1
+    assert capsys.readouterr().err.startswith("review: interrupted")
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A terminal as standard input; what is written to it are the keys."""
+    keyboard, screen = os.openpty()
+    with os.fdopen(screen) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        yield keyboard
+        with contextlib.suppress(OSError):
+            os.close(keyboard)
+
+
+def test_one_key_of_a_terminal_is_read_and_the_terminal_is_as_before(terminal: int) -> None:
+    before = termios.tcgetattr(terminal)
+
+    def press() -> None:
+        while termios.tcgetattr(terminal)[LOCAL_FLAGS] & termios.ICANON:
+            pass  # keys that come before the question are dropped
+        os.write(terminal, b"B")
+
+    person = Thread(target=press)
+    person.start()
+    assert review.read_key() == "b"
+    person.join()
+    assert termios.tcgetattr(terminal) == before
+
+
+def test_a_terminal_that_is_closed_ends_the_review(terminal: int) -> None:
+    os.close(terminal)
+    assert review.read_key() == review.QUIT
+
+
+def test_two_reviewers_at_once_record_each_photo_once(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for minute in range(4):
+        desk.add(f"{minute}", minute)
+    bert = review.Session(desk.reviews, "bert", read=lambda: "m")
+    keys = iter("bb")
+
+    def read() -> str:
+        bert.run()  # meanwhile, in another terminal
+        return next(keys, review.QUIT)
+
+    assert review.review(review.Session(desk.reviews, "anna", read=read)) == 0
+    assert sorted(image for image, _ in desk.labels) == ["0", "1", "2", "3"]
+    assert {each["reviewed_by"] for each in desk.sent} == {"bert"}
+    assert "bert has just labelled it motorcycle" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("given", ["", "  "])
+def test_a_review_needs_a_name(given: str) -> None:
+    with pytest.raises(UserError, match="give --name"):
+        review.reviewer_name(given)

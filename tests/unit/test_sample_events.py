@@ -63,7 +63,7 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
             stacks.add_response("list_stack_resources", {"StackResourceSummaries": RESOURCES})
             functions.add_response(
                 "get_function_configuration",
-                {"Environment": {"Variables": {"PHOTOS_BUCKET": BUCKET}}},
+                {"Environment": {"Variables": {"PHOTOS_BUCKET_NAME": BUCKET}}},
                 {"FunctionName": "bakery-MeasureDriftFunction-1"},
             )
             yield clients
@@ -88,7 +88,7 @@ def test_the_files_name_the_stack_and_its_photo(
     samples = {path.stem for path in (PROJECT / "events").glob("*.json")}
     assert files.keys() == {"environment", *samples}
 
-    assert files["environment"] == {"MeasureDriftFunction": {"PHOTOS_BUCKET": BUCKET}}
+    assert files["environment"] == {"MeasureDriftFunction": {"PHOTOS_BUCKET_NAME": BUCKET}}
     assert files["serialize_image"] == {"s3_bucket": BUCKET, "s3_key": key}
     created = files["s3_object_created"]
     assert (created["region"], created["account"]) == (REGION, "111111111111")

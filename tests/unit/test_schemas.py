@@ -17,8 +17,8 @@ PROJECT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 20, 9, 20, tzinfo=UTC)
 AFTER = datetime(2026, 11, 20, 10, 30, tzinfo=UTC)
 ORDER = EVENTS["Order Placed"]["examples"][0]
-OFF_SHIFT = EVENTS["Driver Off Shift"]["examples"][0]
-CHECK_IN = EVENTS["Vehicle Classified"]["examples"][0]
+OFF_SHIFT = EVENTS["Courier Off Shift"]["examples"][0]
+CHECK_IN = EVENTS["Photo Classified"]["examples"][0]
 
 
 def without(detail: dict[str, Any], name: str) -> dict[str, Any]:
@@ -36,7 +36,10 @@ def read(load: Callable[[str, str], ModuleType]) -> Callable[[str, Any], Any]:
         if detail_type == "Order Placed":
             return orders.Order.from_event(detail, fleet=fleet, now=NOW)
         event = {"id": "1", "detail-type": detail_type, "detail": detail}
-        return messages.read_message(json.dumps(event), AFTER)
+        message = messages.read_message(json.dumps(event), AFTER)
+        if refused := getattr(message, "reason", None):
+            raise ValueError(refused)
+        return message
 
     return read_event
 
@@ -72,7 +75,7 @@ def test_every_event_that_the_stack_sends_or_hears_has_a_schema() -> None:
     sources = [yaml_parse((PROJECT / "template.yaml").read_text())]
     sources += [json.loads(path.read_text()) for path in (PROJECT / "statemachine").glob("*.json")]
     found = set(detail_types(sources))
-    assert {"Vehicle Classified", "Order Placed", "Review Refused"} <= found
+    assert {"Photo Classified", "Order Placed", "Review Refused"} <= found
     assert found <= EVENTS.keys()
 
 
@@ -82,9 +85,9 @@ def test_every_event_that_the_stack_sends_or_hears_has_a_schema() -> None:
         ("Order Placed", ORDER),
         ("Order Placed", ORDER | {"note": "ring twice"}),
         ("Order Placed", ORDER | {"ready_at": "2026-11-20T10:10:00.5+01:00"}),
-        ("Driver Off Shift", OFF_SHIFT),
-        ("Vehicle Classified", CHECK_IN),
-        ("Vehicle Classified", EVENTS["Vehicle Classified"]["examples"][-1]),
+        ("Courier Off Shift", OFF_SHIFT),
+        ("Photo Classified", CHECK_IN),
+        ("Photo Classified", EVENTS["Photo Classified"]["examples"][-1]),
     ],
 )
 def test_the_dispatch_reads_what_the_schema_allows(
@@ -98,8 +101,8 @@ def test_the_dispatch_reads_what_the_schema_allows(
     ("detail_type", "detail"),
     [
         *(("Order Placed", without(ORDER, name)) for name in ORDER),
-        *(("Driver Off Shift", without(OFF_SHIFT, name)) for name in OFF_SHIFT),
-        *(("Vehicle Classified", without(CHECK_IN, name)) for name in ("driver_id", "label")),
+        *(("Courier Off Shift", without(OFF_SHIFT, name)) for name in OFF_SHIFT),
+        *(("Photo Classified", without(CHECK_IN, name)) for name in ("sender_id", "label")),
         ("Order Placed", ORDER | {"order_id": ""}),
         ("Order Placed", ORDER | {"order_id": 1001}),
         ("Order Placed", ORDER | {"order_id": "x" * 129}),
@@ -110,11 +113,11 @@ def test_the_dispatch_reads_what_the_schema_allows(
         ("Order Placed", ORDER | {"longitude": "5.1"}),
         ("Order Placed", ORDER | {"due_until": "2026-11-20T10:00:00"}),
         ("Order Placed", ORDER | {"due_until": 1795173600}),
-        ("Driver Off Shift", OFF_SHIFT | {"driver_id": ""}),
-        ("Driver Off Shift", OFF_SHIFT | {"driver_id": 42}),
-        ("Driver Off Shift", OFF_SHIFT | {"off_shift_at": "today"}),
-        ("Vehicle Classified", CHECK_IN | {"recorded_at": "2026-11-20"}),
-        ("Vehicle Classified", CHECK_IN | {"label": 3}),
+        ("Courier Off Shift", OFF_SHIFT | {"courier_id": ""}),
+        ("Courier Off Shift", OFF_SHIFT | {"courier_id": 42}),
+        ("Courier Off Shift", OFF_SHIFT | {"off_shift_at": "today"}),
+        ("Photo Classified", CHECK_IN | {"recorded_at": "2026-11-20"}),
+        ("Photo Classified", CHECK_IN | {"label": 3}),
     ],
 )
 def test_the_dispatch_refuses_what_the_schema_forbids(
@@ -132,7 +135,7 @@ def test_the_dispatch_refuses_what_the_schema_forbids(
         {"error": "EndpointError"},
         {"confidence": 1.2},
         {"hour": "2026-11-20"},
-        {"driver": "42"},
+        {"courier": "42"},
         {"reviewed_label": "bicycle"},
         {"recorded_at": "2026-11-20T10:00:00+01:00"},
     ],

@@ -90,12 +90,41 @@ def test_a_photo_that_is_gone_is_rejected(app: ModuleType, s3: Any, context: Any
     assert "image_data" in app.handler(event | {"version_id": version}, context)
 
 
-@pytest.mark.parametrize("code", ["NoSuchKey", "NoSuchVersion"])
-def test_both_of_s3_s_words_for_gone(app: ModuleType, context: Any, code: str) -> None:
+@pytest.mark.parametrize(
+    ("code", "status", "reason"),
+    [
+        ("NoSuchKey", 404, GONE),
+        ("NoSuchVersion", 404, GONE),
+        ("PreconditionFailed", 412, "a newer photo with the same name replaced this one"),
+        ("InvalidObjectState", 403, "archive storage class, please send it again in the class"),
+        ("InvalidRequest", 400, "encrypted with a key of the sender"),
+    ],
+)
+def test_what_the_sender_did_to_the_object_is_a_reason_and_no_error(
+    app: ModuleType, context: Any, code: str, status: int, reason: str
+) -> None:
     with Stubber(app.s3) as stubber:
-        stubber.add_client_error("get_object", code, "does not exist", 404)
+        stubber.add_client_error("get_object", code, "not so", status)
         answer = app.handler({"s3_bucket": BUCKET, "s3_key": "k", "version_id": "v"}, context)
-    assert answer == {"status": "rejected", "reason": GONE}
+    assert answer["status"] == "rejected"
+    assert reason in answer["reason"]
+
+
+def test_without_a_version_only_the_photo_of_the_event_is_read(
+    app: ModuleType, s3: Any, context: Any
+) -> None:
+    older = s3.put_object(Bucket=BUCKET, Key="k", Body=jpeg("red"))
+    event = {"s3_bucket": BUCKET, "s3_key": "k", "etag": older["ETag"].strip('"')}
+    assert "image_data" in app.handler(event | {"version_id": ""}, context)
+    s3.put_object(Bucket=BUCKET, Key="k", Body=jpeg("blue"))
+    assert "replaced" in app.handler(event, context)["reason"]
+    assert "image_data" in app.handler(event | {"version_id": older["VersionId"]}, context)
+
+
+def test_the_client_of_s3_gives_up_before_lambda_does(app: ModuleType) -> None:
+    config = app.s3.meta.config
+    attempts = config.retries["total_max_attempts"]
+    assert attempts * (config.connect_timeout + config.read_timeout) < 25
 
 
 @pytest.mark.parametrize(

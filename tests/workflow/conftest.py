@@ -4,6 +4,7 @@ import http.client
 import io
 import itertools
 import json
+import queue
 import signal
 import threading
 import time
@@ -19,23 +20,21 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from cloud import STACK_NAME, LocalCloud, free_port
 from PIL import Image
 
+from local.cloud import STACK_NAME, LocalCloud
+from local.processes import free_port
 from tests.support.schemas import EVENTS, assert_event, assert_record
 
 SECOND = timedelta(seconds=1)
-RETRAINING = {
-    "TrainingRoleArn": "arn:aws:iam::000000000000:role/scones-sagemaker",
-    "TrainingImage": "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.13-gpu",
-    "TrainingCode": "0123456789abcdef",
-    "TrainingDataset": "3bb5f2a2c1aa",
-}
+RETRAINING = {"AutomaticRetraining": "on"}
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE = 120  # seconds until a condition that must come is given up
 FAULTS = Path(__file__).with_name("faults.json")  # faults that the local cloud cannot have
 SCRATCH_BYTES = 2 * 2**30  # the scratch files of two local clouds came to 0.9 GiB
-WAIT_SCALE = "0.1"  # the state machine's waits between retries, shortened
+# The state machine's waits between retries, shortened. Cold functions take as long as ever: with
+# less, a burst is throttled for longer than it waits.
+WAIT_SCALE = 0.2
 
 signal.signal(signal.SIGTERM, signal.default_int_handler)  # fixtures are then taken down as well
 
@@ -112,6 +111,8 @@ class Endpoint(ThreadingHTTPServer):
         self.requests = 0
         self.lock = threading.Lock()
         self.closing = threading.Event()
+        self.slots: queue.SimpleQueue[float] | None = None
+        self.refused: list[Reply] = []
 
     def reply(self, photo: bytes) -> Reply | None:
         """What the plan says to a photo; one photo at a time."""
@@ -129,10 +130,43 @@ class Endpoint(ThreadingHTTPServer):
             self.plan = before
 
     @contextmanager
+    def starting_cold(self, slots: int, seconds: float) -> Iterator[list[Reply]]:
+        """Be serverless: so many photos at once, others are throttled; a slot's first is slow.
+
+        Yields the refusals so far.
+        """
+        before, self.slots = self.slots, queue.SimpleQueue()
+        refused: list[Reply] = []
+        for _ in range(slots):
+            self.slots.put(seconds)
+        self.refused = refused
+        try:
+            yield refused
+        finally:
+            self.slots = before
+
+    @contextmanager
+    def slot(self) -> Iterator[bool]:
+        """Take a slot, and wait until it has started; false if none is free."""
+        slots = self.slots
+        if slots is None:
+            yield True
+            return
+        try:
+            seconds = slots.get_nowait()
+        except queue.Empty:
+            self.refused.append(THROTTLED)
+            yield False
+            return
+        self.closing.wait(seconds)
+        yield True
+        slots.put(0.0)
+
+    @contextmanager
     def answering(self, *replies: Reply, then: Reply | None = None) -> Iterator[None]:
         """Give these replies, one a request, then always `then`."""
-        queue = iter(replies)
-        with self.planning(lambda _photo: next(queue, then)):
+        given = iter(replies)
+        with self.planning(lambda _photo: next(given, then)):
             yield
 
 
@@ -144,7 +178,11 @@ class EndpointRequest(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         photo = self.rfile.read(int(self.headers["Content-Length"]))
-        reply = self.server.reply(photo)
+        with self.server.slot() as free:
+            self.answer(photo, self.server.reply(photo) if free else THROTTLED)
+
+    def answer(self, photo: bytes, reply: Reply | None) -> None:
+        """Send a reply; None: what the serving app answers."""
         if reply is None:
             reply = self.forward(photo)
         if reply is HANG:
@@ -187,7 +225,7 @@ class Outcome:
         status: SUCCEEDED or FAILED.
         error: of a failed execution; so is `cause`.
         record: of the photo, None without one; its values as DynamoDB types them, by name.
-        events: details of all `Vehicle Classified` events of the photo, so far.
+        events: details of all `Photo Classified` events of the photo, so far.
         states: the states that were entered, in order.
         failures: error and cause of every attempt of a task that failed.
     """
@@ -214,6 +252,16 @@ def plain(value: dict[str, Any]) -> Any:
     if kind == "M":
         return {name: plain(inner) for name, inner in content.items()}
     return float(content) if kind == "N" else content
+
+
+def tasks(machine: dict[str, Any]) -> list[dict[str, Any]]:
+    """All states of a machine that call a service; those within other states too."""
+    found: list[dict[str, Any]] = []
+    for state in machine["States"].values():
+        within = [*state.get("Branches", []), *filter(None, [state.get("ItemProcessor")])]
+        found += [state] if state["Type"] == "Task" else []
+        found += [task for each in within for task in tasks(each)]
+    return found
 
 
 def failures(history: list[dict[str, Any]]) -> list[str]:
@@ -251,10 +299,12 @@ class Stack:
         bus = self.outputs["EventBusName"]
         events = self.cloud.client("events")
         events.put_rule(Name="all", EventBusName=bus, EventPattern=json.dumps({"version": ["0"]}))
-        queue = self.sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=["QueueArn"])[
-            "Attributes"
-        ]["QueueArn"]
-        events.put_targets(Rule="all", EventBusName=bus, Targets=[{"Id": "all", "Arn": queue}])
+        attributes = self.sqs.get_queue_attributes(
+            QueueUrl=self.queue_url, AttributeNames=["QueueArn"]
+        )["Attributes"]
+        events.put_targets(
+            Rule="all", EventBusName=bus, Targets=[{"Id": "all", "Arn": attributes["QueueArn"]}]
+        )
 
     def change(self, parameter: str, value: str) -> None:
         """Give a parameter of the deployed stack another value."""
@@ -282,7 +332,7 @@ class Stack:
 
     @property
     def state_machine(self) -> str:
-        return self.outputs["ClassifyVehicleStateMachineArn"]
+        return self.outputs["ClassifyPhotoStateMachineArn"]
 
     def photo(self, red: int = 0) -> bytes:
         """A small photo like no other: green and blue are its number."""
@@ -420,6 +470,16 @@ class Stack:
         described = [self.ended(each["executionArn"]) for each in failed]
         return [(each["error"], each["cause"]) for each in described]
 
+    def dead_letters(self, queue: str) -> list[dict[str, Any]]:
+        """All messages of a dead-letter queue, named as the output of its URL; taken out of it."""
+        found = []
+        url = self.outputs[queue]
+        while messages := self.sqs.receive_message(QueueUrl=url).get("Messages"):
+            for message in messages:
+                found.append(json.loads(message["Body"]))
+                self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return found
+
     def executions(self) -> set[str]:
         """All executions of the workflow so far."""
         pages = self.stepfunctions.get_paginator("list_executions").paginate(
@@ -440,7 +500,7 @@ class Stack:
         return [record["image_id"]["S"] for record in found]
 
     def hear(self, image_id: str = "") -> dict[str, list[dict[str, Any]]]:
-        """All `Vehicle Classified` of the bus so far, by `image_id`; `others` has the other events.
+        """All `Photo Classified` of the bus so far, by `image_id`; `others` has the other events.
 
         The local cloud delivers an event before the publishing call returns: when an execution
         has ended, its event is here, and no second one comes. Where an event of a photo is still
@@ -460,7 +520,7 @@ class Stack:
                 event = json.loads(message["Body"])
                 assert event["source"] == "scones-unlimited"
                 check_event(event["detail-type"], event["detail"])
-                if event["detail-type"] == "Vehicle Classified":
+                if event["detail-type"] == "Photo Classified":
                     self.events.setdefault(event["detail"]["image_id"], []).append(event["detail"])
                 else:
                     self.others.setdefault(event["detail-type"], []).append(event["detail"])
@@ -476,11 +536,11 @@ def check_event(detail_type: str, detail: Any) -> None:
     `uploaded_at`: these are not checked.
     """
     ours = EVENTS.get(detail_type, {}).get("x-action") != "receive"
-    if ours and (detail_type != "Vehicle Classified" or "uploaded_at" in detail):
+    if ours and (detail_type != "Photo Classified" or "uploaded_at" in detail):
         assert_event(detail_type, detail)
 
 
-UPLOAD = {"image_id", "driver_id", "s3_bucket", "s3_key", "uploaded_at", "execution"}
+UPLOAD = {"image_id", "sender_id", "s3_bucket", "s3_key", "uploaded_at", "execution"}
 DECISION = {"status", "reason", "recorded_at"}
 INFERENCES = {"inferences", "model"}
 PREDICTION = {"label", "confidence"}
@@ -562,7 +622,7 @@ def running(cloud: LocalCloud) -> Iterator[Stack]:
     endpoint = Endpoint(cloud.serving_port)
     threading.Thread(target=endpoint.serve_forever, daemon=True).start()
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("SFN_WAIT_SCALE", WAIT_SCALE)
+        environment.setenv("SFN_WAIT_SCALE", str(WAIT_SCALE))
         environment.setenv("SFN_MOCK_CONFIG", str(FAULTS))
         try:
             cloud.start_serving()

@@ -4,15 +4,14 @@ import io
 import random
 from concurrent.futures import ThreadPoolExecutor
 
-from cloud import CONCURRENT_FUNCTIONS
 from PIL import Image
 
+from local.cloud import CONCURRENT_FUNCTIONS
 from tests.workflow.conftest import (
     CLOSE,
     INTERNAL_FAILURE,
     MODEL_ERROR,
     SURE,
-    THROTTLED,
     UNAVAILABLE,
     Outcome,
     Reply,
@@ -20,14 +19,18 @@ from tests.workflow.conftest import (
     answer,
     assert_recorded,
     standard_only,
+    wait_until,
 )
 
 UPLOADS = 300
 REPEATED = 30  # of them, whose event comes twice
 DOOMED = 10  # of them, for which the endpoint always fails
 FAULT_RATE = 0.2
-FAULTS = [INTERNAL_FAILURE, UNAVAILABLE, THROTTLED, MODEL_ERROR, CLOSE, answer([1])]
-ATTEMPTS = 4  # to ask the endpoint, before a photo is recorded as failed
+AT_ONCE = 100  # photos, on an endpoint that has to start, and takes so many at once
+SLOTS = 5
+COLD_START_SECONDS = 8  # not shortened: more photos than slots arrive meanwhile
+FAULTS = [INTERNAL_FAILURE, UNAVAILABLE, MODEL_ERROR, CLOSE, answer([1])]
+ATTEMPTS = 3  # to ask the endpoint, before a photo is recorded as failed
 # More would wait for the processors, and the local cloud gives a JSONata expression one second.
 IN_FLIGHT = CONCURRENT_FUNCTIONS
 
@@ -99,6 +102,27 @@ def test_every_upload_of_a_burst_is_recorded_once(stack: Stack) -> None:
         for outcome in failed:
             healed = stack.rerun(outcome)
             assert_recorded(healed, "accepted", events=len(outcome.events) + 1)
+
+
+@standard_only
+def test_burst_on_a_cold_serverless_endpoint_loses_no_photo(stack: Stack) -> None:
+    photos = [stack.photo() for _ in range(AT_ONCE)]
+    with stack.endpoint.answering(then=SURE):
+        stack.upload(stack.photo())  # the functions are there; the endpoint is what starts cold
+
+    def send(photo: bytes) -> str:
+        return stack.put(photo, f"uploads/42/at-once/{photos.index(photo)}.jpg")
+
+    with (
+        stack.endpoint.answering(then=SURE),
+        stack.endpoint.starting_cold(SLOTS, COLD_START_SECONDS) as refused,
+    ):
+        with ThreadPoolExecutor(20) as couriers:
+            sent = set(couriers.map(send, photos))
+        wait_until(lambda: sent <= stack.hear().keys(), "an event of each photo")
+    statuses = [event["status"] for image_id in sent for event in stack.events[image_id]]
+    assert statuses == ["accepted"] * AT_ONCE, stack.last_failures()
+    assert refused
 
 
 def is_of_the_endpoint(failure: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.permissions import allowed, without
 from tests.workflow.conftest import (
     REPOSITORY,
     SURE,
@@ -17,7 +18,6 @@ from tests.workflow.conftest import (
     standard_only,
     wait_until,
 )
-from tests.workflow.test_permissions import allowed, without
 
 pytestmark = standard_only
 
@@ -38,7 +38,7 @@ def hour(stack: Stack) -> Iterator[str]:
                     "image_id": {"S": f"uploads/1/{hour}/{number}.jpg#1"},
                     "s3_bucket": {"S": stack.bucket},
                     "s3_key": {"S": f"uploads/1/{hour}/{number}.jpg"},
-                    "driver_id": {"S": "1"},
+                    "sender_id": {"S": "1"},
                     "status": {"S": "accepted"},
                     "label": {"S": "bicycle"},
                     "confidence": {"N": "0.97"},
@@ -94,7 +94,7 @@ def test_an_hour_is_measured_and_again_after_a_review(stack: Stack, hour: str) -
             {
                 "EventBusName": stack.outputs["EventBusName"],
                 "Source": "scones-unlimited",
-                "DetailType": "Vehicle Reviewed",
+                "DetailType": "Photo Reviewed",
                 "Detail": json.dumps(answer),
             }
         ]

@@ -3,8 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from cloud import CONCURRENT_FUNCTIONS
-
+from local.cloud import CONCURRENT_FUNCTIONS
 from tests.support.odd_images import (
     CASE_FILES,
     CASES,

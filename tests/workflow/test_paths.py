@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,7 @@ from tests.workflow.conftest import (
     answer,
     assert_recorded,
     failures,
+    fault,
     probabilities,
     standard_only,
     wait_until,
@@ -50,7 +52,7 @@ def test_decided_by_the_inferences(
         again = stack.upload(stack.photo())
     record = assert_recorded(outcome, status)
     assert outcome.status == "SUCCEEDED"
-    assert (record["label"], record["driver_id"]) == (label, "42")
+    assert (record["label"], record["sender_id"]) == (label, "42")
     assert record["reason"].startswith(reason)
     assert record["confidence"] == max(record["inferences"].values())
     assert record["model"] == "chosen/1"
@@ -91,7 +93,7 @@ def test_photo_that_is_gone_is_rejected(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "driver"),
+    ("key", "courier"),
     [
         ("uploads/42/my bike.jpg", "42"),
         ("uploads/42/a+b.jpg", "42"),
@@ -105,11 +107,11 @@ def test_photo_that_is_gone_is_rejected(stack: Stack) -> None:
         ("uploads/{% 1 %}/$.x.jpg", "{% 1 %}"),
     ],
 )
-def test_keys_as_people_choose_them(stack: Stack, key: str, driver: str) -> None:
+def test_keys_as_people_choose_them(stack: Stack, key: str, courier: str) -> None:
     with stack.endpoint.answering(then=SURE):
         outcome = stack.upload(stack.photo(), key)
     record = assert_recorded(outcome, "accepted")
-    assert (record["s3_key"], record["driver_id"]) == (key, driver)
+    assert (record["s3_key"], record["sender_id"]) == (key, courier)
 
 
 def test_version_of_the_photo_that_the_event_names(stack: Stack) -> None:
@@ -121,6 +123,37 @@ def test_version_of_the_photo_that_the_event_names(stack: Stack) -> None:
         outcome = stack.run(event)
     record = assert_recorded(outcome, "accepted")
     assert record["image_id"] == f"{photo['key']}#{photo['version-id']}"
+
+
+@standard_only
+def test_photo_that_was_overwritten_is_not_recorded_as_the_newer_one(stack: Stack) -> None:
+    """Without a version in the event: the newer photo has an event, and a record, of its own."""
+    key = "uploads/42/overwritten.jpg"
+    older = stack.s3.put_object(Bucket=stack.bucket, Key=key, Body=stack.photo())["ETag"].strip('"')
+    with stack.endpoint.answering(then=SURE):
+        newer = stack.upload(stack.photo(), key)
+        stack.execution_of(f"{key}#{older}")
+        before = stack.endpoint.requests
+        stack.dynamodb.delete_item(
+            TableName=stack.outputs["PredictionsTableName"],
+            Key={"image_id": {"S": f"{key}#{older}"}},
+        )
+        overwritten = stack.run(stack.event(key, older))
+    assert_recorded(newer, "accepted")
+    record = assert_recorded(overwritten, "rejected", events=2)
+    assert "replaced" in record["reason"]
+    assert stack.endpoint.requests == before
+
+
+@standard_only
+def test_probabilities_that_dynamodb_cannot_store_are_recorded_as_zero(stack: Stack) -> None:
+    tiny = probabilities(1.0, 2.9e-182, 1e-130)
+    tiny.headers["X-Amzn-SageMaker-Custom-Attributes"] += f",novelty=0.{'0' * 150}1"
+    with stack.endpoint.answering(then=tiny):
+        record = stack.upload(stack.photo()).values
+    assert record["status"] == "accepted"
+    assert record["inferences"] == {"bicycle": 1, "motorcycle": 0, "other": 1e-130}
+    assert record["novelty"] == 0
 
 
 def test_only_uploads_start_the_workflow(stack: Stack) -> None:
@@ -137,7 +170,7 @@ def test_only_uploads_start_the_workflow(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize(
-    "faults", [[INTERNAL_FAILURE, THROTTLED, CLOSE], [UNAVAILABLE, MODEL_ERROR, NO_ENDPOINT]]
+    "faults", [[INTERNAL_FAILURE, THROTTLED, CLOSE], [THROTTLED, MODEL_ERROR, NO_ENDPOINT]]
 )
 def test_endpoint_down_then_up(stack: Stack, faults: list[Reply]) -> None:
     with stack.endpoint.answering(*faults, then=SURE):
@@ -146,13 +179,25 @@ def test_endpoint_down_then_up(stack: Stack, faults: list[Reply]) -> None:
     assert (outcome.status, len(outcome.failures)) == ("SUCCEEDED", len(faults))
 
 
+@standard_only
+def test_busy_endpoint_is_asked_seven_times_more(stack: Stack) -> None:
+    not_ready = fault(429, "ModelNotReadyException")
+    with stack.endpoint.answering(*[THROTTLED, not_ready] * 3, THROTTLED, then=SURE):
+        outcome = stack.upload(stack.photo())
+    assert_recorded(outcome, "accepted")
+    assert len(outcome.failures) == 7
+    assert all(failure.startswith("EndpointBusyError: ") for failure in outcome.failures)
+
+
 def test_endpoint_down_for_good_then_run_again(stack: Stack) -> None:
     with stack.endpoint.answering(then=UNAVAILABLE):
         failed = stack.upload(stack.photo())
     record = assert_recorded(failed, "failed")
     assert failed.status == "FAILED"
     assert (failed.error, failed.cause) == (record["error"], record["cause"])
+    assert record["error"] == "EndpointError"
     assert "endpoint scones-vehicle-classifier" in record["cause"]
+    assert len(failed.failures) == 3
     assert "could not be classified" in record["reason"]
 
     with stack.endpoint.answering(then=SURE):
@@ -177,13 +222,11 @@ def test_endpoint_that_hangs(stack: Stack) -> None:
             answer(b'{"bicycle": NaN, "motorcycle": 0.5, "other": 0.5}'),
             answer({"bicycle": 0.5, "motorcycle": 0.5}),
             answer({"bicycle": 0.9, "motorcycle": 0.9, "other": 0.9}),
-            answer([0.5, 0.5]),
         ],
         [
+            answer([0.5, 0.5]),
             answer({"bicycle": "1", "motorcycle": 0, "other": 0}),
             answer(b"1" * 1_000_000),
-            answer(b"<html>bicycle</html>"),
-            answer(None),
         ],
     ],
 )
@@ -210,10 +253,8 @@ def test_filter_that_cannot_judge(stack: Stack) -> None:
     with stack.endpoint.answering(then=SURE):
         with threshold(stack, "seven"):
             failed = stack.upload(stack.photo())
-        record = assert_recorded(failed, "failed")
+        assert "seven" in assert_recorded(failed, "failed")["cause"]
         assert failed.status == "FAILED"
-        assert record["inferences"]["bicycle"] == 0.97
-        assert "could not be judged" in record["reason"]
         assert_recorded(stack.rerun(failed), "accepted", events=2)
 
 
@@ -257,14 +298,70 @@ def test_publishing_fails_then_run_again(stack: Stack, faults: str) -> None:
         assert_recorded(stack.run(event), "review")
 
 
-def test_recording_fails_then_run_again(stack: Stack, faults: str) -> None:
+def test_record_that_dynamodb_refuses_becomes_a_failed_one(stack: Stack, faults: str) -> None:
     event = stack.put_unnoticed()
     with stack.endpoint.answering(then=SURE):
         failed = stack.run(event, f"{faults}#RecordingFails")
+        record = assert_recorded(failed, "failed")
+        assert record["error"] == failed.error == "DynamoDB.ValidationException"
+        assert "could not be recorded" in record["reason"]
+        assert_recorded(stack.run(event), "accepted", events=2)
+
+
+@pytest.mark.parametrize("fault", ["TableIsDown", "TableAndFunctionsAreDown"])
+def test_upload_is_kept_while_dynamodb_is_down(stack: Stack, faults: str, fault: str) -> None:
+    event = stack.put_unnoticed()
+    with stack.endpoint.answering(then=SURE):
+        failed = stack.run(event, f"{faults}#{fault}")
         assert (failed.status, failed.error) == ("FAILED", "DynamoDB.InternalServerError")
-        assert failed.record is None
-        assert failed.events == []
-        assert_recorded(stack.run(event), "accepted")
+        assert (failed.record, failed.events) == (None, [])
+        [message] = stack.dead_letters("UploadsDeadLetterQueueUrl")
+        assert_recorded(stack.run(message), "accepted")
+
+
+def test_record_without_an_event_is_replaced_by_the_replay(stack: Stack, faults: str) -> None:
+    """Neither the event could be published, nor the record be set to failed."""
+    event = stack.put_unnoticed()
+    with stack.endpoint.answering(then=SURE):
+        failed = stack.run(event, f"{faults}#BusAndTableAreDown")
+        assert (failed.status, failed.error) == ("FAILED", "EventBridge.FailedEntry")
+        assert (failed.values["status"], failed.events) == ("accepted", [])
+        [message] = stack.dead_letters("UploadsDeadLetterQueueUrl")
+        assert_recorded(stack.run(message), "accepted")
+        again = stack.run(message)
+    assert (again.status, again.states[-1]) == ("SUCCEEDED", "AlreadyRecorded")
+    assert len(again.events) == 1
+
+
+@standard_only
+@pytest.mark.parametrize(
+    ("missing", "wrong"),
+    [
+        ("detail.bucket.name", {}),
+        ("detail.bucket.name", []),
+        ("detail.bucket.name", {"detail": "x"}),
+        ("detail.object.key", {"time": "now", "detail": {"bucket": {"name": "b"}}}),
+        (
+            "detail.object.key",
+            {"time": "now", "detail": {"bucket": {"name": "b"}, "object": {"key": {"S": "k"}}}},
+        ),
+        (
+            "detail.object.etag",
+            {"time": "now", "detail": {"bucket": {"name": "b"}, "object": {"key": "k"}}},
+        ),
+        (
+            "time",
+            {"detail": {"bucket": {"name": "b"}, "object": {"key": "k", "etag": "e"}}},
+        ),
+    ],
+)
+def test_wrong_input_is_refused_without_a_record(stack: Stack, missing: str, wrong: Any) -> None:
+    table = stack.outputs["PredictionsTableName"]
+    before = stack.dynamodb.scan(TableName=table, Select="COUNT")["Count"]
+    ended = stack.ended(stack.start(wrong))
+    assert (ended["status"], ended["error"]) == ("FAILED", "InvalidEvent")
+    assert ended["cause"].startswith(f"{missing} is missing: ")
+    assert stack.dynamodb.scan(TableName=table, Select="COUNT")["Count"] == before
 
 
 def test_throttled_function_is_asked_again(stack: Stack) -> None:

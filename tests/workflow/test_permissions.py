@@ -6,46 +6,16 @@ evaluated for the calls that they are made for. tests/stack compares all policie
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
-from tests.workflow.conftest import SURE, Stack, assert_recorded, standard_only
+from tests.support.permissions import allowed, refused, without
+from tests.workflow.conftest import SURE, Stack, assert_recorded, standard_only, tasks
 
 pytestmark = standard_only
 
 ENDPOINT = "arn:aws:sagemaker:us-east-1:000000000000:endpoint/{}"
 STREAM = "arn:aws:logs:us-east-1:000000000000:log-group:{}:log-stream:2026/11/20/[$LATEST]0"
-
-
-@contextmanager
-def without(stack: Stack, role: str, policy: str, action: str) -> Iterator[None]:
-    """Take an action out of a policy of a role."""
-    iam = stack.cloud.client("iam")
-    names = {"RoleName": stack.physical_name(role), "PolicyName": policy}
-    document = iam.get_role_policy(**names)["PolicyDocument"]
-    statements = [
-        statement | {"Action": remaining}
-        for statement in document["Statement"]
-        if (remaining := [name for name in actions(statement) if name != action])
-    ]
-    assert statements != document["Statement"]
-    if statements:
-        reduced = json.dumps(document | {"Statement": statements})
-        iam.put_role_policy(**names, PolicyDocument=reduced)
-    else:
-        iam.delete_role_policy(**names)
-    try:
-        yield
-    finally:
-        iam.put_role_policy(**names, PolicyDocument=json.dumps(document))
-
-
-def actions(statement: dict[str, Any]) -> list[str]:
-    listed = statement["Action"]
-    return [listed] if isinstance(listed, str) else listed
 
 
 # ── Refused for real ──
@@ -57,7 +27,7 @@ def test_reading_uploads(stack: Stack) -> None:
             failed = stack.upload(stack.photo())
         record = assert_recorded(failed, "failed")
         assert "AccessDenied" in record["cause"]
-        assert "could not be read" in record["reason"]
+        assert "could not be classified" in record["reason"]
         assert_recorded(stack.rerun(failed), "accepted", events=2)
 
 
@@ -80,31 +50,13 @@ def test_nothing_but_uploads_can_be_read(stack: Stack) -> None:
 # ── Evaluated ──
 
 
-def allowed(stack: Stack, role: str, action: str, resource: str) -> bool:
-    """Whether the policies of a role allow an action on a resource."""
-    iam = stack.cloud.client("iam")
-    arn = iam.get_role(RoleName=stack.physical_name(role))["Role"]["Arn"]
-    [result] = iam.simulate_principal_policy(
-        PolicySourceArn=arn, ActionNames=[action], ResourceArns=[resource]
-    )["EvaluationResults"]
-    decision: str = result["EvalDecision"]
-    return decision == "allowed"
-
-
-def refused(stack: Stack, role: str, calls: set[tuple[str, str]]) -> set[str]:
-    """The actions that the policies of a role do not allow, of these with their resources."""
-    return {action for action, resource in calls if not allowed(stack, role, action, resource)}
-
-
 def calls_of_the_workflow(stack: Stack) -> set[tuple[str, str]]:
     """Action and resource of every call that the deployed state machine makes."""
     described = stack.stepfunctions.describe_state_machine(stateMachineArn=stack.state_machine)
     calls: set[tuple[str, str]] = set()
-    for state in json.loads(described["definition"])["States"].values():
-        arguments = state.get("Arguments", {})
-        match state.get("Resource", "").removeprefix("arn:aws:states:::"):
-            case "":
-                pass
+    for task in tasks(json.loads(described["definition"])):
+        arguments = task["Arguments"]
+        match task["Resource"].removeprefix("arn:aws:states:::"):
             case "lambda:invoke":
                 calls.add(("lambda:InvokeFunction", arguments["FunctionName"]))
             case "dynamodb:putItem" | "dynamodb:updateItem" as call:
@@ -116,6 +68,11 @@ def calls_of_the_workflow(stack: Stack) -> set[tuple[str, str]]:
                         Name=entry["EventBusName"]
                     )
                     calls.add(("events:PutEvents", bus["Arn"]))
+            case "sqs:sendMessage":
+                queue = stack.sqs.get_queue_attributes(
+                    QueueUrl=arguments["QueueUrl"], AttributeNames=["QueueArn"]
+                )
+                calls.add(("sqs:SendMessage", queue["Attributes"]["QueueArn"]))
             case other:
                 pytest.fail(f"which permission does {other} need?")
     return calls
@@ -123,16 +80,16 @@ def calls_of_the_workflow(stack: Stack) -> set[tuple[str, str]]:
 
 def test_workflow_may_do_what_it_does_and_no_more(stack: Stack) -> None:
     calls = calls_of_the_workflow(stack)
-    assert len(calls) == 6
+    assert len(calls) == 7
     for action, resource in calls:
-        assert allowed(stack, "ClassifyVehicleRole", action, resource)
-        assert not allowed(stack, "ClassifyVehicleRole", action, resource + "-other")
+        assert allowed(stack, "ClassifyPhotoRole", action, resource)
+        assert not allowed(stack, "ClassifyPhotoRole", action, resource + "-other")
     for action, resource in (
         ("dynamodb:DeleteItem", next(arn for call, arn in calls if call == "dynamodb:PutItem")),
         ("events:PutEvents", "arn:aws:events:us-east-1:000000000000:event-bus/default"),
         ("s3:GetObject", f"arn:aws:s3:::{stack.bucket}/uploads/42/bike.jpg"),
     ):
-        assert not allowed(stack, "ClassifyVehicleRole", action, resource)
+        assert not allowed(stack, "ClassifyPhotoRole", action, resource)
 
 
 @pytest.mark.parametrize(
@@ -142,12 +99,13 @@ def test_workflow_may_do_what_it_does_and_no_more(stack: Stack) -> None:
         ("RecordPredictions", "dynamodb:PutItem"),
         ("RecordPredictions", "dynamodb:UpdateItem"),
         ("PublishPredictions", "events:PutEvents"),
+        ("KeepUploads", "sqs:SendMessage"),
     ],
 )
 def test_workflow_needs_every_policy(stack: Stack, policy: str, action: str) -> None:
     calls = calls_of_the_workflow(stack)
-    with without(stack, "ClassifyVehicleRole", policy, action):
-        assert refused(stack, "ClassifyVehicleRole", calls) == {action}
+    with without(stack, "ClassifyPhotoRole", policy, action):
+        assert refused(stack, "ClassifyPhotoRole", calls) == {action}
 
 
 def test_function_may_see_that_an_upload_is_gone(stack: Stack) -> None:
@@ -183,9 +141,8 @@ def test_functions_write_into_their_log_group_only(stack: Stack, role: str) -> N
 
 
 def test_rule_may_start_this_workflow_only(stack: Stack) -> None:
-    role = "ClassifyVehicleStateMachinePhotoUploadedRole"
-    start = "states:StartExecution"
+    role, start = "PhotoUploadedRole", "states:StartExecution"
     assert allowed(stack, role, start, stack.state_machine)
     assert not allowed(stack, role, start, stack.state_machine + "-other")
-    with without(stack, role, f"{role}StartExecutionPolicy", start):
+    with without(stack, role, "StartClassification", start):
         assert not allowed(stack, role, start, stack.state_machine)

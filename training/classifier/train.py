@@ -1,7 +1,7 @@
 """Train a classifier of photos for the labels of a dataset, and export it for serving.
 
     python -m training.classifier.train                 # a new head on cached features: minutes
-    python -m training.classifier.train --fine-tune     # and gentle fine-tuning: for a GPU
+    python -m training.classifier.train --fine-tune 300 # and gentle fine-tuning: for a GPU
     python -m training.classifier.train --backbone models/vehicles   # a new head on this model
 
 The stages, in this order:
@@ -388,12 +388,13 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     model.add_argument("--model-name", default=Settings.name, help="default: %(default)s")
     model.add_argument("--model-version", default=Settings.version, help="default: %(default)s")
     tuning = parser.add_argument_group("training")
-    tuning.add_argument("--fine-tune", action="store_true", help="fine-tune the last stages too")
     tuning.add_argument(
-        "--steps",
-        type=positive,
-        default=FineTuning.steps,
-        help="batches of fine-tuning (default: %(default)s)",
+        "--fine-tune",
+        type=int,
+        default=0,
+        metavar="STEPS",
+        help=f"batches to fine-tune the last stages with, such as {FineTuning.steps}; 0: a new head "
+        "only (default: %(default)s)",
     )
     tuning.add_argument(
         "--folds",
@@ -423,7 +424,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         version=options.model_version,
         backbone=options.backbone,
         input_size=options.input_size,
-        fine_tuning=FineTuning(steps=options.steps) if options.fine_tune else None,
+        fine_tuning=FineTuning(steps=options.fine_tune) if options.fine_tune > 0 else None,
         folds=options.folds,
     )
 

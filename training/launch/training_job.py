@@ -3,7 +3,6 @@
 And the code of a retraining, whose jobs statemachine/retrain_model.asl.json starts.
 """
 
-import argparse
 import datetime
 import hashlib
 import os
@@ -21,10 +20,11 @@ from botocore.exceptions import ClientError
 from operations.errors import UserError
 from operations.prices import INSTANCE_HOUR
 from operations.stack import TRAINING_LOG_GROUP
-from training import endpoint, preflight
-from training.preflight import Cloud
+from training.launch import deployment, preflight
+from training.launch.cloud import Cloud
+from training.launch.settings import Training
 
-TRAINING = Path(__file__).resolve().parent
+TRAINING = Path(__file__).resolve().parents[1]
 LOCK = TRAINING.parent / "requirements/training.txt"
 POLL_SECONDS = 10
 CODE_IN_CONTAINER = "/opt/ml/input/data/code"  # where the SDK puts the source code
@@ -101,7 +101,7 @@ def retraining_directory(scratch: Path) -> Path:
 
 def upload_retraining(cloud: Cloud) -> str:
     """Upload the code of a retraining below its version, a hash; return that."""
-    s3, bucket = cloud.client("s3"), cloud.names.training_bucket
+    s3, bucket = cloud.client("s3"), cloud.bucket
     with tempfile.TemporaryDirectory() as scratch:
         directory = retraining_directory(Path(scratch))
         files = sorted(path for path in directory.rglob("*") if path.is_file())
@@ -115,13 +115,13 @@ def upload_retraining(cloud: Cloud) -> str:
     return version
 
 
-def model_version(options: argparse.Namespace) -> str:
+def model_version(training: Training) -> str:
     """--model-version, or the time."""
     now = datetime.datetime.now(datetime.UTC)
-    return options.model_version or f"{now:%Y.%m.%d-%H%M}"
+    return training.model_version or f"{now:%Y.%m.%d-%H%M}"
 
 
-def start(cloud: Cloud, options: argparse.Namespace) -> str:
+def start(cloud: Cloud, training: Training, dataset: Path) -> str:
     """Start the job; return its name."""
     print("loading the SageMaker SDK", flush=True)
     with warnings.catch_warnings():
@@ -131,39 +131,39 @@ def start(cloud: Cloud, options: argparse.Namespace) -> str:
 
         from training.classifier.train import code_commit  # noqa: PLC0415  (imports torch)
 
-    # The SDK wants permissions for VPCs and MLflow as well; preflight.role has looked at ours.
+    # The SDK wants permissions for VPCs and MLflow as well, which the stack's role lacks.
     os.environ["SAGEMAKER_VALIDATE_ROLE"] = "false"
-    dataset, version = preflight.dataset(options.dataset), model_version(options)
-    most = 60 * options.max_minutes
+    staged, version = preflight.dataset(dataset), model_version(training)
+    most = 60 * training.max_minutes
     quiet = {"SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
     with tempfile.TemporaryDirectory() as scratch:
         trainer = ModelTrainer(
             sagemaker_session=Session(
                 boto_session=cloud.session,
-                default_bucket=cloud.names.training_bucket,
+                default_bucket=cloud.bucket,
                 sagemaker_config={"SchemaVersion": "1.0"} | quiet,
             ),
-            role=options.role,
+            role=cloud.stack.output("SageMakerRoleArn"),
             base_job_name=base_name(cloud),
-            training_image=preflight.training_image(cloud.names.region, options.training_instance),
+            training_image=preflight.training_image(cloud.names.region, training.instance),
             source_code=configs.SourceCode(
                 source_dir=str(source_directory(Path(scratch))),
                 entry_script="training/classifier/train.py",
                 requirements="requirements.txt",
             ),
             compute=configs.Compute(
-                instance_type=options.training_instance,
+                instance_type=training.instance,
                 instance_count=1,
                 volume_size_in_gb=30,
-                enable_managed_spot_training=not options.on_demand,
+                enable_managed_spot_training=not training.on_demand,
             ),
             stopping_condition=configs.StoppingCondition(
                 max_runtime_in_seconds=most,
-                max_wait_time_in_seconds=None if options.on_demand else 2 * most,
+                max_wait_time_in_seconds=None if training.on_demand else 2 * most,
             ),
             checkpoint_config=configs.CheckpointConfig(s3_uri=cloud.uri(f"checkpoints/{version}/")),
             output_data_config=configs.OutputDataConfig(s3_output_path=cloud.uri("jobs")),
-            hyperparameters={"model-version": version} | options.hyperparameters,
+            hyperparameters={"model-version": version} | training.hyperparameters,
             environment={"CODE_COMMIT": code_commit(), "PYTHONPATH": CODE_IN_CONTAINER},
             tags=[configs.Tag(key=key, value=value) for key, value in cloud.names.tags.items()],
         ).with_metric_definitions(
@@ -173,7 +173,7 @@ def start(cloud: Cloud, options: argparse.Namespace) -> str:
             ]
         )
         channel = configs.InputData(
-            channel_name="training", data_source=cloud.uri(f"datasets/{dataset}/")
+            channel_name="training", data_source=cloud.uri(f"datasets/{staged}/")
         )
         trainer.train(input_data_config=[channel], wait=False, logs=False)
     return str(trainer._latest_training_job.training_job_name)  # noqa: SLF001  (no other way)
@@ -185,7 +185,7 @@ def base_name(cloud: Cloud) -> str:
 
 
 def names(cloud: Cloud, status: str) -> Iterator[str]:
-    """The training jobs of launch.py of a status, the newest first; not those of retraining."""
+    """The training jobs that launch started, of a status, the newest first."""
     pages = cloud.client("sagemaker").get_paginator("list_training_jobs")
     for page in pages.paginate(
         NameContains=base_name(cloud),
@@ -198,7 +198,7 @@ def names(cloud: Cloud, status: str) -> Iterator[str]:
                 yield job["TrainingJobName"]
 
 
-def finished(cloud: Cloud, options: argparse.Namespace) -> str | None:
+def finished(cloud: Cloud, training: Training, dataset: Path) -> str | None:
     """The newest completed job, if it is what is asked for, and its model is not registered yet."""
     from training.classifier.train import code_commit  # noqa: PLC0415  (imports torch)
 
@@ -209,16 +209,16 @@ def finished(cloud: Cloud, options: argparse.Namespace) -> str | None:
     parameters = dict(job["HyperParameters"])
     version = parameters.pop("model-version", None)
     commit = code_commit()
-    dataset = cloud.uri(f"datasets/{preflight.dataset(options.dataset)}/")
+    channel = cloud.uri(f"datasets/{preflight.dataset(dataset)}/")
     asked = (
-        parameters == options.hyperparameters
-        and options.model_version in (None, version)
-        and dataset in [_uri(channel) for channel in job["InputDataConfig"]]
+        parameters == training.hyperparameters
+        and training.model_version in (None, version)
+        and channel in [_uri(each) for each in job["InputDataConfig"]]
         and commit == job.get("Environment", {}).get("CODE_COMMIT")
         and not commit.endswith("-changed")
     )
     artifact = job["ModelArtifacts"]["S3ModelArtifacts"]
-    return name if asked and not endpoint.is_registered(cloud, artifact) else None
+    return name if asked and not deployment.is_registered(cloud, artifact) else None
 
 
 def _uri(channel: dict[str, Any]) -> str:
@@ -279,7 +279,7 @@ def follow(cloud: Cloud, name: str) -> dict[str, Any]:
     version = job["HyperParameters"].get("model-version")
     raise UserError(
         f"training job {name} is {job['TrainingJobStatus']}: {reason} "
-        f"(log group {TRAINING_LOG_GROUP}; --model-version {version} goes on from its checkpoint)"
+        f"(log group {TRAINING_LOG_GROUP}; --model-version {version} continues from its checkpoint)"
     )
 
 

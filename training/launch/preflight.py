@@ -1,4 +1,4 @@
-"""What launch.py looks at before anything costs money: credentials, role, bucket, quota, image."""
+"""What is checked before anything costs money: bucket, dataset, quotas, image, Docker."""
 
 import json
 import shutil
@@ -8,46 +8,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import ClientError, NoRegionError
+from botocore.exceptions import ClientError
 
 from operations.errors import DENIED, UserError, explain
-from operations.stack import Names
+from training.launch.cloud import Cloud
 
 TORCH_VERSION = "2.13"  # of the training container; requirements/training.in has the same
 MODEL_FILES = ("model.onnx", "metadata.json")
-
-
-class Cloud:
-    """An account and a region: clients for it, and the names of what is ours there."""
-
-    def __init__(self, stack: str, endpoint: str) -> None:
-        self.session = boto3.Session()
-        if self.session.region_name is None:
-            raise NoRegionError
-        identity = self.client("sts").get_caller_identity()
-        self.caller = identity["Arn"]
-        self.names = Names(stack, endpoint, identity["Account"], self.session.region_name)
-
-    def client(self, service: str, **options: Any) -> Any:
-        retries = Config(retries={"mode": "standard", "max_attempts": 5}, **options)
-        return self.session.client(service, config=retries)
-
-    @property
-    def tags(self) -> list[dict[str, str]]:
-        return [{"Key": key, "Value": value} for key, value in self.names.tags.items()]
-
-    def uri(self, key: str) -> str:
-        """The S3 URI of a key in the training bucket."""
-        return f"s3://{self.names.training_bucket}/{key}"
 
 
 def run_checks(checks: dict[str, Callable[[], str]]) -> None:
     """Run all checks, print a line for each.
 
     Raises:
-        UserError: what has to be mended first.
+        UserError: what has to be fixed first.
 
     """
     problems = 0
@@ -65,57 +39,20 @@ def run_checks(checks: dict[str, Callable[[], str]]) -> None:
         raise UserError(f"{problems} of {len(checks)} checks failed; nothing was started")
 
 
-def role(cloud: Cloud, arn: str | None) -> str:
-    """The role exists, and SageMaker may take it on."""
-    if not arn or not arn.startswith("arn:") or ":role/" not in arn:
-        raise UserError(
-            "give --role the ARN of a role for SageMaker (arn:aws:iam::<account>:role/<name>); "
-            "the README says how to make one"
-        )
-    name = arn.rpartition("/")[2]
-    try:
-        found = cloud.client("iam").get_role(RoleName=name)["Role"]
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "NoSuchEntity":
-            raise UserError(
-                f"role {name} does not exist; the README says how to make it"
-            ) from error
-        raise
-    if found["Arn"] != arn:
-        raise UserError(f"{arn} is not this account's: its role {name} is {found['Arn']}")
-    trusted = [
-        principal
-        for statement in found["AssumeRolePolicyDocument"]["Statement"]
-        if statement["Effect"] == "Allow" and isinstance(statement["Principal"], dict)
-        for principal in as_list(statement["Principal"].get("Service", []))
-    ]
-    if not any(principal.startswith("sagemaker.amazonaws.com") for principal in trusted):
-        raise UserError(
-            f"role {name} does not trust sagemaker.amazonaws.com: add it with "
-            f"`aws iam update-assume-role-policy --role-name {name} --policy-document ...`"
-        )
-    return arn
-
-
-def as_list(value: str | list[str]) -> list[str]:
-    return [value] if isinstance(value, str) else value
-
-
 def bucket(cloud: Cloud) -> str:
-    """The training bucket is ours, or its name is free."""
-    name = cloud.names.training_bucket
+    """The training bucket of the stack is open to the caller."""
     try:
-        cloud.client("s3").head_bucket(Bucket=name, ExpectedBucketOwner=cloud.names.account)
+        cloud.client("s3").head_bucket(Bucket=cloud.bucket, ExpectedBucketOwner=cloud.names.account)
     except ClientError as error:
-        if error.response["Error"]["Code"] == "404":
-            return f"{name} will be made"
         if error.response["Error"]["Code"] == "403":
             raise UserError(
-                f"bucket {name} is closed to {cloud.caller}, or another account's: "
-                "ask for s3:ListBucket on it, or give another --stack-name"
+                f"bucket {cloud.bucket} is closed to {cloud.caller}: ask for s3:ListBucket, "
+                "s3:GetObject and s3:PutObject on it"
             ) from error
+        if error.response["Error"]["Code"] == "404":
+            raise UserError(f"bucket {cloud.bucket} is gone: deploy the stack again") from error
         raise
-    return name
+    return cloud.bucket
 
 
 def dataset(directory: Path) -> str:

@@ -1,0 +1,1 @@
+"""Classify a serialized photo with the SageMaker endpoint."""

@@ -1,0 +1,1 @@
+"""Dispatch orders: plan routes and assign them to couriers."""

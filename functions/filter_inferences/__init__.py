@@ -1,0 +1,1 @@
+"""Filter inferences by the confidence threshold."""

@@ -1,0 +1,1 @@
+"""Measure drift and accuracy of the model in service."""

@@ -1,0 +1,1 @@
+"""Serialize a photo: from the bytes of an upload to a small upright JPEG."""

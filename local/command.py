@@ -1,0 +1,90 @@
+"""What the commands of the local cloud share: ports as arguments, steps, one-line errors."""
+
+import argparse
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import NoReturn
+
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+
+from local.cloud import LocalCloud
+from local.processes import PORTS, STOP_SIGNALS, LocalCloudError, sole_use
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that reports wrong arguments in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Report, and exit."""
+        self.exit(2, f"Stopped: {message}\n")
+
+
+def port(text: str) -> int:
+    """A port that a user may listen on."""
+    if not text.isdecimal() or int(text) not in PORTS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a port: give a number from {PORTS.start} to {PORTS.stop - 1}"
+        )
+    return int(text)
+
+
+def add_ports(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments --cloud-port and --serving-port."""
+    parser.add_argument("--cloud-port", type=port, default=4566, help="MiniStack (%(default)s)")
+    parser.add_argument(
+        "--serving-port", type=port, default=8080, help="the serving app (%(default)s)"
+    )
+
+
+class Steps:
+    """The steps of a command and what each took."""
+
+    def __init__(self, console: Console) -> None:
+        """Start to count the seconds."""
+        self.console = console
+        self.start = time.monotonic()
+
+    @contextlib.contextmanager
+    def step(self, doing: str, done: str) -> Iterator[None]:
+        """Show what is being done, then what it took in seconds."""
+        start = time.monotonic()
+        with self.console.status(doing):
+            yield
+        self.console.print(f"{time.monotonic() - start:5.1f} s  {done}", highlight=False)
+
+
+def prepare(cloud: LocalCloud, console: Console) -> None:
+    """Stop what a killed command has left running in the directory, and check the ports.
+
+    Raises:
+        LocalCloudError: a port cannot be used.
+
+    """
+    if left := LocalCloud.find(cloud.directory):
+        console.print(f"stopping what an earlier `make {cloud.directory.name}` left running")
+        left.stop()
+    cloud.check_ports()
+
+
+def carry_out(work: Callable[[], int], cloud: LocalCloud, console: Console) -> int:
+    """Do the work of a command, and report what went wrong in one line; the exit status."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        with sole_use(cloud.directory):
+            return work()
+    except LocalCloudError as error:
+        problem = f"Stopped: {error}"
+    except (BotoCoreError, ClientError) as error:
+        problem = f"The local cloud failed ({error}): see {cloud.logs}"
+    except KeyboardInterrupt:
+        console.print(
+            f"Interrupted. What this command started is stopped. Logs: {cloud.logs}",
+            soft_wrap=True,
+        )
+        return 130
+    console.print(problem, style="red", markup=False, highlight=False, soft_wrap=True)
+    return 1

@@ -1,0 +1,1 @@
+"""What `python -m operations.delete` finds in an account, and how each thing is deleted."""

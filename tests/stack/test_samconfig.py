@@ -1,0 +1,17 @@
+"""Each stack uploads its artifacts into a folder of its own."""
+
+import tomllib
+
+from tests.stack.conftest import REPOSITORY
+
+
+def test_the_artifacts_of_a_stack_are_in_the_folder_of_its_name() -> None:
+    environments = tomllib.loads((REPOSITORY / "samconfig.toml").read_text())
+    folders = {
+        each["global"]["parameters"]["stack_name"]: each["deploy"]["parameters"]["s3_prefix"]
+        for name, each in environments.items()
+        if name not in ("version", "local")  # the local bucket goes with the local cloud
+    }
+    assert folders
+    for stack, folder in folders.items():
+        assert folder == stack

@@ -1,0 +1,1 @@
+"""Train on SageMaker and deploy the model: `python -m training.launch`."""

@@ -1,0 +1,5 @@
+"""`python -m training.launch`."""
+
+from training.launch.command import main
+
+main()
