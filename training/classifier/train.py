@@ -393,8 +393,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         type=int,
         default=0,
         metavar="STEPS",
-        help=f"batches to fine-tune the last stages with, such as {FineTuning.steps}; 0: a new head "
-        "only (default: %(default)s)",
+        help=f"batches to fine-tune the last stages with, such as {FineTuning.steps}; "
+        "0: a new head only (default: %(default)s)",
     )
     tuning.add_argument(
         "--folds",
