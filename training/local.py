@@ -87,6 +87,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "--folds", type=positive, default=FOLDS, help="parts of the sources (default: %(default)s)"
     )
     parser.add_argument(
+        "--folds-left-out",
+        type=positive,
+        help="leave out only so many of them: faster, but says less (default: all)",
+    )
+    parser.add_argument(
         "--threads", type=positive, help="CPU threads (default: one for each processor)"
     )
     options = parser.parse_args(arguments)
@@ -112,6 +117,7 @@ def main(arguments: list[str] | None = None) -> None:
         backbone=options.backbone,
         fine_tuning=FineTuning() if options.fine_tune else None,
         folds=options.folds,
+        folds_left_out=options.folds_left_out,
     )
     try:
         result = train_folder(options.photos, settings, options.cifar)

@@ -70,6 +70,7 @@ class Settings:
     input_size: int = 224  # pixels
     fine_tuning: FineTuning | None = None
     folds: int = leave_out.FOLDS
+    folds_left_out: int | None = None  # how many of the folds are left out; None for all
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +118,7 @@ def train(settings: Settings) -> Result:
 
     print("head, all sources", flush=True)
     network, head = trainer.fine_tune(photos, trainer.fit_head(photos, values), "all")
-    sent = np.array([photo.style != THUMBNAIL for photo in rows])
+    sent = np.array([photo.style != THUMBNAIL for photo in rows]) & left_out.evaluated
     temperature = calibration.fit_temperature(left_out.logits[sent], truth[sent])
     everything = Predictions(
         calibration.softmax(left_out.logits, temperature), truth, dataset.labels
@@ -163,7 +164,11 @@ def train(settings: Settings) -> Result:
     }
     (settings.model_dir / "metadata.json").write_text(json.dumps(metadata, indent=2) + "\n")
     text = report.left_out_report(
-        everything, rows, threshold, measures, sources_known=sources_known
+        everything.where(left_out.evaluated),
+        list(itertools.compress(rows, left_out.evaluated)),
+        threshold,
+        measures,
+        sources_known=sources_known,
     )
     settings.output_dir.mkdir(parents=True, exist_ok=True)
     (settings.output_dir / "report.md").write_text(text)
@@ -186,6 +191,7 @@ class LeftOut:
     logits: np.ndarray  # [n, k]
     head_logits: np.ndarray  # [n, k], before fine-tuning
     novelty: np.ndarray  # [n]
+    evaluated: np.ndarray  # [n], false for photos of a fold that was not left out
 
 
 class Trainer:
@@ -242,9 +248,11 @@ class Trainer:
         shape = (len(photos.rows), len(self.dataset.labels))
         logits, head_logits = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         novelty = np.zeros(len(photos.rows), np.float32)
+        evaluated = np.zeros(len(photos.rows), bool)
         folds = list(leave_out.folds(photos.rows, photos.truth, self.settings.folds))
-        for number, (kept, left_out) in enumerate(folds, 1):
+        for number, (kept, left_out) in enumerate(folds[: self.settings.folds_left_out], 1):
             print(f"head, fold {number} of {len(folds)} left out", flush=True)
+            evaluated[left_out] = True
             head = self.fit_head(photos.at(kept), values[kept])
             head_logits[left_out] = head.logits(values[left_out, : self.start.width])
             network, head = self.fine_tune(photos.at(kept), head, f"fold-{number}")
@@ -252,7 +260,7 @@ class Trainer:
             logits[left_out] = head.logits(new[:, : network.width])
             familiar = self.novelty(network, [photos.rows[at] for at in kept])
             novelty[left_out] = familiar.score(new[:, : network.width], new[:, network.width :])
-        return LeftOut(logits, head_logits, novelty)
+        return LeftOut(logits, head_logits, novelty, evaluated)
 
     def novelty(self, network: Network, rows: list[Photo]) -> Novelty:
         """What is familiar to a network that was trained on these photos."""
@@ -267,14 +275,10 @@ class Trainer:
         The backbone is not fine-tuned: it would have to be for each kind.
         """
         labels = self.dataset.labels
-        temperature = calibration.fit_temperature(left_out.head_logits, photos.truth)
-        threshold = calibration.choose_threshold(
-            calibration.coverage_curve(
-                Predictions(
-                    calibration.softmax(left_out.head_logits, temperature), photos.truth, labels
-                )
-            )
-        )
+        logits, truth = left_out.head_logits[left_out.evaluated], photos.truth[left_out.evaluated]
+        temperature = calibration.fit_temperature(logits, truth)
+        before = Predictions(calibration.softmax(logits, temperature), truth, labels)
+        threshold = calibration.choose_threshold(calibration.coverage_curve(before))
         kinds = Counter(photo.kind for photo in photos.rows if photo.label == OTHER and photo.kind)
         accepted = {}
         for kind, count in sorted(kinds.items()):
@@ -403,6 +407,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="parts of the sources that are left out in turn, 2 or more (default: %(default)s)",
     )
     tuning.add_argument(
+        "--folds-left-out",
+        type=positive,
+        help="leave out only so many of them: faster, but says less (default: all)",
+    )
+    tuning.add_argument(
         "--threads",
         type=positive,
         default=os.process_cpu_count(),
@@ -426,6 +435,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         input_size=options.input_size,
         fine_tuning=FineTuning(steps=options.fine_tune) if options.fine_tune > 0 else None,
         folds=options.folds,
+        folds_left_out=options.folds_left_out,
     )
 
 
