@@ -83,7 +83,7 @@ def test_a_running_job_is_followed_not_started_twice(
     aws.answers["DescribeTrainingJob"] = describe
     main(["train", "--yes", "--dataset", str(staged)])
     out = capsys.readouterr().out
-    assert out.count("step=500 validation_accuracy=0.91") == 1
+    assert out.count("step=500 left_out_accuracy=0.91") == 1
     assert "Installing" not in out
     assert f"{name} completed" in out
     assert not aws.requests("CreateTrainingJob")
