@@ -3,6 +3,7 @@
 SHELL := /bin/sh
 
 PHOTOS ?= local/photos
+MODEL ?= models/vehicles
 PORT ?= 8080
 
 # Other ports of the local cloud: make run CLOUD_PORT=4567 SERVING_PORT=8081
@@ -52,8 +53,8 @@ drill: $(VENV)/run ## Simulate days with drift, alarms and reviews on this machi
 	@$(BIN)/python -m local.drill
 
 .PHONY: serve
-serve: $(VENV)/run ## Serve the model alone (PORT=8080)
-	@$(BIN)/python -m serving.app --port $(PORT) --model-dir models/vehicles
+serve: $(VENV)/run ## Serve a model alone (PORT=8080, MODEL=models/vehicles)
+	@$(BIN)/python -m serving.app --port $(PORT) --model-dir "$(MODEL)"
 
 .PHONY: build
 build: $(VENV)/run ## Build the functions for AWS
@@ -72,8 +73,10 @@ review: $(VENV)/run ## Label the photos that are below the confidence threshold
 	@$(BIN)/python -m operations.review $(STACK_NAME)
 
 .PHONY: train
-train: $(TRAINING)/training ## Train, evaluate and serve on this machine (hours without a GPU)
-	@$(TRAINING)/bin/python -m training.launch --local $(ARGS)
+train: ## Train a model for your labels (PHOTOS=my/photos NAME=my_model) in minutes, no GPU
+	@test "$(origin PHOTOS)" = "command line" -a -n "$(NAME)" || { echo "give a folder of photos and a name: make train PHOTOS=my/photos NAME=my_model" >&2; exit 2; }
+	@$(MAKE) --no-print-directory $(TRAINING)/training
+	@$(TRAINING)/bin/python -m training.local --photos "$(PHOTOS)" --name "$(NAME)" $(ARGS)
 
 .PHONY: launch
 launch: $(VENV)/run ## Train on SageMaker and deploy the model to the stack's endpoint

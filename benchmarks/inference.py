@@ -15,51 +15,15 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+import timm
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from benchmarks.serving_app import as_sent
 from serving.preprocess import preprocess
 from training.evaluate import Model
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-
-
-class Bottleneck(nn.Module):
-    """1 x 1, 3 x 3 and 1 x 1 convolutions, and a shortcut."""
-
-    def __init__(self, inputs: int, width: int, stride: int) -> None:
-        super().__init__()
-        outputs = 4 * width
-        self.residual = nn.Sequential(
-            *conv_norm(inputs, width, 1),
-            nn.ReLU(),
-            *conv_norm(width, width, 3, stride),
-            nn.ReLU(),
-            *conv_norm(width, outputs, 1),
-        )
-        changed = inputs != outputs or stride != 1
-        self.shortcut = (
-            nn.Sequential(*conv_norm(inputs, outputs, 1, stride)) if changed else nn.Identity()
-        )
-
-    def forward(self, images: Tensor) -> Tensor:
-        return torch.relu(self.residual(images) + self.shortcut(images))
-
-
-def conv_norm(inputs: int, outputs: int, kernel: int, stride: int = 1) -> list[nn.Module]:
-    convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
-    return [convolution, nn.BatchNorm2d(outputs)]
-
-
-def resnet_152() -> nn.Module:
-    layers = [*conv_norm(3, 64, 7, 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
-    inputs = 64
-    for width, blocks in ((64, 3), (128, 8), (256, 36), (512, 3)):
-        for at in range(blocks):
-            layers.append(Bottleneck(inputs, width, 2 if at == 0 and width > 64 else 1))
-            inputs = 4 * width
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, 2))
 
 
 def exported(network: nn.Module, size: int, path: Path) -> onnxruntime.InferenceSession:
@@ -83,7 +47,7 @@ def main() -> None:
     ours = Model(arguments.model_dir)
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "resnet152.onnx"
-        theirs = exported(resnet_152(), 224, path)
+        theirs = exported(timm.create_model("resnet152", num_classes=2), 224, path)
         megabytes = sum(file.stat().st_size for file in Path(scratch).iterdir()) / 1e6
     seconds: dict[str, list[float]] = {"ours": [], "ResNet-152": []}
     for _ in range(arguments.rounds):

@@ -1,1 +1,1 @@
-"""From photos to an endpoint: stage, train, evaluate, deploy (`python -m training.launch`)."""
+"""From a folder of labelled photos to a model in service: dataset, classifier, report, launch."""

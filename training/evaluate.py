@@ -1,25 +1,24 @@
-"""Say honestly how good a model is, on photos that nothing was chosen by.
+"""Evaluate a model on the test split: photos that nothing was chosen by.
 
-    python -m training.evaluate                                   # the shipped model
+    python -m training.evaluate                                       # the shipped model
     python -m training.evaluate --model build/model --against models/vehicles --gate
 
-Judges model.onnx as it is served (the same decoding, resizing and runtime) on the test split of
-the staged dataset, and on every photo of the sources that its training held out. Leaves
-report.md, evaluation.json and PNG plots in --report; with --record also writes the numbers into
-the model's own metadata.json and MODEL_CARD.md. With --gate also gate.json: whether --model may
-replace --against (gate.py), with what a model package keeps of it.
+Classifies with model.onnx as it is served: the same decoding, resizing and runtime. The test split
+has the same sources as the train split. What a model does on new sources is in its metadata.json
+and card: training/classifier/train.py measures it.
 
-Vehicles: bicycles and motorcycles. Accepted: named a vehicle with at least the threshold's
-confidence. Intervals are at 95%: Wilson's of shares, bootstrapped of the rest.
+Makes report.md, evaluation.json and plots in --report. With --record the numbers also go into the
+model's metadata.json and MODEL_CARD.md. With --gate it makes gate.json: whether --model may replace
+--against (gate.py), with what a model package keeps of it. Intervals are at 95%.
 """
 
 import argparse
 import dataclasses
+import io
 import json
 import math
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,315 +29,159 @@ from PIL import Image, ImageDraw
 from tqdm import tqdm
 
 from serving.preprocess import preprocess
-from training.gate import better_by_chance, properties
-from training.gate import judge as compare
-from training.source import calibration
-from training.source.calibration import OTHER
-from training.source.data import Dataset, Row, label_positions
-from training.source.network import LABELS
+from training import report
+from training.classifier import calibration
+from training.classifier.calibration import Predictions
+from training.dataset.records import Dataset, DatasetError, Photo
+from training.gate import judge, properties
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 
-CARD_START, CARD_END = "<!-- evaluation: start -->", "<!-- evaluation: end -->"
 TIMED_PHOTOS = 200
 WORST = 24  # mistakes on the contact sheet
+COSTS = {
+    "model_bytes": "file (bytes)",
+    "decode_ms": "decode and resize one photo, one thread, median (ms)",
+    "inference_ms": "classify it, one thread, median (ms)",
+}
 
 
-@dataclasses.dataclass
 class Model:
-    """A model directory: model.onnx and metadata.json, on one thread."""
+    """A model folder: model.onnx and metadata.json, on one thread.
 
-    directory: Path
+    Raises:
+        ValueError: it cannot be run.
 
-    def __post_init__(self) -> None:
-        self.path = self.directory / "model.onnx"
-        self.metadata = json.loads((self.directory / "metadata.json").read_text())
-        if self.metadata["labels"] != list(LABELS):
-            raise ValueError(f"{self.directory} has labels {self.metadata['labels']}")
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.path = directory / "model.onnx"
+        self.metadata: dict[str, Any] = json.loads((directory / "metadata.json").read_text())
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         try:
             self.session = onnxruntime.InferenceSession(
                 self.path, options, providers=["CPUExecutionProvider"]
             )
-        except Exception as error:  # the runtime's own have no common base
-            raise ValueError(f"{self.path} is no model that can be run: {error}") from error
+        except Exception as error:  # the runtime's exceptions have no common base
+            raise ValueError(f"cannot run {self.path}: {error}") from error
         self.title = f"{self.metadata['version']} ({self.metadata['code']['commit']})"
 
-    def predict(self, inputs: np.ndarray) -> np.ndarray:
-        """Probabilities [n, 3] of inputs [n, 3, S, S], pixel values 0 to 255."""
-        parts = [
-            self.session.run(["probabilities"], {"image": inputs[at : at + 64].astype(np.float32)})[
-                0
-            ]
-            for at in tqdm(range(0, len(inputs), 64), desc=self.title, unit="batch", disable=None)
-        ]
-        return np.concatenate(parts)
+    def probabilities(self, image: np.ndarray) -> np.ndarray:
+        """Probabilities [1, k] of a photo float32 [1, 3, S, S], pixel values 0 to 255."""
+        return np.asarray(self.session.run(["probabilities"], {"image": image})[0])
+
+    def classify(self, dataset: Dataset, photos: list[Photo]) -> tuple[Predictions, dict[str, Any]]:
+        """The predictions for photos, and what one costs."""
+        if self.metadata["labels"] != dataset.labels:
+            raise DatasetError(
+                f"{self.directory} has the labels {', '.join(self.metadata['labels'])}, and the "
+                f"dataset has {', '.join(dataset.labels)}"
+            )
+        size = self.metadata["input_size"]
+        probabilities, decoding, inference = [], [], []
+        for photo in tqdm(photos, desc=self.title, unit="photo", disable=None):
+            start = time.perf_counter()
+            image = preprocess(dataset.image_bytes(photo), size)
+            decoded = time.perf_counter()
+            probabilities.append(self.probabilities(image))
+            decoding.append(decoded - start)
+            inference.append(time.perf_counter() - decoded)
+        truth = np.array([dataset.labels.index(photo.label) for photo in photos])
+        return Predictions(np.concatenate(probabilities), truth, dataset.labels), {
+            "decode_ms": round(1000 * float(np.median(decoding[:TIMED_PHOTOS])), 2),
+            "inference_ms": round(1000 * float(np.median(inference[:TIMED_PHOTOS])), 2),
+            "model_bytes": self.path.stat().st_size,
+        }
 
 
-@dataclasses.dataclass
-class Judged:
-    """Photos of one kind with a model's probabilities."""
+@dataclasses.dataclass(frozen=True)
+class Evaluated:
+    """A model, its predictions for the test split, and its numbers as evaluation.json has them."""
 
-    rows: list[Row]
-    probabilities: np.ndarray
+    model: Model
+    predictions: Predictions
+    evaluation: dict[str, Any]
 
-    def __post_init__(self) -> None:
-        self.labels = label_positions(self.rows)
-        self.named = self.probabilities.argmax(axis=1)
-        self.right = self.named == self.labels
-        self.vehicle = self.labels != OTHER
-        two = self.probabilities[:, :OTHER].argmax(axis=1)
-        self.told_apart = two == self.labels  # bicycle from motorcycle, `other` left aside
-
-    def where(self, chosen: np.ndarray) -> "Judged":
-        """Those that a mask keeps, or at these positions."""
-        positions = np.arange(len(self.rows))[chosen]
-        return Judged([self.rows[at] for at in positions], self.probabilities[positions])
+    @property
+    def threshold(self) -> float:
+        return float(self.model.metadata["threshold"])
 
 
-# ---------------------------------------------------------------- measures
+def test_photos(dataset: Dataset) -> list[Photo]:
+    """The test split. Raises DatasetError if it is empty."""
+    photos = dataset.split("test")
+    if not photos:
+        raise DatasetError(f"{dataset.directory} has no test photos: stage more photos")
+    return photos
 
 
-def wilson_interval(right: int, count: int, z: float = 1.96) -> tuple[float, float]:
-    """The 95% interval of a share (Wilson, 1927)."""
-    if count == 0:
-        return 0.0, 1.0
-    share = right / count
-    centre = share + z**2 / (2 * count)
-    margin = z * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-    scale = 1 + z**2 / count
-    return max(0.0, (centre - margin) / scale), min(1.0, (centre + margin) / scale)
+def evaluate(model: Model, dataset: Dataset) -> Evaluated:
+    photos = test_photos(dataset)
+    predictions, costs = model.classify(dataset, photos)
+    measures = report.measure(predictions, model.metadata["threshold"])
+    at_precision = {"coverage_at_99_precision": report.coverage_at_precision(predictions)}
+    return Evaluated(model, predictions, measures | at_precision | costs)
 
 
-def auroc(scores: np.ndarray, positive: np.ndarray) -> float:
-    """The chance that a positive scores above a negative, ties counted half (Mann-Whitney).
-
-    NaN where one of them is missing.
-    """
-    values, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    del values
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    positives, negatives = int(positive.sum()), int((~positive).sum())
-    if not positives or not negatives:
-        return math.nan
-    rank_sum = ranks[positive].sum() - positives * (positives + 1) / 2
-    return float(rank_sum / (positives * negatives))
-
-
-def sign_test(better: int, worse: int) -> float:
-    """Two-sided exact p-value that paired differences of this size are chance (McNemar)."""
-    return min(1.0, 2 * better_by_chance(max(better, worse), min(better, worse)))
-
-
-def bootstrapped(
-    photos: Judged, statistic: Callable[[Judged], float], rounds: int = 1000
-) -> dict[str, float]:
-    """A value with its interval: percentiles over photos drawn with replacement (Efron, 1979)."""
-    dice = np.random.default_rng(0)
-    count = len(photos.rows)
-    values = [statistic(photos.where(dice.integers(0, count, count))) for _ in range(rounds)]
-    low, high = np.nanpercentile(values, [2.5, 97.5])
-    entry = {"value": statistic(photos), "low": float(low), "high": float(high)}
-    return {name: round(value, 4) for name, value in entry.items()}
-
-
-def share(right: np.ndarray) -> dict[str, float]:
-    """A share of true values with its interval, as evaluation.json holds it."""
-    low, high = wilson_interval(int(right.sum()), len(right))
-    value = float(right.mean()) if len(right) else 0.0
-    return {
-        "value": round(value, 4),
-        "low": round(low, 4),
-        "high": round(high, 4),
-        "count": len(right),
-    }
-
-
-def measure(photos: Judged, cifar: Judged, threshold: float) -> dict[str, dict[str, float]]:
-    """The headline numbers; each a share with its interval, or a value alone."""
-    accepted = (photos.named != OTHER) & (photos.probabilities.max(axis=1) >= threshold)
-    official = cifar.where(cifar.vehicle)
-    cifar_other = cifar.where(~cifar.vehicle)
-    cifar_accepted = (cifar_other.named != OTHER) & (
-        cifar_other.probabilities.max(axis=1) >= threshold
+def decide(challenger: Evaluated, champion: Evaluated) -> dict[str, Any]:
+    """What gate.json holds: the verdict, and the model's version, measures and properties."""
+    labels = challenger.predictions.labels
+    truth, old, new = (
+        [labels[position] for position in positions]
+        for positions in (
+            challenger.predictions.truth,
+            champion.predictions.predicted,
+            challenger.predictions.predicted,
+        )
     )
-    return {
-        "cifar_100_bicycle_or_motorcycle": share(official.told_apart),
-        "cifar_100_three_way": share(official.right),
-        "photos_bicycle_or_motorcycle": share(photos.told_apart[photos.vehicle]),
-        "photos_three_way": share(photos.right),
-        "vehicles_accepted": share(accepted[photos.vehicle]),
-        "accepted_vehicles_right": share(photos.right[photos.vehicle & accepted]),
-        "accepted_right": share(photos.right[accepted]),
-        "other_accepted": share(accepted[~photos.vehicle]),
-        "cifar_100_other_accepted": share(cifar_accepted),
-        "other_auroc": bootstrapped(
-            photos, lambda part: auroc(1 - part.probabilities[:, OTHER], part.vehicle)
-        ),
-        "expected_calibration_error": bootstrapped(
-            photos,
-            lambda part: calibration.expected_calibration_error(part.probabilities, part.labels),
-        ),
-    }
-
-
-def latency(model: Model, dataset: Dataset, rows: list[Row]) -> dict[str, float]:
-    """Milliseconds for one photo on one thread, decoding to answer; and the file's size."""
-    size = model.metadata["input_size"]
-    photos = [dataset.image_bytes(row) for row in rows[:TIMED_PHOTOS]]
-    decoding, inference = [], []
-    for image_bytes in photos:
-        start = time.perf_counter()
-        image = preprocess(image_bytes, size)
-        decoded = time.perf_counter()
-        model.session.run(["probabilities"], {"image": image})
-        decoding.append(decoded - start)
-        inference.append(time.perf_counter() - decoded)
-    return {
-        "decode_ms": round(1000 * float(np.median(decoding)), 2),
-        "inference_ms": round(1000 * float(np.median(inference)), 2),
-        "model_bytes": model.path.stat().st_size,
+    metadata = challenger.model.metadata
+    return dataclasses.asdict(judge(truth, old, new)) | {
+        "name": metadata["name"],
+        "version": metadata["version"],
+        "threshold": metadata["threshold"],
+        "commit": metadata["code"]["commit"],
+        "properties": properties(metadata, challenger.evaluation),
     }
 
 
 # ---------------------------------------------------------------- the report
 
-MEASURES = {
-    "cifar_100_bicycle_or_motorcycle": "CIFAR-100 test, bicycle or motorcycle (official 200)",
-    "cifar_100_three_way": "CIFAR-100 test, the same 200, `other` counted wrong",
-    "photos_bicycle_or_motorcycle": "photos, bicycle or motorcycle",
-    "photos_three_way": "photos, bicycle, motorcycle or other",
-    "vehicles_accepted": "vehicles accepted at the threshold (coverage)",
-    "accepted_vehicles_right": "accepted vehicles that are named right",
-    "accepted_right": "accepted answers that are right, non-vehicles among them",
-    "other_accepted": "non-vehicles accepted at the threshold, photos",
-    "cifar_100_other_accepted": "non-vehicles accepted at the threshold, CIFAR-100",
-    "other_auroc": "AUROC, vehicle against non-vehicle, photos",
-    "expected_calibration_error": "expected calibration error, photos",
-}
-COSTS = {
-    "model_bytes": "file, bytes",
-    "decode_ms": "ms to decode and resize one photo, one thread",
-    "inference_ms": "ms to infer it (medians)",
-}
 
-
-def percent(entry: dict[str, float]) -> str:
-    if "count" not in entry:
-        return f"{entry['value']:.3f} [{entry['low']:.3f}, {entry['high']:.3f}]"
-    right = round(entry["value"] * entry["count"])
-    return (
-        f"{100 * entry['value']:.1f}% [{100 * entry['low']:.1f}, {100 * entry['high']:.1f}] "
-        f"({right}/{entry['count']})"
-    )
-
-
-def table(header: list[str], rows: list[list[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def headline_table(evaluations: dict[str, dict[str, Any]]) -> str:
-    """Measures and costs, a column for each model."""
-    rows = [
-        [text, *(percent(each[name]) for each in evaluations.values())]
-        for name, text in MEASURES.items()
-    ]
-    rows += [
-        [text, *(f"{each[name]:,}" for each in evaluations.values())]
+def summary(evaluated: list[Evaluated], photos: list[Photo]) -> str:
+    """The part of the report that the model card quotes."""
+    first = evaluated[0]
+    metadata = first.model.metadata
+    columns = {each.model.title: each.evaluation for each in evaluated}
+    costs = [
+        [text, *(f"{each.evaluation[name]:,}" for each in evaluated)]
         for name, text in COSTS.items()
     ]
-    return table(["measure", *evaluations], rows)
-
-
-def grouped_table(judged: dict[str, Judged], attribute: str) -> str:
-    """Accuracy by source, style or label; vehicles told apart, and all three labels."""
-    header, rows = [attribute], []
-    for title in judged:
-        of = f", {title}" if len(judged) > 1 else ""
-        header += [f"bicycle or motorcycle{of}", f"three-way{of}"]
-    first = next(iter(judged.values()))
-    for value in sorted({getattr(row, attribute) for row in first.rows}):
-        mask = np.array([getattr(row, attribute) == value for row in first.rows])
-        line = [value]
-        for photos in judged.values():
-            part = photos.where(mask)
-            vehicles = part.told_apart[part.vehicle]
-            line.append(percent(share(vehicles)) if len(vehicles) else "")
-            line.append(percent(share(part.right)))
-        rows.append(line)
-    return table(header, rows)
-
-
-def confusion_table(photos: Judged, title: str = "") -> str:
-    counts = np.zeros((len(LABELS), len(LABELS)), int)
-    np.add.at(counts, (photos.labels, photos.named), 1)
-    rows = [[label, *map(str, line.tolist())] for label, line in zip(LABELS, counts, strict=True)]
-    return table([f"true \\ named{title}", *LABELS], rows)
-
-
-def comparison(photos: Judged, against: Judged) -> str:
-    better = int((photos.right & ~against.right).sum())
-    worse = int((~photos.right & against.right).sum())
-    return (
-        f"Of {len(photos.rows)} photos the first is right where the second is wrong on {better}, "
-        f"wrong where it is right on {worse} (exact sign test p = {sign_test(better, worse):.3f})."
-    )
-
-
-def decide(
-    model: Model, photos: Judged, against: Judged, evaluation: dict[str, Any]
-) -> dict[str, Any]:
-    """What gate.json holds: the verdict, and the model's version, measures and properties."""
-    names = [[LABELS[label] for label in part.named] for part in (against, photos)]
-    verdict = compare([row.label for row in photos.rows], *names)
-    return dataclasses.asdict(verdict) | {
-        "name": model.metadata["name"],
-        "version": model.metadata["version"],
-        "threshold": model.metadata["threshold"],
-        "commit": model.metadata["code"]["commit"],
-        "properties": properties(model.metadata, evaluation),
-    }
-
-
-def summary(model: Model, judged: dict[str, Judged], evaluations: dict[str, dict[str, Any]]) -> str:
-    """The part of the report that the model card quotes."""
-    data = model.metadata["data"]
-    origin = (
-        f"Version {model.metadata['version']}, dataset {data['dataset']}, "
-        f"threshold {model.metadata['threshold']}, temperature "
-        f"{model.metadata['temperature']}. Test split; 95% intervals, Wilson's of shares, "
-        "bootstrapped of the rest."
-    )
     return "\n\n".join(
         [
-            origin,
-            headline_table(evaluations),
-            "Photos by true label, then by style and source:",
-            *(
-                confusion_table(photos, f" by {title}" if len(judged) > 1 else "")
-                for title, photos in judged.items()
+            (
+                f"Version {metadata['version']}, dataset {metadata['data']['dataset']}, threshold "
+                f"{metadata['threshold']}, {len(photos)} photos of the test split, 95% intervals."
             ),
-            *(grouped_table(judged, attribute) for attribute in ("label", "style", "source")),
+            report.measures_table(columns),
+            report.table(["cost", *columns], costs),
+            report.confusion_table(first.predictions),
+            report.grouped_table(first.predictions, photos, "style", first.threshold),
+            report.grouped_table(first.predictions, photos, "source", first.threshold),
         ]
     )
 
 
-def plot_reliability(results: dict[str, Judged], path: Path) -> None:
+def plot_reliability(evaluated: list[Evaluated], path: Path) -> None:
     figure, axes = plt.subplots(figsize=(5, 4.5), layout="constrained")
     axes.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle="--", label="calibrated")
-    for title, photos in results.items():
-        confidence = photos.probabilities.max(axis=1)
-        order = np.argsort(confidence)
-        bins = [part for part in np.array_split(order, 12) if len(part)]
-        axes.plot(
-            [confidence[part].mean() for part in bins],
-            [photos.right[part].mean() for part in bins],
-            marker="o",
-            label=title,
-        )
+    for each in evaluated:
+        confidence, correct = each.predictions.confidence, each.predictions.correct
+        bins = [part for part in np.array_split(np.argsort(confidence), 12) if len(part)]
+        means = [(confidence[part].mean(), correct[part].mean()) for part in bins]
+        axes.plot(*zip(*means, strict=True), marker="o", label=each.model.title)
     axes.set(xlabel="confidence", ylabel="accuracy", title="Reliability, equal-count bins")
     axes.set(xlim=(0.3, 1.01), ylim=(0.3, 1.01))
     axes.legend()
@@ -346,69 +189,59 @@ def plot_reliability(results: dict[str, Judged], path: Path) -> None:
     plt.close(figure)
 
 
-def plot_coverage(results: dict[str, tuple[Judged, float]], path: Path) -> None:
-    figure, (accuracy, accepted) = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
-    for title, (photos, threshold) in results.items():
-        curve = calibration.coverage_curve(photos.probabilities, photos.labels)
-        chosen = calibration.operate(photos.probabilities, photos.labels, threshold)
+def plot_coverage(evaluated: list[Evaluated], path: Path) -> None:
+    figure, (precision, accepted) = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
+    for each in evaluated:
+        curve = calibration.coverage_curve(each.predictions)
+        chosen = calibration.operate(each.predictions, each.threshold)
         coverage = [at.coverage for at in curve]
-        (line,) = accuracy.plot(coverage, [at.accuracy for at in curve], label=title)
-        accuracy.plot(chosen.coverage, chosen.accuracy, "o", color=line.get_color())
+        (line,) = precision.plot(coverage, [at.precision for at in curve], label=each.model.title)
+        precision.plot(chosen.coverage, chosen.precision, "o", color=line.get_color())
         accepted.plot(coverage, [at.other_accepted for at in curve], color=line.get_color())
         accepted.plot(chosen.coverage, chosen.other_accepted, "o", color=line.get_color())
-    accuracy.axhline(calibration.ACCEPTED_ACCURACY, color="grey", linestyle="--", linewidth=1)
+    precision.axhline(calibration.PRECISION, color="grey", linestyle="--", linewidth=1)
     accepted.axhline(calibration.OTHER_ACCEPTED, color="grey", linestyle="--", linewidth=1)
-    accuracy.set(xlabel="vehicles accepted", ylabel="of these named right")
-    accepted.set(xlabel="vehicles accepted", ylabel="non-vehicles accepted")
-    accuracy.legend()
+    precision.set(xlabel="photos of a label accepted", ylabel="of these, correct")
+    accepted.set(xlabel="photos of a label accepted", ylabel="photos of other accepted")
+    precision.legend()
     figure.suptitle("Thresholds from 0.5 to 0.995; the dot is the model's own")
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
 
-def contact_sheet(dataset: Dataset, photos: Judged, path: Path) -> None:
-    """The most confident mistakes, each with its source, true label and named label."""
-    wrong = np.flatnonzero(~photos.right)
-    worst = wrong[np.argsort(-photos.probabilities.max(axis=1)[wrong])][:WORST]
+def contact_sheet(dataset: Dataset, evaluated: Evaluated, path: Path) -> None:
+    """The most confident mistakes, each with its source, true label and predicted label."""
+    photos, predictions = dataset.split("test"), evaluated.predictions
+    wrong = np.flatnonzero(~predictions.correct)
+    worst = wrong[np.argsort(-predictions.confidence[wrong])][:WORST]
     side, caption, columns = 150, 26, 6
     lines = max(1, math.ceil(len(worst) / columns))
     sheet = Image.new("RGB", (columns * side, lines * (side + caption)), "white")
     draw = ImageDraw.Draw(sheet)
     for at, index in enumerate(worst):
-        row = photos.rows[index]
+        photo = photos[index]
         left, top = at % columns * side, at // columns * (side + caption)
-        with Image.open(dataset.directory / row.file) as image:
+        with Image.open(io.BytesIO(dataset.image_bytes(photo))) as image:
             image.thumbnail((side - 4, side - 4))
             sheet.paste(image, (left, top))
-        named = LABELS[photos.named[index]]
-        confidence = photos.probabilities[index].max()
-        draw.text(
-            (left, top + side - 2), f"{row.source}\n{row.label}: {named} {confidence:.2f}", "black"
-        )
+        predicted = predictions.labels[predictions.predicted[index]]
+        text = f"{photo.source}\n{photo.label}: {predicted} {predictions.confidence[index]:.2f}"
+        draw.text((left, top + side - 2), text, "black")
     sheet.save(path)
 
 
-def record(model: Model, evaluation: dict[str, Any], quoted: str) -> None:
+def record(evaluated: Evaluated, quoted: str) -> None:
     """Write the numbers into the model's metadata.json and, if there is one, its card."""
-    model.metadata["metrics"]["test"] = evaluation
+    model = evaluated.model
+    model.metadata["metrics"]["test"] = evaluated.evaluation
     text = json.dumps(model.metadata, indent=2) + "\n"
     (model.directory / "metadata.json").write_text(text)
     card = model.directory / "MODEL_CARD.md"
     if card.is_file():
-        before, _, rest = card.read_text().partition(CARD_START)
-        _, _, after = rest.partition(CARD_END)
-        card.write_text(f"{before}{CARD_START}\n{quoted}\n{CARD_END}{after}")
+        report.fill_card(card, "evaluation", quoted)
 
 
 # ---------------------------------------------------------------- command line
-
-
-def judge(model: Model, dataset: Dataset, kinds: dict[str, list[Row]]) -> dict[str, Judged]:
-    size = model.metadata["input_size"]
-    return {
-        kind: Judged(rows, model.predict(dataset.served_inputs(rows, size)))
-        for kind, rows in kinds.items()
-    }
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -417,11 +250,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     models = parser.add_argument_group("models")
     models.add_argument(
-        "--model", type=Path, default=Path("models/vehicles"), help="directory (%(default)s)"
+        "--model", type=Path, default=Path("models/vehicles"), help="folder (default: %(default)s)"
     )
-    models.add_argument("--against", type=Path, help="directory of a second model")
+    models.add_argument("--against", type=Path, help="folder of a second model")
     models.add_argument(
-        "--gate", action="store_true", help="say whether --model may replace --against"
+        "--gate", action="store_true", help="decide whether --model may replace --against"
     )
     models.add_argument(
         "--record", action="store_true", help="write into the model's metadata and card too"
@@ -437,58 +270,41 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
+    folders = [options.model] + ([options.against] if options.against else [])
     try:
         dataset = Dataset(options.dataset)
-        dataset.check_photos("test")
-        models = [Model(options.model)] + ([Model(options.against)] if options.against else [])
-    except (OSError, KeyError, ValueError) as error:
+        photos = test_photos(dataset)
+        models = [Model(folder) for folder in folders]
+        if len({model.title for model in models}) < len(models):  # two runs of one commit
+            for model in models:
+                model.title += f", {model.directory}"
+        evaluated = [evaluate(model, dataset) for model in models]
+    except (DatasetError, OSError, KeyError, ValueError) as error:
         sys.exit(f"evaluate: {error}")
-    held_out = models[0].metadata["data"].get("held_out_sources", [])
-    kinds = {
-        "photos": dataset.select(
-            lambda row: row.is_photo and (row.split == "test" or row.source in held_out)
-        ),
-        "cifar": dataset.select(lambda row: not row.is_photo and row.split == "test"),
-    }
-    if len({model.title for model in models}) < len(models):  # two runs of one commit
-        for model in models:
-            model.title += f", {model.directory}"
-    photos, evaluations = {}, {}
-    for model in models:
-        parts = judge(model, dataset, kinds)
-        photos[model.title] = parts["photos"]
-        evaluations[model.title] = {
-            **measure(parts["photos"], parts["cifar"], model.metadata["threshold"]),
-            **latency(model, dataset, kinds["photos"]),
-        }
-    title = models[0].title
-    quoted = summary(models[0], photos, evaluations)
+    first = evaluated[0]
+    quoted = summary(evaluated, photos)
 
     options.report.mkdir(parents=True, exist_ok=True)
-    plot_reliability(photos, options.report / "reliability.png")
-    plot_coverage(
-        {model.title: (photos[model.title], model.metadata["threshold"]) for model in models},
-        options.report / "coverage.png",
-    )
-    contact_sheet(dataset, photos[title], options.report / "mistakes.png")
-    report = [f"# Evaluation of {title}", quoted]
-    if options.against:
-        report.append(comparison(photos[title], photos[models[1].title]))
-    if held_out:
-        report.append(f"Held out of training, judged whole: {', '.join(held_out)}.")
-    report += ["![reliability](reliability.png)", "![coverage](coverage.png)"]
-    report += ["The most confident mistakes:", "![mistakes](mistakes.png)"]
-    (options.report / "report.md").write_text("\n\n".join(report) + "\n")
-    evaluation = evaluations[title]
-    (options.report / "evaluation.json").write_text(json.dumps(evaluation, indent=2) + "\n")
+    plot_reliability(evaluated, options.report / "reliability.png")
+    plot_coverage(evaluated, options.report / "coverage.png")
+    contact_sheet(dataset, first, options.report / "mistakes.png")
+    parts = [f"# Evaluation of {first.model.title}", quoted]
     if options.gate:
-        verdict = decide(models[0], photos[title], photos[models[1].title], evaluation)
+        verdict = decide(first, evaluated[1])
         (options.report / "gate.json").write_text(json.dumps(verdict, indent=2) + "\n")
-        print(f"gate: {'accepted' if verdict['accepted'] else 'refused'}, {verdict['reason']}")
+        decision = f"gate: {'accepted' if verdict['accepted'] else 'refused'}, {verdict['reason']}"
+        parts.append(decision)
+        print(decision)
+    parts += ["![reliability](reliability.png)", "![coverage](coverage.png)"]
+    parts += ["The most confident mistakes:", "![mistakes](mistakes.png)"]
+    (options.report / "report.md").write_text("\n\n".join(parts) + "\n")
+    text = json.dumps(first.evaluation, indent=2) + "\n"
+    (options.report / "evaluation.json").write_text(text)
     if options.record:
-        record(models[0], evaluation, quoted)
-    for name in MEASURES:
-        print(f"test_{name}={evaluation[name]['value']}")
+        record(first, quoted)
+    for name in report.MEASURES:
+        if name in first.evaluation:
+            print(f"test_{name}={first.evaluation[name]['value']}")
     print(f"the report is in {options.report / 'report.md'}")
 
 

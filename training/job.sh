@@ -22,10 +22,11 @@ exec 3>&1
   python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
   case $step in
     stage)
-      python -m training.stage_data --base $work/base --dataset $work/dataset "$@"
+      python -m training.dataset.stage --base $work/base --dataset $work/dataset "$@"
       ;;
     train)
-      python -m training.source.train "$@"
+      # A new head on the features of the model in start/, in minutes.
+      python -m training.classifier.train --backbone start "$@"
       ;;
     evaluate)
       mkdir -p $work/report

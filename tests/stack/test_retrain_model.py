@@ -117,7 +117,7 @@ FAILED_STAGING = job(
     f"{JOB}-stage",
     "Failed",
     FailureReason="AlgorithmError: See job logs for more information",
-    ExitMessage="stage_data: no photo is labelled",
+    ExitMessage="stage: no photo is labelled",
 )
 NO_SPOT = job("Training", JOB, "Stopped", SecondaryStatus="MaxWaitTimeExceeded")
 UNPUBLISHED = {"Parameter": {"Value": "{}"}}
@@ -253,7 +253,7 @@ def test_messages_say_what_happened_and_why() -> None:
 def test_a_failed_job_is_told_by_its_name_and_reason() -> None:
     said = message(walk("job fails"))
     assert f"{JOB}-stage is Failed: AlgorithmError" in said
-    assert "stage_data: no photo is labelled" in said
+    assert "stage: no photo is labelled" in said
     assert f"{JOB} is Stopped: MaxWaitTimeExceeded" in message(walk("no spot instance"))
 
 

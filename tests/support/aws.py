@@ -199,7 +199,7 @@ def job(
     logs.create_log_group(logGroupName=TRAINING_LOG_GROUP)
     where = {"logGroupName": TRAINING_LOG_GROUP, "logStreamName": f"{name}/algo-1"}
     logs.create_log_stream(**where)
-    lines = ["Installing requirements", "step=500 validation_accuracy=0.91 train_loss=1.2"]
+    lines = ["Installing requirements", "step=500 left_out_accuracy=0.91 train_loss=1.2"]
     now = int(sagemaker_backends[ACCOUNT][REGION].training_jobs[name].creation_time.timestamp())
     events = [{"timestamp": 1000 * now, "message": line} for line in lines]
     logs.put_log_events(**where, logEvents=events)

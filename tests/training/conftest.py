@@ -1,4 +1,4 @@
-"""A small staged dataset and a model trained on it; the real data where it is at hand."""
+"""A small staged dataset and a model trained on it; the real data if they are present."""
 
 import os
 from pathlib import Path
@@ -6,45 +6,48 @@ from pathlib import Path
 import pytest
 
 from tests.support.drawn import write_cifar, write_photos
-from training import stage_data
-from training.source import train
+from training.classifier import train
+from training.dataset.stage import stage
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-TINY = ["--backbone=residual", "--steps=4", "--batch-size=16", "--input-size=32"]
-TINY += ["--report-every=2"]
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The real photos and photos, which are no part of the repository."""
+    """The real photos, which are not part of the repository."""
     path = Path(os.environ.get("SCONES_DATA", REPOSITORY.parent / "shared" / "data"))
     if not path.is_dir():
-        pytest.skip(f"no real data at {path}: set SCONES_DATA to its directory")
+        pytest.skip(f"no real data at {path}: set SCONES_DATA to its folder")
     return path
 
 
 @pytest.fixture(scope="session")
 def cifar(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    train = [("bicycle", 1), ("motorcycle", 2)] * 2 + [(f"class_{at}", 3 + at) for at in range(8)]
-    train = [(label, 9000 + at) for at, (label, _) in enumerate(train)]
-    test = [("bicycle", 9500), ("motorcycle", 9501), ("class_3", 9502), ("class_4", 9503)]
-    return write_cifar(tmp_path_factory.mktemp("cifar") / "cifar", train, test)
+    classes = ["bicycle", "motorcycle"] * 2 + [f"class_{at}" for at in range(8)]
+    train_split = [(name, 9000 + at) for at, name in enumerate(classes)]
+    test_split = [("bicycle", 9500), ("motorcycle", 9501), ("class_3", 9502), ("class_4", 9503)]
+    return write_cifar(tmp_path_factory.mktemp("cifar") / "cifar", train_split, test_split)
 
 
 @pytest.fixture(scope="session")
 def staged(cifar: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A staged dataset of 120 drawn photos and 16 CIFAR photos."""
+    """A staged dataset of 120 drawn photos and 16 of CIFAR-100."""
     photos = write_photos(tmp_path_factory.mktemp("photos"), 40)
     dataset = tmp_path_factory.mktemp("staged") / "dataset"
-    stage_data.stage(cifar, [photos], dataset)
+    stage([photos], dataset, cifar_100=cifar)
     return dataset
+
+
+def settings(dataset: Path, directory: Path, **changes: object) -> train.Settings:
+    """Settings that train in seconds."""
+    small: dict[str, object] = {"backbone": "tf_efficientnet_lite0", "input_size": 64, "folds": 2}
+    places = {f"{name}_dir": directory / name for name in ("model", "output", "cache")}
+    return train.Settings(dataset=dataset, **(places | small | changes))
 
 
 @pytest.fixture(scope="session")
 def tiny_model(staged: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model directory trained for four steps on the drawn dataset."""
+    """A model folder, trained on the drawn dataset."""
     directory = tmp_path_factory.mktemp("tiny")
-    places = [f"--{name}-dir={directory / name}" for name in ("model", "output", "checkpoint")]
-    train.main(["--dataset", str(staged), *TINY, *places])
+    train.train(settings(staged, directory))
     return directory / "model"

@@ -1,8 +1,7 @@
-"""Training from end to end on a tiny scale: the exported contract, resuming, clear errors."""
+"""Training from end to end on drawn photos: the model's contract, honest numbers, clear errors."""
 
-import argparse
+import dataclasses
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,274 +10,208 @@ import pytest
 import torch
 
 from serving.preprocess import preprocess
-from training import evaluate
-from training.source import train
-from training.source.network import LABELS
-from training.source.train import cooled_down, learning_rate, view_size
+from tests.support.drawn import COLOURS, draw_photo, encoded, write_photos
+from tests.training.conftest import settings
+from training.classifier import train
+from training.classifier.backbone import load_backbone
+from training.classifier.features import OnnxNetwork
+from training.classifier.fine_tuning import FineTuning
+from training.dataset.records import Dataset, DatasetError
+from training.dataset.stage import stage
 
-TINY = ["--backbone=residual", "--steps=4", "--batch-size=16", "--input-size=32"]
-TINY += ["--report-every=2"]
-
-
-def places(directory: Path) -> list[str]:
-    names = ("model", "output", "checkpoint")
-    return [part for name in names for part in (f"--{name}-dir", str(directory / name))]
+FINE_TUNING = FineTuning(steps=3, batch_size=4, view_size=64)
 
 
-@pytest.fixture(scope="session")
-def dry_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("dry_run")
-    train.main(["--dry-run", *places(directory)])
-    return directory
+def classify(model: Path, photos: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities and novelty as the serving app has them."""
+    session = onnxruntime.InferenceSession(model / "model.onnx")
+    size = json.loads((model / "metadata.json").read_text())["input_size"]
+    answers = [
+        session.run(["probabilities", "novelty"], {"image": preprocess(photo, size)})
+        for photo in photos
+    ]
+    probabilities, novelty = zip(*answers, strict=True)
+    return np.concatenate(probabilities), np.concatenate(novelty)
 
 
-def test_the_exported_model_keeps_its_contract(tiny_model):
+def test_model_learns_what_the_folders_show(tiny_model):
+    labels = json.loads((tiny_model / "metadata.json").read_text())["labels"]
+    assert labels == ["bicycle", "motorcycle", "other"]
+    correct = 0
+    for at, label in enumerate(labels):
+        photos = [encoded(draw_photo(50_000 + n, frame=COLOURS[label])) for n in range(12)]
+        correct += (classify(tiny_model, photos)[0].argmax(1) == at).sum()
+    assert correct >= 27  # of 36; chance would be 12
+
+
+def test_model_answers_any_number_of_photos_with_probabilities_and_novelty(tiny_model):
     session = onnxruntime.InferenceSession(tiny_model / "model.onnx")
-    (image,) = session.get_inputs()
-    probabilities, novelty = session.get_outputs()
-    assert (image.name, image.type) == ("image", "tensor(float)")
-    assert (probabilities.name, novelty.name) == ("probabilities", "novelty")
     assert {path.name for path in tiny_model.iterdir()} == {"model.onnx", "metadata.json"}
     for count in (1, 5):
-        batch = np.random.default_rng(0).uniform(0, 255, (count, 3, 32, 32)).astype(np.float32)
-        answer, told = session.run(None, {"image": batch})
-        assert answer.shape == (count, len(LABELS))
-        np.testing.assert_allclose(answer.sum(1), 1, atol=1e-5)
-        assert told.shape == (count,)
-        assert ((told >= 0) & (told <= 1)).all()
+        images = np.random.default_rng(0).uniform(0, 255, (count, 3, 64, 64)).astype(np.float32)
+        probabilities, novelty = session.run(["probabilities", "novelty"], {"image": images})
+        assert probabilities.shape == (count, 3)
+        np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-5)
+        assert novelty.shape == (count,)
+        assert ((novelty >= 0) & (novelty <= 1)).all()
 
 
-def test_metadata_says_what_serving_and_drift_need(tiny_model, staged):
+def test_noise_is_more_novel_than_photos_like_the_training_photos(tiny_model):
+    random = np.random.default_rng(0)
+    familiar = [encoded(draw_photo(60_000 + n, frame="red")) for n in range(10)]
+    _, of_photos = classify(tiny_model, familiar)
+    session = onnxruntime.InferenceSession(tiny_model / "model.onnx")
+    noise = random.uniform(0, 255, (10, 3, 64, 64)).astype(np.float32)
+    [of_noise] = session.run(["novelty"], {"image": noise})
+    assert of_noise.min() > of_photos.max()
+
+
+def test_model_file_does_not_name_the_machine_that_made_it(tiny_model):
+    content = (tiny_model / "model.onnx").read_bytes()
+    assert b".py" not in content
+    assert str(Path.home()).encode() not in content
+
+
+def test_metadata_has_what_serving_drift_and_the_gate_need(tiny_model, staged):
     metadata = json.loads((tiny_model / "metadata.json").read_text())
-    assert metadata["labels"] == ["bicycle", "motorcycle", "other"]
-    assert metadata["input_size"] == 32
+    dataset = Dataset(staged)
+    assert metadata["input_size"] == 64
     assert 0.5 <= metadata["threshold"] <= 0.995
-    assert (
-        metadata["data"]["dataset"] == json.loads((staged / "dataset.json").read_text())["version"]
-    )
+    assert metadata["data"]["dataset"] == dataset.version
+    assert metadata["data"]["sources_known"]
+    sent = [photo for photo in dataset.split("train") if photo.source != "cifar-100"]
+    assert metadata["baseline"]["count"] == len(sent)  # nobody sends thumbnails
     assert sum(metadata["baseline"]["confidence"]) == pytest.approx(1, abs=1e-3)
     assert metadata["code"]["commit"]
-    assert set(metadata) >= {
-        "name",
-        "version",
-        "normalisation",
-        "temperature",
-        "metrics",
-        "trained_at",
-    }
+    assert metadata["metrics"]["left_out_sources"]["accuracy"]["count"] == sum(
+        photo.label != "other" for photo in sent
+    )
 
 
-def test_dry_run_needs_no_dataset_and_tells_metrics(dry_run, capsys):
-    assert (dry_run / "model" / "model.onnx").is_file()
-    history = json.loads((dry_run / "output" / "history.json").read_text())
-    assert [entry["step"] for entry in history] == [2, 4]
-    assert all(np.isfinite(entry["train_loss"]) for entry in history)
+def test_a_new_head_starts_from_a_model_that_was_made_here(tiny_model, staged, tmp_path):
+    once = settings(staged, tmp_path, backbone=str(tiny_model), version="2.0.0")
+    train.train(once)
+    answers = [
+        OnnxNetwork(folder / "model.onnx").run(np.full((1, 3, 64, 64), 90, np.uint8))
+        for folder in (tiny_model, once.model_dir)
+    ]
+    np.testing.assert_array_equal(*answers)
+    photos = [encoded(draw_photo(70_000 + n, frame="blue")) for n in range(5)]
+    one, two = (classify(folder, photos)[0] for folder in (tiny_model, once.model_dir))
+    np.testing.assert_array_equal(one.argmax(1), two.argmax(1))
 
 
-def test_metrics_are_printed_as_name_and_value(tmp_path, capsys):
-    train.main(["--dry-run", *places(tmp_path)])
+def test_features_are_computed_once(tiny_model, staged, tmp_path, monkeypatch):
+    cache = tiny_model.parent / "cache"
+    computed = []
+    run = train.TorchNetwork.run
+
+    def count(network: object, images: np.ndarray) -> np.ndarray:
+        computed.append(len(images))
+        return run(network, images)
+
+    monkeypatch.setattr(train.TorchNetwork, "run", count)
+    train.train(settings(staged, tmp_path, cache_dir=cache))
+    assert sum(computed) <= train.CHECKED_PHOTOS  # the exported file is compared
+    one, two = ((folder / "model.onnx").read_bytes() for folder in (tiny_model, tmp_path / "model"))
+    assert one == two
+
+
+def test_fine_tuning_changes_late_layers_only_and_goes_on_after_a_stop(
+    staged, tmp_path, monkeypatch
+):
+    whole = settings(staged, tmp_path / "whole", fine_tuning=FINE_TUNING)
+    train.train(whole)
+    before = load_backbone("tf_efficientnet_lite0")
+    image = torch.rand(1, 3, 64, 64) * 255
+    with torch.no_grad():
+        features, middle = (each.numpy() for each in before(image))
+    session = onnxruntime.InferenceSession(whole.model_dir / "model.onnx")
+    tuned, tuned_middle = session.run(["features", "middle"], {"image": image.numpy()})
+    np.testing.assert_allclose(tuned_middle, middle, atol=0.02)
+    assert np.abs(tuned - features).max() > 0.001
+
+    stopped = settings(staged, tmp_path / "stopped", fine_tuning=FINE_TUNING)
+    monkeypatch.setattr(train.fine_tuning, "REPORT_EVERY", 1)
+    save = train.fine_tuning.save
+
+    def save_and_stop(*arguments: object) -> None:
+        save(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train.fine_tuning, "save", save_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        train.train(stopped)
+    monkeypatch.setattr(train.fine_tuning, "save", save)
+    train.train(stopped)
+    resumed = onnxruntime.InferenceSession(stopped.model_dir / "model.onnx")
+    [again] = resumed.run(["features"], {"image": image.numpy()})
+    np.testing.assert_allclose(again, tuned, atol=1e-3)
+    stopped_again = dataclasses.replace(stopped, model_dir=tmp_path / "third")
+    monkeypatch.setattr(train.fine_tuning, "save", save_and_stop)  # it has nothing to save
+    train.train(stopped_again)
+
+
+def test_report_warns_if_nobody_knows_the_sources(tiny_model, tmp_path):
+    photos = write_photos(tmp_path / "photos", 25)
+    for file in photos.rglob("*.jpg"):
+        file.rename(file.with_name(file.name.partition("__")[2]))
+    stage([photos], tmp_path / "dataset")
+    result = train.train(
+        settings(tmp_path / "dataset", tmp_path, cache_dir=tiny_model.parent / "cache")
+    )
+    assert "Warning" in result.report
+    assert not result.metadata["data"]["sources_known"]
+    assert result.metadata["metrics"]["left_out_sources"]["spread"] is None
+
+
+def test_labels_need_not_be_vehicles_nor_have_other(tiny_model, tmp_path):
+    photos = write_photos(tmp_path / "photos", 25, labels=("intact", "broken"))
+    for file in (photos / "broken").glob("*.jpg"):
+        draw_photo(int(file.stem.partition("__")[2]), frame="black").save(file)
+    stage([photos], tmp_path / "dataset")
+    result = train.train(
+        settings(tmp_path / "dataset", tmp_path, cache_dir=tiny_model.parent / "cache")
+    )
+    assert result.metadata["labels"] == ["broken", "intact"]
+    measures = result.metadata["metrics"]["left_out_sources"]
+    assert measures["accuracy"]["value"] > 0.6
+    assert "other_accepted" not in measures
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"backbone": "no_such_model"}, "timm has no model no_such_model"),
+        ({"dataset": Path("nowhere")}, "no staged dataset"),
+    ],
+)
+def test_what_the_user_can_fix_is_one_line(changes, reason, staged, tmp_path, capsys):
+    wanted = dataclasses.replace(settings(staged, tmp_path), **changes)
+    arguments = ["--dataset", str(wanted.dataset), "--backbone", wanted.backbone]
+    with pytest.raises(SystemExit) as stopped:
+        train.main([*arguments, "--model-dir", str(tmp_path / "model")])
+    assert str(stopped.value).startswith("train: ")
+    assert reason in str(stopped.value)
+    assert "\n" not in str(stopped.value)
+
+
+def test_a_model_folder_cannot_be_fine_tuned(tiny_model, staged, tmp_path):
+    wanted = settings(staged, tmp_path, backbone=str(tiny_model), fine_tuning=FINE_TUNING)
+    with pytest.raises(ValueError, match="can only get a new head"):
+        train.train(wanted)
+
+
+def test_metrics_are_printed_for_sagemaker(tiny_model, staged, tmp_path, capsys):
+    train.train(settings(staged, tmp_path, cache_dir=tiny_model.parent / "cache"))
     printed = capsys.readouterr().out
-    for name in (
-        "validation_accuracy",
-        "train_loss",
-        "threshold",
-        "validation_at_threshold_coverage",
-    ):
+    for name in ("left_out_accuracy", "left_out_coverage", "threshold", "model_bytes"):
         assert f"{name}=" in printed
 
 
-def options(directory: Path, dataset: Path, *more: str) -> argparse.Namespace:
-    return train.parse_arguments(["--dataset", str(dataset), *TINY, *places(directory), *more])
-
-
-def run(settings: argparse.Namespace) -> tuple[dict, list]:
-    device = torch.device("cpu")
-    loaded = train.load(settings, device)
-    average, history = train.train(*loaded, settings, device)
-    return average.state_dict(), history
-
-
-def test_a_resumed_run_ends_as_an_unbroken_one(staged, tmp_path, monkeypatch):
-    whole, history = run(options(tmp_path / "whole", staged))
-    again, _ = run(options(tmp_path / "again", staged))
-
-    stopping = options(tmp_path / "stopped", staged)
-    save = train.save_checkpoint
-
-    def save_then_stop(*arguments, **state):
-        save(*arguments, **state)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(train, "save_checkpoint", save_then_stop)
-    with pytest.raises(KeyboardInterrupt):
-        run(stopping)
-    monkeypatch.setattr(train, "save_checkpoint", save)
-    resumed, resumed_history = run(stopping)
-
-    assert resumed_history == history
-    for name, weights in whole.items():
-        torch.testing.assert_close(again[name], weights, msg=f"{name} differs by chance")
-        torch.testing.assert_close(resumed[name], weights, msg=f"{name} differs after resuming")
-
-
-def test_another_seed_is_another_model(staged, tmp_path):
-    one, _ = run(options(tmp_path / "one", staged))
-    two, _ = run(options(tmp_path / "two", staged, "--seed", "2"))
-    assert not torch.equal(one["head.weight"], two["head.weight"])
-
-
-@pytest.mark.parametrize("other", ["--seed=2", "--hold-out-source=source1"])
-def test_a_checkpoint_of_another_run_is_refused(other, staged, tmp_path):
-    run(options(tmp_path, staged))
-    with pytest.raises(SystemExit, match="another run"):
-        run(options(tmp_path, staged, other))
-
-
-def test_a_checkpoint_of_other_data_is_refused(staged, tmp_path):
-    run(options(tmp_path, staged))
-    more = shutil.copytree(staged, tmp_path / "more")
-    description = json.loads((more / "dataset.json").read_text())
-    (more / "dataset.json").write_text(json.dumps(description | {"version": "0"}))
-    with pytest.raises(SystemExit, match="another run"):
-        run(options(tmp_path, more))
-
-
-def test_a_run_that_is_done_leaves_no_checkpoint_for_the_next(staged, tmp_path, capsys):
-    for seed in ("1", "2"):
-        train.main(["--dataset", str(staged), *TINY, *places(tmp_path), "--seed", seed])
-    assert "resumed" not in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["--steps=0"], "not 1 or more"),
-        (["--batch-size=1"], "not even"),
-        (["--report-every=0"], "not 1 or more"),
-        (["--threads=0"], "not 1 or more"),
-    ],
-)
-def test_numbers_that_cannot_be_are_refused(arguments, says, capsys):
-    with pytest.raises(SystemExit):
-        train.parse_arguments(arguments)
-    assert says in capsys.readouterr().err
-
-
-def test_a_source_that_is_not_there_cannot_be_held_out(staged, tmp_path):
-    with pytest.raises(SystemExit, match=r"train: .* has no source nowhere"):
-        train.main(["--dataset", str(staged), *places(tmp_path), "--hold-out-source=nowhere"])
-
-
-@pytest.mark.parametrize("script", [train, evaluate])
-def test_a_dataset_without_photos_of_a_label_is_one_line(script, staged, tmp_path):
-    few = shutil.copytree(staged, tmp_path / "few")
-    lines = (few / "manifest.csv").read_text().splitlines(keepends=True)
-    (few / "manifest.csv").write_text(
-        "".join(line for line in lines if "photos/" not in line or ",motorcycle," not in line)
-    )
-    with pytest.raises(SystemExit, match="photo of motorcycle: stage more of them with --photos"):
-        script.main(["--dataset", str(few)])
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [("dataset.json", "{"), ("manifest.csv", "file\n"), ("manifest.csv", "a,b\n1")],
-)
-def test_a_broken_dataset_is_one_line(name, text, staged, tmp_path):
-    broken = shutil.copytree(staged, tmp_path / "broken")
-    (broken / name).write_text(text)
-    with pytest.raises(SystemExit, match=r"^train: "):
-        train.main(["--dataset", str(broken)])
-
-
-def test_a_held_out_source_is_not_trained_on(staged, tmp_path):
-    settings = options(tmp_path, staged, "--hold-out-source", "source1")
-    _, photos, _, validation, data = train.load(settings, torch.device("cpu"))
-    _, all_photos, _, all_validation, _ = train.load(options(tmp_path, staged), torch.device("cpu"))
-    assert len(photos.labels) < len(all_photos.labels)
-    assert len(validation.photos) < len(all_validation.photos)
-    assert data["held_out_sources"] == ["source1"]
-
-
-def test_sampling_is_balanced_over_labels(staged):
-    dataset = train.Dataset(staged)
-    rows = dataset.select(lambda row: row.is_photo and row.split == "train")
-    # Many more of one label and one source: each label still gets a third.
-    rows += [row for row in rows if row.label == "other" and row.source == "source0"] * 5
-    weights = train.balanced_weights(rows)
-    for label in LABELS:
-        share = sum(w for w, row in zip(weights, rows, strict=True) if row.label == label)
-        assert share / weights.sum() == pytest.approx(1 / 3)
-
-
-def test_a_checkpoint_of_another_backbone_is_refused(staged, tmp_path):
-    run(options(tmp_path, staged))
-    with pytest.raises(SystemExit, match="another run: delete it"):
-        run(options(tmp_path, staged, "--backbone=efficientnet_lite0", "--input-size=64"))
-
-
-def test_a_backbone_that_knows_imagenet_becomes_a_small_file(staged, tmp_path, capsys):
-    few = ["--backbone=efficientnet_lite0", "--steps=1", "--batch-size=4", "--input-size=64"]
-    train.main(["--dataset", str(staged), *TINY, *places(tmp_path), *few])
-    assert "parameters=3504232" in capsys.readouterr().out
-    assert (tmp_path / "model" / "model.onnx").stat().st_size < 8_000_000
-    metadata = json.loads((tmp_path / "model" / "metadata.json").read_text())
-    assert metadata["backbone"] == "efficientnet_lite0"
-    assert metadata["normalisation"]["std"] == [128, 128, 128]
-
-
-def test_eight_bits_are_smaller_and_nearly_as_exact(staged, tiny_model, tmp_path):
-    train.main(["--dataset", str(staged), *TINY, *places(tmp_path), "--int8"])
-    whole, small = tiny_model / "model.onnx", tmp_path / "model" / "model.onnx"
-    assert b"QuantizeLinear" in small.read_bytes()
-    photos = np.random.default_rng(0).integers(0, 256, (8, 3, 32, 32), dtype=np.uint8)
-    exact, rough = (train.predict_exported(path, photos)[0] for path in (whole, small))
-    np.testing.assert_allclose(rough, exact, atol=0.05)
-    assert (rough != exact).any()
-
-
-def test_each_backbone_has_its_recipe():
-    assert train.parse_arguments([]).input_size == 112
-    assert train.parse_arguments(["--backbone", "residual"]).input_size == 64
-    assert train.parse_arguments(["--backbone", "residual", "--steps", "7"]).steps == 7
-
-
-def test_views_too_small_for_the_backbone_are_refused(capsys):
-    with pytest.raises(SystemExit):
-        train.parse_arguments(["--input-size", "32"])
-    assert "--input-size must be at least 64" in capsys.readouterr().err
-
-
-def test_training_takes_sagemakers_places(monkeypatch):
-    monkeypatch.setenv("SM_CHANNEL_TRAINING", "/opt/ml/input/data/training")
-    monkeypatch.setenv("SM_MODEL_DIR", "/opt/ml/model")
-    monkeypatch.setenv("SM_OUTPUT_DATA_DIR", "/opt/ml/output/data")
-    settings = train.parse_arguments([])
-    assert settings.dataset == Path("/opt/ml/input/data/training")
-    assert settings.model_dir == Path("/opt/ml/model")
-    assert settings.output_dir == Path("/opt/ml/output/data")
-    assert settings.checkpoint_dir == Path("/opt/ml/checkpoints")
-
-
-def test_a_missing_dataset_is_one_line(tmp_path):
-    with pytest.raises(SystemExit, match=r"train: .*stage_data\.py"):
-        train.main(["--dataset", str(tmp_path), *places(tmp_path)])
-
-
-def test_until_the_cool_down_the_schedule_knows_no_end():
-    settings = {steps: argparse.Namespace(steps=steps, input_size=112) for steps in (4000, 6000)}
-    for step in (0, 50, 99, 500, 1999):
-        assert learning_rate(step, 4000, 0.1) == learning_rate(step, 6000, 0.1)
-        assert view_size(step, settings[4000]) == view_size(step, settings[6000]) == 80
-    assert learning_rate(3999, 4000, 0.1) < 0.001
-    assert view_size(2999, settings[4000]) == 96
-    assert view_size(3999, settings[4000]) == 128
-    assert cooled_down(0, 4000) == 0 < cooled_down(3999, 4000) < 1
-
-
-def test_validation_sees_photos_as_they_are_served(staged):
-    dataset = train.Dataset(staged)
-    rows = dataset.select(lambda row: row.split == "validation")
-    inputs = dataset.served_inputs(rows, 32)
-    for row, got in zip(rows, inputs, strict=True):
-        np.testing.assert_array_equal(got, preprocess(dataset.image_bytes(row), 32)[0])
+def test_too_few_photos_of_a_label_is_a_dataset_error(tmp_path):
+    photos = write_photos(tmp_path / "photos", 25)
+    for file in list((photos / "other").iterdir())[3:]:
+        file.unlink()
+    with pytest.raises(DatasetError, match=r"other \(3\): at least 20"):
+        stage([photos], tmp_path / "dataset")

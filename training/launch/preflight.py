@@ -62,9 +62,9 @@ def dataset(directory: Path) -> str:
         version, counts = str(description["version"]), description["counts"]
         missing = [
             f"{split} {label}"
-            for split in ("train", "validation", "test")
+            for split in ("train", "test")
             for label in description["labels"]
-            if not counts.get(f"{split} photos", {}).get(label)
+            if not counts.get(split, {}).get(label)
         ]
     except FileNotFoundError as error:
         raise UserError(f"{directory} has no dataset: run the step stage first") from error

@@ -306,9 +306,9 @@ def parse(description: str, arguments: list[str] | None = None) -> Settings:
 
 def check_hyperparameters(parser: argparse.ArgumentParser, given: dict[str, str]) -> None:
     """Refuse what the training program would refuse, or what this command gives it."""
-    from training.source.train import parse_arguments  # noqa: PLC0415  (imports torch)
+    from training.classifier.train import parse_arguments  # noqa: PLC0415  (imports torch)
 
-    own = given.keys() & {"dataset", "model-version", "model-dir", "output-dir", "checkpoint-dir"}
+    own = given.keys() & {"dataset", "model-version", "model-dir", "output-dir", "cache-dir"}
     if own:
         parser.error(f"--hyperparameter {min(own)}: this command sets it itself")
     said = io.StringIO()

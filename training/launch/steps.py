@@ -14,7 +14,8 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from operations.errors import UserError, explain
-from training import stage_data
+from training.dataset import stage as staging
+from training.dataset.upload import upload
 from training.launch import deployment, preflight, serving_image, training_job
 from training.launch.cloud import Cloud
 from training.launch.deployment import Model
@@ -30,13 +31,13 @@ def build_dataset(data: Data) -> None:
         arguments += ["--cifar", str(data.cifar)] if data.cifar else []
         for photos in data.photos:
             arguments += ["--photos", photos]
-        stage_data.main(arguments)
+        staging.main(arguments)
 
 
 def stage(cloud: Cloud, data: Data) -> str:
     """Build the dataset and upload it; return its S3 URI."""
     build_dataset(data)
-    return str(stage_data.upload(data.dataset, cloud.uri("datasets")))
+    return upload(data.dataset, cloud.uri("datasets"))
 
 
 def train(cloud: Cloud, training: Training, dataset: Path) -> str:
@@ -171,7 +172,7 @@ def deploy(cloud: Cloud, model: Model, image: str, serving: Serving) -> None:
 
 def train_here(data: Data, training: Training) -> Path:
     """Train on this machine; return the model directory."""
-    from training.source.train import main  # noqa: PLC0415  (imports torch)
+    from training.classifier.train import main  # noqa: PLC0415  (imports torch)
 
     arguments = [f"--{name}={value}" for name, value in training.hyperparameters.items()]
     arguments += ["--dataset", str(data.dataset)]

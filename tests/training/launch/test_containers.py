@@ -45,7 +45,7 @@ def test_what_goes_into_the_containers_of_a_retraining_stages_and_judges_there(
     for model in ("champion", "challenger"):
         (work / model).mkdir()
         (work / model / "model.tar.gz").write_bytes(deployment.pack(tiny_model))
-    photos = write_photos(tmp_path / "photos", 2, first_seed=50_000)
+    photos = write_photos(tmp_path / "photos", 20, first_seed=50_000)
     for arguments in (("stage", "--photos", str(photos)), ("evaluate",)):
         done = job_sh(*arguments)
         assert done.returncode == 0, done.stderr
@@ -59,7 +59,7 @@ def test_what_goes_into_the_containers_of_a_retraining_stages_and_judges_there(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("stage", "--photos", "nowhere"), "stage_data: "),
+        (("stage", "--photos", "nowhere"), "stage: "),
         (("train", "--no-such-option"), "train.py: error: "),
         (("evaluate",), "tar: "),
     ],
@@ -75,17 +75,29 @@ def test_why_a_job_of_a_retraining_failed_is_where_sagemaker_reads_it(
     assert (tmp_path / "output" / "failure").read_text().splitlines() == [line]
 
 
-def test_what_goes_into_the_container_trains_there_and_prints_the_metrics(tmp_path: Path) -> None:
+def test_what_goes_into_the_container_trains_there_and_prints_the_metrics(
+    staged: Path, tmp_path: Path
+) -> None:
     code = training_job.source_directory(tmp_path)
     environment = {
         "PATH": os.environ["PATH"],
         "SM_MODEL_DIR": str(tmp_path / "model"),
         "SM_OUTPUT_DATA_DIR": str(tmp_path / "output"),
+        "SM_CHANNEL_TRAINING": str(staged),
         "CODE_COMMIT": "abc1234",
         "PYTHONPATH": str(code),
     }
     done = subprocess.run(
-        [sys.executable, "training/source/train.py", "--dry-run", "--model-version", "1.2.0"],
+        [
+            sys.executable,
+            "training/classifier/train.py",
+            "--model-version=1.2.0",
+            "--backbone=tf_efficientnet_lite0",
+            "--input-size=64",
+            "--folds=2",
+            "--fine-tune=1",
+            f"--cache-dir={tmp_path / 'cache'}",
+        ],
         cwd=code,
         env=environment,
         capture_output=True,

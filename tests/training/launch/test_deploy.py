@@ -50,7 +50,7 @@ def test_the_stack_can_retrain_with_what_is_published(aws: Aws, staged: Path) ->
     keys = [item["Key"] for item in boto3.client("s3").list_objects_v2(Bucket=BUCKET)["Contents"]]
     code = f"code/{run['training_code']}/"
     uploaded = {key.removeprefix(code) for key in keys if key.startswith(code)}
-    assert {"job.sh", "training/source/train.py", "serving/preprocess.py"} <= uploaded
+    assert {"job.sh", "training/classifier/train.py", "serving/preprocess.py"} <= uploaded
     assert f"datasets/{version}/dataset.json" in keys
     main(arguments)
     assert published() == run  # the same code, the same version

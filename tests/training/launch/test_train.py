@@ -28,14 +28,14 @@ from training.launch.command import main
 def test_a_spot_job_is_bounded_named_and_keeps_checkpoints(aws: Aws, staged: Path) -> None:
     main(["stage", "--yes", "--dataset", str(staged)])
     options = ["train", "--yes", "--dataset", str(staged), "--max-minutes", "30"]
-    main([*options, "--model-version", "1.2.0", "--hyperparameter", "steps=8000"])
+    main([*options, "--model-version", "1.2.0", "--hyperparameter", "fine-tune=300"])
     [request] = aws.requests("CreateTrainingJob")
     assert re.fullmatch(rf"{ENDPOINT}-launch-\d{{14}}", request["TrainingJobName"])
     assert request["EnableManagedSpotTraining"]
     stop = {"MaxRuntimeInSeconds": 1800, "MaxWaitTimeInSeconds": 3600}
     assert request["StoppingCondition"] == stop
     assert request["CheckpointConfig"]["S3Uri"] == f"s3://{BUCKET}/checkpoints/1.2.0/"
-    assert request["HyperParameters"] == {"model-version": "1.2.0", "steps": "8000"}
+    assert request["HyperParameters"] == {"model-version": "1.2.0", "fine-tune": "300"}
     assert request["RoleArn"] == ROLE
     assert {tag["Key"]: tag["Value"] for tag in request["Tags"]} == TAGS
     image = request["AlgorithmSpecification"]["TrainingImage"]
@@ -47,7 +47,7 @@ def test_a_spot_job_is_bounded_named_and_keeps_checkpoints(aws: Aws, staged: Pat
     dataset = json.loads((staged / "dataset.json").read_text())["version"]
     assert channels["training"] == f"s3://{BUCKET}/datasets/{dataset}/"
     assert b"onnxruntime==" in read(f"{channels['code']}/requirements.txt")
-    assert read(f"{channels['code']}/training/source/train.py")
+    assert read(f"{channels['code']}/training/classifier/train.py")
 
 
 def test_retraining_trains_as_launch_does(aws: Aws, staged: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_running_job_is_followed_not_started_twice(
     aws.answers["DescribeTrainingJob"] = describe
     main(["train", "--yes", "--dataset", str(staged)])
     out = capsys.readouterr().out
-    assert out.count("step=500 validation_accuracy=0.91") == 1
+    assert out.count("step=500 left_out_accuracy=0.91") == 1
     assert "Installing" not in out
     assert f"{name} completed" in out
     assert not aws.requests("CreateTrainingJob")
@@ -107,7 +107,7 @@ def test_a_job_that_launch_did_not_start_is_left_alone(aws: Aws, staged: Path, n
         ([], {}, 0),
         (["--model-version", "1.2.0"], {}, 0),
         (["--model-version", "1.3.0"], {}, 1),
-        (["--hyperparameter", "steps=8000"], {}, 1),
+        (["--hyperparameter", "fine-tune=300"], {}, 1),
         ([], {"dataset": "0123456789ab"}, 1),
         ([], {"environment": {"CODE_COMMIT": "0000000"}}, 1),
     ],

@@ -1,0 +1,1 @@
+"""What runs in the training container: features, head, fine-tuning, calibration, export."""

@@ -1,0 +1,139 @@
+"""Train a model for your own labels on this machine: from a folder of photos to models/<name>/.
+
+    make train PHOTOS=my/photos NAME=my_model
+    python -m training.local --photos my/photos --name my_model
+
+A new head on a pretrained backbone, in minutes without a GPU. The folder has one folder of photos
+for each label. A label `other` for photos of anything else lets the model reject them. If folders
+below the labels name where photos are from (bicycle/shop-a/1.jpg), the report says what the model
+does on photos from new sources.
+
+The shipped model, with fine-tuning (hours without a GPU; a run that was cut off goes on):
+
+    python -m training.local --name vehicles --model-name scones-vehicle-classifier \
+        --version 3.0.0 --fine-tune \
+        --photos ../shared/data/photos --photos ../shared/data/photos_more \
+        --cifar ../shared/data/cifar-100-binary-subset.tar.xz
+"""
+
+import argparse
+import csv
+import re
+import sys
+from pathlib import Path
+
+import torch
+
+from training.classifier.fine_tuning import FineTuning
+from training.classifier.leave_out import FOLDS
+from training.classifier.train import Result, Settings, positive, train
+from training.dataset.records import DatasetError
+from training.dataset.stage import stage, summary
+from training.report import fill_card
+
+NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+SHOWN = 10  # files that were left out
+CARD = """# Model card: {name}
+
+<!-- left-out sources: start -->
+<!-- left-out sources: end -->
+"""
+
+
+def train_folder(photos: list[Path], settings: Settings, cifar_100: Path | None = None) -> Result:
+    """Stage folders of photos and train on them; the card of the model is its report.
+
+    Raises:
+        DatasetError: something that the user can fix.
+
+    """
+    description = stage(photos, settings.dataset, cifar_100=cifar_100)
+    print(summary(description))
+    print_excluded(settings.dataset)
+    result = train(settings)
+    card = settings.model_dir / "MODEL_CARD.md"
+    if not card.is_file():
+        card.write_text(CARD.format(name=settings.name))
+    fill_card(card, "left-out sources", result.report)
+    return result
+
+
+def print_excluded(dataset: Path) -> None:
+    """Name the first files that were left out, and why."""
+    with (dataset / "excluded.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    for row in rows[:SHOWN]:
+        print(f"  left out: {row['file']}: {row['reason']}")
+    if len(rows) > SHOWN:
+        print(f"  and {len(rows) - SHOWN} more: see {dataset / 'excluded.csv'}")
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--photos", type=Path, action="append", required=True, help="folder; repeatable"
+    )
+    parser.add_argument("--name", required=True, help="of the model: models/<name>/")
+    parser.add_argument("--model-name", help="in answers and records (default: --name)")
+    parser.add_argument("--cifar", type=Path, help="CIFAR-100's binary archive or folder")
+    parser.add_argument("--version", default="1.0.0", help="of the model (default: %(default)s)")
+    parser.add_argument("--models", type=Path, default=Path("models"), help="default: %(default)s")
+    parser.add_argument("--build", type=Path, default=Path("build"), help="default: %(default)s")
+    parser.add_argument("--backbone", default=Settings.backbone, help="default: %(default)s")
+    parser.add_argument("--fine-tune", action="store_true", help="fine-tune the last stages too")
+    parser.add_argument(
+        "--folds", type=positive, default=FOLDS, help="parts of the sources (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--folds-left-out",
+        type=positive,
+        help="leave out only so many of them: faster, but says less (default: all)",
+    )
+    parser.add_argument(
+        "--threads", type=positive, help="CPU threads (default: one for each processor)"
+    )
+    options = parser.parse_args(arguments)
+    if not NAME.fullmatch(options.name):
+        parser.error(
+            f"--name is {options.name!r}: use up to 32 small letters, digits, - and _, "
+            "a letter first"
+        )
+    return options
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = parse_arguments(arguments)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    settings = Settings(
+        dataset=options.build / options.name / "dataset",
+        model_dir=options.models / options.name,
+        output_dir=options.build / options.name / "report",
+        cache_dir=options.build / "cache",
+        name=options.model_name or options.name,
+        version=options.version,
+        backbone=options.backbone,
+        fine_tuning=FineTuning() if options.fine_tune else None,
+        folds=options.folds,
+        folds_left_out=options.folds_left_out,
+    )
+    try:
+        result = train_folder(options.photos, settings, options.cifar)
+    except (DatasetError, OSError, ValueError) as error:
+        sys.exit(f"train: {error}")
+    print(f"\n{result.report}")
+    folder = settings.model_dir
+    print(
+        f"the model is in {folder}. Try it:\n"
+        f"  make serve MODEL={folder}\n"
+        "  curl --data-binary @photo.jpg http://127.0.0.1:8080/invocations\n"
+        f'Deploy it:\n  make launch ARGS="--model {folder}"\n'
+        f"  and set the parameters Labels={','.join(result.metadata['labels'])} and "
+        f"ConfidenceThreshold={result.metadata['threshold']} of the stack"
+    )
+
+
+if __name__ == "__main__":
+    main()
