@@ -19,7 +19,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from functions.dispatch_orders import store, waiting
 from functions.dispatch_orders.fleet import read_fleet
 from functions.dispatch_orders.messages import (
+    Cancelled,
     CheckIn,
+    Delivered,
     OffShift,
     PlacedOrder,
     RefusedOffShift,
@@ -97,6 +99,10 @@ class Batch:
                 refuse_off_shift(message)
             case PlacedOrder():
                 self.place(message)
+            case Delivered():
+                store.deliver(message)
+            case Cancelled():
+                store.cancel(message, self.now)
             case Replan():
                 self.must_plan = True
 
