@@ -112,8 +112,8 @@ def queue_executions() -> None:
 def find_keys_of_users() -> None:
     """Verify the tokens of users with the keys of their pool.
 
-    MiniStack's authorizer asks MiniStack for them over http, and with TLS it gets no response: every
-    valid token would be refused.
+    MiniStack's authorizer asks MiniStack for them over http. With TLS it gets no response, and
+    refuses every valid token.
     """
     fetch = apigateway._fetch_jwks
 
