@@ -72,6 +72,10 @@ review: $(VENV)/run ## Label the photos that are below the confidence threshold
 	@$(BIN)/python -m operations.review $(STACK_NAME) || { test -n "$$AWS_ENDPOINT_URL" || \
 		echo "To review on the local cloud, first run the export lines that make up printed." >&2; exit 1; }
 
+.PHONY: users
+users: $(VENV)/run ## Users of the web pages (ARGS="create anna couriers")
+	@$(BIN)/python -m operations.users $(STACK_NAME) $(or $(ARGS),--help)
+
 .PHONY: train
 train: $(TRAINING)/training ## Train, evaluate and serve on this machine (hours without a GPU)
 	@$(TRAINING)/bin/python -m training.launch --local $(ARGS)

@@ -7,17 +7,29 @@ make down     stop it
 import json
 import shlex
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from rich.console import Console
 
+from functions.console_api.people import Users, temporary_password
+from functions.http_api.http import COURIERS, MANAGERS, REVIEWERS, ProblemError
 from local.cloud import REGION, LocalCloud
 from local.command import Parser, Steps, add_ports, carry_out, prepare
 from local.dispatching import SOURCE, sample_orders
 from local.processes import PROJECT, STATE
+from local.web import prepare_web, web_of
+
+ACCOUNTS = {"anna": COURIERS, "rosa": REVIEWERS, "max": MANAGERS}
 
 COMMANDS = """
-The local cloud is up. In another terminal, first:
+The local cloud is up. The web pages (the browser warns of the certificate, which is made anew):
+
+  courier's page  {courier_page}
+  console         {console}
+  accounts        {accounts}
+
+In another terminal, first:
 
   cd {project}
   export AWS_ENDPOINT_URL={endpoint} AWS_CA_BUNDLE={certificate}
@@ -67,7 +79,8 @@ def up(cloud: LocalCloud, console: Console) -> int:
         with steps.step("starting the local cloud", "started MiniStack and the serving app"):
             cloud.wait_until_ready()
         with steps.step("deploying the stack", "deployed template.yaml"):
-            outputs = cloud.deploy()
+            outputs = cloud.deploy(Web="on", LogRetentionDays="1")
+            prepare_web(cloud, outputs)
         show_commands(cloud, outputs)
     except BaseException:
         cloud.stop()
@@ -86,7 +99,22 @@ def show_commands(cloud: LocalCloud, outputs: dict[str, str]) -> None:
         "order": sample_order(outputs["EventBusName"]),
     }
     quoted = {name: shlex.quote(value) for name, value in values.items()}
-    print(COMMANDS.format(logs=cloud.logs, **quoted))
+    web, accounts = web_of(cloud, outputs), accounts_of(cloud, outputs)
+    pages = {"courier_page": web.courier_page, "console": web.console}
+    print(COMMANDS.format(logs=cloud.logs, accounts=", ".join(accounts), **pages, **quoted))
+
+
+def accounts_of(cloud: LocalCloud, outputs: dict[str, str]) -> list[str]:
+    """A user of each group with a new random password, as `name password`."""
+    users = Users(cloud.client("cognito-idp"), outputs["UserPoolId"])
+    accounts = []
+    for name, group in ACCOUNTS.items():
+        with suppress(ProblemError):  # the account of an earlier `make up`
+            users.create(name, group)
+        password = temporary_password()
+        users.of_existing("admin_set_user_password", name, Password=password, Permanent=True)
+        accounts.append(f"{name} {password}")
+    return accounts
 
 
 def sample_order(bus: str) -> str:

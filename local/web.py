@@ -21,10 +21,15 @@ class Web:
         return f"{self.courier_page}console"
 
 
-def prepare_web(cloud: LocalCloud, outputs: dict[str, str]) -> Web:
-    """Let people sign in: allow the pages' URLs, and tell the pages where the sign-in is."""
+def web_of(cloud: LocalCloud, outputs: dict[str, str]) -> Web:
+    """The URLs of the pages of a deployed stack."""
     api, _, _ = outputs["CourierPageUrl"].removeprefix("https://").partition(".")
-    web = Web(f"{cloud.endpoint_url}/_aws/execute-api/{api}/")
+    return Web(f"{cloud.endpoint_url}/_aws/execute-api/{api}/")
+
+
+def prepare_web(cloud: LocalCloud, outputs: dict[str, str]) -> None:
+    """Let people sign in: allow the pages' URLs, and configure the address of the sign-in."""
+    web = web_of(cloud, outputs)
     urls = [web.courier_page, web.console]
     cloud.client("cognito-idp").update_user_pool_client(
         UserPoolId=outputs["UserPoolId"],
@@ -41,4 +46,3 @@ def prepare_web(cloud: LocalCloud, outputs: dict[str, str]) -> Web:
     variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
     variables |= {"SIGN_IN_URL": cloud.endpoint_url, "UPLOADS_URL": cloud.endpoint_url}
     functions.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
-    return web

@@ -6,6 +6,7 @@ from datetime import date
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
+import boto3
 from aws_lambda_powertools import Logger, Tracer
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
@@ -27,6 +28,7 @@ from functions.http_api.http import (
 
 logger = Logger(use_rfc3339=True)
 tracer = Tracer(patch_modules=["botocore"])
+cognito = boto3.client("cognito-idp")
 app = resolver()
 
 
@@ -85,6 +87,11 @@ def user() -> User:
     """Who sends this request."""
     found: User = app.context["user"]
     return found
+
+
+def users() -> people.Users:
+    """The users of the pool."""
+    return people.Users(cognito, os.environ["USER_POOL_ID"])
 
 
 # ── Now and orders ──
@@ -180,21 +187,23 @@ def list_people(
 ) -> dict[str, Any]:
     """A page of the users."""
     user().require(MANAGERS)
-    return people.list_people(limit, cursor)
+    return users().page(limit, cursor)
 
 
 @app.post("/api/console/people")
 def create_person(person: NewPerson) -> Response[str]:
     """Create a user; the temporary password is shown once."""
     user().require(MANAGERS)
-    return respond(HTTPStatus.CREATED, people.create(person.user_name, person.group))
+    password = users().create(person.user_name, person.group)
+    body = {"user_name": person.user_name, "temporary_password": password}
+    return respond(HTTPStatus.CREATED, body)
 
 
 @app.post("/api/console/people/<user_name>/password")
 def reset_password(user_name: str) -> dict[str, Any]:
     """Give a user a new temporary password."""
     user().require(MANAGERS)
-    return people.reset_password(user_name)
+    return {"user_name": user_name, "temporary_password": users().reset_password(user_name)}
 
 
 @app.post("/api/console/people/<user_name>/blocked")
@@ -203,7 +212,7 @@ def block_person(user_name: str, blocking: Blocking) -> Response[str]:
     user().require(MANAGERS)
     if user_name == user().name:
         raise ProblemError(HTTPStatus.CONFLICT, "You cannot block yourself.")
-    people.block(user_name, blocked=blocking.blocked)
+    users().block(user_name, blocked=blocking.blocked)
     return Response(HTTPStatus.NO_CONTENT.value, "application/json", "")
 
 
