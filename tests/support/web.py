@@ -1,12 +1,20 @@
 """Requests to the functions behind the HTTP API, as API Gateway passes them on."""
 
 import base64
+import functools
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 from urllib.parse import urlencode
+
+import yaml
+from jsonschema import Draft202012Validator
+
+CONTRACT = Path(__file__).parents[2] / "docs" / "openapi.yaml"
 
 
 def request(
@@ -60,6 +68,31 @@ def claims_of(name: str, *groups: str) -> dict[str, str]:
     return {"token_use": "access", "username": name, "cognito:groups": f"[{' '.join(groups)}]"}
 
 
+@functools.cache
+def contract() -> dict[str, Any]:
+    """The description of the API."""
+    described: dict[str, Any] = yaml.safe_load(CONTRACT.read_text())
+    return described
+
+
+def assert_described(method: str, path: str, reply: "Reply") -> None:
+    """Fail if docs/openapi.yaml does not describe a reply of an operation."""
+    operations = [
+        item[method.lower()]
+        for template, item in contract()["paths"].items()
+        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path) and method.lower() in item
+    ]
+    if not operations or reply.status in (403, 404, 422):  # problem details, described once
+        return
+    response = operations[0]["responses"][str(reply.status)]
+    for kind, content in response.get("content", {}).items():
+        assert reply.headers["Content-Type"] == kind
+        if "schema" in content and kind == "application/json":
+            schema = content["schema"] | {"components": contract()["components"]}
+            errors = Draft202012Validator(schema).iter_errors(reply.json)
+            assert [error.message for error in errors] == []
+
+
 @dataclass
 class Reply:
     """What a function returns."""
@@ -92,7 +125,10 @@ class Client:
         assert isinstance(text, str)  # API Gateway refuses null
         is_binary = result.get("isBase64Encoded")
         content = base64.b64decode(text) if is_binary else text.encode()
-        return Reply(result["statusCode"], headers, content)
+        reply = Reply(result["statusCode"], headers, content)
+        if path.startswith("/api/"):
+            assert_described(method, path, reply)
+        return reply
 
     def get(self, path: str, **more: Any) -> Reply:
         return self.send("GET", path, **more)
