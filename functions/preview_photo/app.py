@@ -3,6 +3,7 @@
 A function of its own: it decodes files of strangers, and may do nothing but read them.
 """
 
+import base64
 import os
 import re
 from http import HTTPStatus
@@ -17,6 +18,7 @@ from botocore.exceptions import ClientError
 from functions.http_api.http import MANAGERS, REVIEWERS, ProblemError, reply, resolver
 from functions.serialize_image import photo
 
+JPEG = "image/jpeg"
 ETAG = re.compile(r"[0-9a-f]{32}(-\d+)?")
 GONE = ("NoSuchKey", "NoSuchVersion", "404")
 
@@ -30,11 +32,14 @@ app = resolver()
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     """Answer a reviewer's request."""
-    return reply(app, event, context, REVIEWERS, MANAGERS)
+    response = reply(app, event, context, REVIEWERS, MANAGERS)
+    # Powertools would read bytes as UTF-8: the body is base64 already.
+    response["isBase64Encoded"] = response["headers"]["Content-Type"] == JPEG
+    return response
 
 
 @app.get("/api/console/preview")
-def preview(image_id: str) -> Response[bytes]:
+def preview(image_id: str) -> Response[str]:
     """The photo of a record."""
     key, _, version = image_id.rpartition("#")
     if not key.startswith("uploads/"):
@@ -54,4 +59,4 @@ def preview(image_id: str) -> Response[bytes]:
         jpeg = photo.shrink(found["Body"].read())
     except photo.UnreadablePhotoError as error:
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
-    return Response(HTTPStatus.OK.value, "image/jpeg", jpeg)
+    return Response(HTTPStatus.OK.value, JPEG, base64.b64encode(jpeg).decode())
