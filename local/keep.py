@@ -23,11 +23,12 @@ from local.web import prepare_web, web_of
 ACCOUNTS = {"anna": COURIERS, "rosa": REVIEWERS, "max": MANAGERS}
 
 COMMANDS = """
-The local cloud is up. The web pages (the browser warns of the certificate, which is made anew):
+The local cloud is up.
 
-  courier's page  {courier_page}
-  console         {console}
-  accounts        {accounts}
+Courier's page: {courier_page}
+Console:        {console}
+Accounts:       {accounts}
+The browser warns of the certificate, which is made anew with each start.
 
 In another terminal, first:
 
