@@ -10,11 +10,10 @@ from typing import Any, Literal
 import boto3
 
 from functions.dispatch_orders.fleet import read_fleet
-from functions.http_api.bus import plain
 from functions.http_api.http import ProblemError
+from functions.http_api.records import Record, decision_of, is_on_shift, plain, text
 
 type OrderState = Literal["new", "waiting", "assigned", "delivered", "cancelled", "refused"]
-type Record = Mapping[str, Any]
 
 OPEN = ("new", "waiting", "assigned")
 LATEST_PHOTOS = 12
@@ -71,15 +70,6 @@ def scan_couriers() -> list[Any]:
     """All couriers; 50 are about 35 kB."""
     pages = dynamodb.get_paginator("scan").paginate(TableName=os.environ["COURIERS_TABLE_NAME"])
     return [item for page in pages for item in page["Items"]]
-
-
-def is_on_shift(courier: Record, now: datetime) -> bool:
-    """Whether a courier has a vehicle, and neither went home nor is over the end of the shift."""
-    return (
-        "vehicle" in courier
-        and courier["shift_ends_at"] > text(now)
-        and courier.get("off_shift_at", "") < courier["checked_in_at"]
-    )
 
 
 def courier_of(courier: Record, now: datetime) -> dict[str, Any]:
@@ -220,16 +210,13 @@ def read_latest_photos(now: datetime) -> list[dict[str, Any]]:
 
 
 def photo_of(record: Record) -> dict[str, Any]:
-    """A photo as the index by_hour has it; the review of a person decides over the model."""
-    reviewed = record.get("reviewed_label")
-    state = (
-        record["status"] if reviewed is None else "rejected" if reviewed == "other" else "accepted"
-    )
+    """A photo as the index by_hour has it."""
+    state, label = decision_of(record)
     return {
         "image_id": record["image_id"],
         "courier_id": sender_of(record["image_id"]),
         "state": state,
-        "label": reviewed or record.get("label"),
+        "label": label,
         "confidence": record.get("confidence"),
         "recorded_at": record["recorded_at"],
     }
@@ -295,8 +282,3 @@ def read_alarms() -> list[dict[str, Any]]:
     found.sort(key=lambda alarm: (alarm["state"] != "ALARM", alarm["name"]))
     alarms_read[:] = [(now, found)]
     return found
-
-
-def text(time: datetime) -> str:
-    """A time as the tables have it; its alphabetical order is that in time."""
-    return time.isoformat(timespec="microseconds").replace("+00:00", "Z")

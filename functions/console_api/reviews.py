@@ -7,8 +7,8 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
-from functions.console_api.live import sender_of, text
-from functions.http_api.bus import plain
+from functions.console_api.live import sender_of
+from functions.http_api.records import plain, text
 
 LEASE = timedelta(minutes=5)
 READ_AT_ONCE = 25  # photos that wait, in one call of DynamoDB

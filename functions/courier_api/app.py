@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from pydantic import AwareDatetime, BaseModel, Field
 
 from functions.courier_api.status import photo_status, shift_of
-from functions.http_api.bus import plain, publish
+from functions.http_api.bus import publish
 from functions.http_api.http import (
     COURIERS,
     ProblemError,
@@ -28,6 +28,7 @@ from functions.http_api.http import (
     reply,
     resolver,
 )
+from functions.http_api.records import plain
 
 UPLOAD_SECONDS = 600
 CLOCK_SKEW = timedelta(minutes=5)

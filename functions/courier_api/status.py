@@ -1,11 +1,10 @@
 """What records say to a courier: of a photo, and of the shift."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-NO_VEHICLE = "other"
-Record = Mapping[str, Any]
+from functions.http_api.records import NO_VEHICLE, Record, decision_of, is_on_shift, text
 
 
 def photo_status(
@@ -13,7 +12,7 @@ def photo_status(
 ) -> dict[str, Any]:
     """The state of a photo from its record; None if there is no record yet.
 
-    The review of a person decides over the model. An accepted photo starts a shift.
+    An accepted photo starts a shift.
     """
     label = None
     if record is None:
@@ -22,13 +21,12 @@ def photo_status(
             if uploaded
             else ("not_uploaded", "The photo has not arrived.")
         )
-    elif reviewed := record.get("reviewed_label"):
-        label = reviewed
-        state = "rejected" if reviewed == NO_VEHICLE else "accepted"
-        seen = "no vehicle" if reviewed == NO_VEHICLE else reviewed
-        reason = f"A person looked at the photo: {seen}."
     else:
-        state, label, reason = record["status"], record.get("label"), record["reason"]
+        state, label = decision_of(record)
+        reason = record["reason"]
+        if "reviewed_label" in record:
+            seen = "no vehicle" if label == NO_VEHICLE else label
+            reason = f"A person looked at the photo: {seen}."
     ends_at = None
     if record and state == "accepted":
         ends_at = text(datetime.fromisoformat(record["uploaded_at"]) + shift)
@@ -72,21 +70,7 @@ def shift_of(
     }
 
 
-def is_on_shift(courier: Record, now: datetime) -> bool:
-    """Whether a courier has a vehicle, and neither went home nor is over the end of the shift."""
-    return (
-        "vehicle" in courier
-        and courier["shift_ends_at"] > text(now)
-        and courier.get("off_shift_at", "") < courier["checked_in_at"]
-    )
-
-
 def stop_of(order: Record) -> dict[str, Any]:
     """A stop from the record of its order."""
     names = ("order_id", "latitude", "longitude", "boxes", "arrives_at", "due_until")
     return {name: order[name] for name in names} | {"delivered_at": order.get("delivered_at")}
-
-
-def text(time: datetime) -> str:
-    """A time as the tables have it; its alphabetical order is that in time."""
-    return time.isoformat(timespec="microseconds").replace("+00:00", "Z")
