@@ -72,6 +72,10 @@ events: $(VENV)/run ## Write the sample events for the deployed stack to build/e
 review: $(VENV)/run ## Label the photos that are below the confidence threshold
 	@$(BIN)/python -m operations.review $(STACK_NAME)
 
+.PHONY: users
+users: $(VENV)/run ## Users of the web pages (ARGS="create anna couriers")
+	@$(BIN)/python -m operations.users $(STACK_NAME) $(or $(ARGS),--help)
+
 .PHONY: train
 train: ## Train a model for your labels (PHOTOS=my/photos NAME=my_model) in minutes, no GPU
 	@test "$(origin PHOTOS)" = "command line" -a -n "$(NAME)" || { echo "give a folder of photos and a name: make train PHOTOS=my/photos NAME=my_model" >&2; exit 2; }

@@ -234,7 +234,7 @@ class LocalCloud:
         command += ["--config-file", str(PROJECT / "samconfig.toml")]
         command += ["--template-file", str(self.directory / "build" / "template.yaml")]
         if parameters:
-            overrides = {"WorkflowType": "STANDARD"} | parameters
+            overrides = {"WorkflowType": "STANDARD", "Web": "off"} | parameters
             command += ["--parameter-overrides", *(f"{k}={v}" for k, v in overrides.items())]
         self._sam(command, self.environment())
         return self.outputs()
@@ -243,6 +243,13 @@ class LocalCloud:
         """The deployed stack's outputs by name."""
         [stack] = self.client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"]
         return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+    def physical_name(self, resource: str) -> str:
+        """The name that a resource of the template has in the cloud."""
+        name: str = self.client("cloudformation").describe_stack_resource(
+            StackName=STACK_NAME, LogicalResourceId=resource
+        )["StackResourceDetail"]["PhysicalResourceId"]
+        return name
 
     @classmethod
     def find(cls, directory: Path) -> "LocalCloud | None":

@@ -59,15 +59,18 @@ class Steps:
             yield
         self.console.print(f"{time.monotonic() - start:5.1f} s  {done}", highlight=False)
 
-    def deploy(self, cloud: LocalCloud) -> dict[str, str]:
-        """Build the functions, start the local cloud, deploy the stack; return its outputs."""
+    def deploy(self, cloud: LocalCloud, **parameters: str) -> dict[str, str]:
+        """Build the functions, start the local cloud, deploy the stack; return its outputs.
+
+        `parameters` of the template differ from samconfig.toml's `local`.
+        """
         cloud.start()
         with self.step("building the functions", "built the functions"):
             cloud.build()
         with self.step("starting the local cloud", "started MiniStack and the serving app"):
             cloud.wait_until_ready()
         with self.step("deploying the stack", "deployed template.yaml"):
-            return cloud.deploy()
+            return cloud.deploy(**parameters)
 
 
 def prepare(cloud: LocalCloud, console: Console) -> None:

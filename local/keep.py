@@ -7,18 +7,31 @@ make down     stop it
 import json
 import shlex
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from rich.console import Console
 
+from functions.console_api.people import Users, temporary_password
+from functions.http_api.http import COURIERS, MANAGERS, REVIEWERS, ProblemError
 from local.cloud import REGION, LocalCloud
 from local.command import Parser, Steps, add_ports, carry_out, prepare
 from local.dispatching import sample_orders
 from local.processes import PROJECT, STATE
+from local.web import prepare_web, web_of
 from operations.stack import EVENT_SOURCE
 
+ACCOUNTS = {"anna": COURIERS, "rosa": REVIEWERS, "max": MANAGERS}
+
 COMMANDS = """
-The local cloud is up. In another terminal, first:
+The local cloud is up.
+
+Courier's page: {courier_page}
+Console:        {console}
+Accounts:       {accounts}
+The browser warns of the certificate, which is made anew with each start.
+
+In another terminal, first:
 
   cd {project}
   export AWS_ENDPOINT_URL={endpoint} AWS_CA_BUNDLE={certificate}
@@ -61,7 +74,9 @@ def up(cloud: LocalCloud, console: Console) -> int:
         return 0
     prepare(cloud, console)
     try:
-        show_commands(cloud, Steps(console).deploy(cloud))
+        outputs = Steps(console).deploy(cloud, Web="on")
+        prepare_web(cloud, outputs)
+        show_commands(cloud, outputs)
     except BaseException:
         cloud.stop()
         raise
@@ -79,7 +94,22 @@ def show_commands(cloud: LocalCloud, outputs: dict[str, str]) -> None:
         "order": sample_order(outputs["EventBusName"]),
     }
     quoted = {name: shlex.quote(value) for name, value in values.items()}
-    print(COMMANDS.format(logs=cloud.logs, **quoted))
+    web, accounts = web_of(cloud, outputs), accounts_of(cloud, outputs)
+    pages = {"courier_page": web.courier_page, "console": web.console}
+    print(COMMANDS.format(logs=cloud.logs, accounts=", ".join(accounts), **pages, **quoted))
+
+
+def accounts_of(cloud: LocalCloud, outputs: dict[str, str]) -> list[str]:
+    """A user of each group with a new random password, as `name password`."""
+    users = Users(cloud.client("cognito-idp"), outputs["UserPoolId"])
+    accounts = []
+    for name, group in ACCOUNTS.items():
+        with suppress(ProblemError):  # the account of an earlier `make up`
+            users.create(name, group)
+        password = temporary_password()
+        users.of_existing("admin_set_user_password", name, Password=password, Permanent=True)
+        accounts.append(f"{name} {password}")
+    return accounts
 
 
 def sample_order(bus: str) -> str:

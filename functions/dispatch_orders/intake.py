@@ -10,7 +10,9 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from functions.dispatch_orders import store
 from functions.dispatch_orders.fleet import Fleet
 from functions.dispatch_orders.messages import (
+    Cancelled,
     CheckIn,
+    Delivered,
     OffShift,
     PlacedOrder,
     RefusedOffShift,
@@ -61,6 +63,10 @@ class Batch:
                 refuse_off_shift(message)
             case PlacedOrder():
                 self.place(message)
+            case Delivered():
+                store.deliver(message)
+            case Cancelled():
+                store.cancel(message, self.now)
             case Replan():
                 self.must_plan = True
 

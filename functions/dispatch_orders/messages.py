@@ -64,11 +64,29 @@ class PlacedOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class Delivered:
+    """A courier delivered an order of a route at a time (UTC)."""
+
+    order_id: str
+    dispatch_id: str
+    courier_id: str
+    delivered_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """A person of the shop cancelled an order."""
+
+    order_id: str
+    cancelled_by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Replan:
     """The schedule asks for a plan."""
 
 
-type Message = CheckIn | OffShift | RefusedOffShift | PlacedOrder | Replan
+type Message = CheckIn | OffShift | RefusedOffShift | PlacedOrder | Delivered | Cancelled | Replan
 
 
 def read_message(body: str, now: datetime) -> Message:
@@ -91,6 +109,13 @@ def read_message(body: str, now: datetime) -> Message:
             return read_check_in(fields, now)
         case "Courier Off Shift":
             return read_off_shift(event_id, fields, now)
+        case "Order Delivered":
+            return read_delivered(fields, now)
+        case "Order Cancelled":
+            return Cancelled(
+                id_of("order_id", fields.get("order_id")),
+                id_of("cancelled_by", fields.get("cancelled_by")),
+            )
         case other:
             raise ValueError(f"not an event of the dispatch: detail-type {str(other)[:100]!r}")
 
@@ -141,6 +166,16 @@ def read_off_shift(
         return OffShift(courier_id, past_time("off_shift_at", detail.get("off_shift_at"), now))
     except ValueError as error:
         return RefusedOffShift(event_id, courier_id, str(error))
+
+
+def read_delivered(detail: Mapping[str, Any], now: datetime) -> Delivered:
+    """The order that a courier delivered; ValueError says what the event lacks."""
+    return Delivered(
+        id_of("order_id", detail.get("order_id")),
+        id_of("dispatch_id", detail.get("dispatch_id")),
+        courier_id_of(detail, "courier_id"),
+        past_time("delivered_at", detail.get("delivered_at"), now),
+    )
 
 
 def courier_id_of(detail: Mapping[str, Any], name: str) -> str:

@@ -17,13 +17,14 @@ from botocore.exceptions import ClientError
 from functions.dispatch_orders.dynamo import (
     condition_failed,
     dynamodb,
+    exact,
     item,
     plain,
     text,
     write_all_or_none,
 )
 from functions.dispatch_orders.fields import time_of
-from functions.dispatch_orders.messages import CheckIn, OffShift
+from functions.dispatch_orders.messages import Cancelled, CheckIn, Delivered, OffShift
 from functions.dispatch_orders.orders import Order
 from functions.dispatch_orders.planning import Route, Stop
 
@@ -49,7 +50,7 @@ class CourierRecord:
         dispatch_id: of the last route; None without one.
         dispatched_shift: `checked_in_at` of the shift of that route.
         returns_at: planned return from it.
-        arrivals: planned arrival at each of its orders, by order id.
+        arrivals: planned arrival at each of its orders that is not delivered yet, by order id.
         outbox: events to publish, as JSON.
 
     """
@@ -120,6 +121,93 @@ def go_off_shift(message: OffShift) -> None:
     )
 
 
+def deliver(message: Delivered) -> None:
+    """Note when an order was delivered, unless it is not on that route of that courier.
+
+    If it was the last of the route, the courier is back as much sooner or later than planned.
+    """
+    try:
+        order = deliver_order(message)
+        courier = take_off_route(message)
+    except ClientError as error:
+        if not condition_failed(error):
+            raise
+        logger.info("The order is not on this route", extra={"order_id": message.order_id})
+        return
+    if courier["arrivals"]:
+        return
+    planned_return = time_of("returns_at", courier["route"]["returns_at"])
+    way_back = planned_return - time_of("arrives_at", order["arrives_at"])
+    returns_at = time_of("delivered_at", order["delivered_at"]) + way_back
+    change_courier(
+        message.courier_id,
+        "SET returns_at = :returns",
+        "dispatch_id = :dispatch",
+        {":returns": text(returns_at), ":dispatch": message.dispatch_id},
+    )
+
+
+def deliver_order(message: Delivered) -> dict[str, Any]:
+    """Note when an order was delivered, once; the order after that."""
+    changed = dynamodb.update_item(
+        TableName=os.environ["ORDERS_TABLE_NAME"],
+        Key=item(order_id=message.order_id),
+        UpdateExpression="SET #status = :delivered, reason = :reason"
+        ", delivered_at = if_not_exists(delivered_at, :at)",
+        ConditionExpression="courier_id = :courier AND dispatch_id = :dispatch",
+        ExpressionAttributeNames={"#status": "status"},
+        ExpressionAttributeValues=item(
+            **{
+                ":delivered": "delivered",
+                ":reason": f"delivered by courier {message.courier_id}",
+                ":at": text(message.delivered_at),
+                ":courier": message.courier_id,
+                ":dispatch": message.dispatch_id,
+            }
+        ),
+        ReturnValues="ALL_NEW",
+    )
+    return plain(changed["Attributes"])
+
+
+def take_off_route(message: Delivered) -> dict[str, Any]:
+    """Take a delivered order off the courier's route; the courier after that."""
+    changed = dynamodb.update_item(
+        TableName=os.environ["COURIERS_TABLE_NAME"],
+        Key=item(courier_id=message.courier_id),
+        UpdateExpression="REMOVE arrivals.#order ADD version :one",
+        ConditionExpression="dispatch_id = :dispatch",
+        ExpressionAttributeNames={"#order": message.order_id},
+        ExpressionAttributeValues=item(**{":dispatch": message.dispatch_id, ":one": 1}),
+        ReturnValues="ALL_NEW",
+    )
+    return plain(changed["Attributes"])
+
+
+def cancel(message: Cancelled, now: datetime) -> None:
+    """Take an order out of the plan, if it has no courier yet."""
+    try:
+        dynamodb.update_item(
+            TableName=os.environ["ORDERS_TABLE_NAME"],
+            Key=item(order_id=message.order_id),
+            UpdateExpression="SET #status = :cancelled, reason = :reason, cancelled_at = :at"
+            " REMOVE dispatch_state",
+            ConditionExpression=WAITS,
+            ExpressionAttributeNames={"#status": "status"},
+            ExpressionAttributeValues=item(
+                **{
+                    ":cancelled": "cancelled",
+                    ":reason": f"cancelled by {message.cancelled_by}",
+                    ":at": text(now),
+                }
+            ),
+        )
+    except ClientError as error:
+        if not condition_failed(error):
+            raise
+        logger.info("The order does not wait", extra={"order_id": message.order_id})
+
+
 def change_courier(courier_id: str, change: str, condition: str, values: dict[str, Any]) -> bool:
     """Change a courier if the condition is true; return whether it was."""
     try:
@@ -157,6 +245,7 @@ def add_order(order: Order, plan_from: datetime, why_early: str, now: datetime) 
         ready_at=text(order.ready_at),
         due_from=text(order.due_from),
         due_until=text(order.due_until),
+        day=order.due_until.date().isoformat(),
         recorded_at=text(now),
         expires_at=expiry(order.due_until),
         plan_from=text(plan_from),
@@ -170,6 +259,7 @@ def refuse_order(order_id: str, reason: str, now: datetime) -> bool:
         order_id=order_id,
         status="refused",
         reason=f"refused: {reason}",
+        day=now.date().isoformat(),
         recorded_at=text(now),
         expires_at=expiry(now),
     )
@@ -246,9 +336,15 @@ def assign(
         ":departs": text(route.departs_at),
         ":returns": text(route.returns_at),
         ":arrivals": {stop.order_id: text(stop.arrives_at) for stop in route.stops},
+        ":route": {
+            "stops": [stop.order_id for stop in route.stops],
+            "loading_bay": route.loading_bay,
+            "distance_km": exact(round(route.distance_km, 2)),
+            "returns_at": text(route.returns_at),
+        },
     }
     change = "SET dispatch_id = :dispatch, dispatched_shift = :shift, departs_at = :departs"
-    change += ", returns_at = :returns, arrivals = :arrivals,"
+    change += ", returns_at = :returns, arrivals = :arrivals, route = :route,"
     writes = [courier_change(courier, change, event, values)]
     writes += [assignment(stop, route, dispatch_id) for stop in route.stops]
     return with_event(courier, event) if write_all_or_none(writes) else None
@@ -272,7 +368,7 @@ def assignment(stop: Stop, route: Route, dispatch_id: str) -> "TransactWriteItem
 
 def withdraw(courier: CourierRecord, reason: str, event: str) -> CourierRecord | None:
     """Let the orders wait again that a courier did not reach, in one transaction like `assign`."""
-    change = "REMOVE dispatch_id, dispatched_shift, departs_at, returns_at, arrivals SET"
+    change = "REMOVE dispatch_id, dispatched_shift, departs_at, returns_at, arrivals, route SET"
     writes = [courier_change(courier, change, event, {})]
     for order_id in courier.undelivered:
         values = {":waiting": "waiting", ":reason": reason, ":dispatch": courier.dispatch_id}

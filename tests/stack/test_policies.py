@@ -34,6 +34,7 @@ OWN_ENDPOINT = (
 )
 OWN_RULE = "if ArnEquals aws:SourceArn ${{{}.Arn}}"
 DISPATCH_RULES = "if ArnEquals aws:SourceArn ${CheckInRule.Arn},${OrderRule.Arn}"
+ONLY_THE_LEASE = "if ForAllValues:StringEquals dynamodb:Attributes image_id,review_state,lease"
 OWN_PREFIX = "if StringLike s3:prefix labelled/*"
 OWN_ACCOUNT = "if StringEquals aws:SourceAccount ${AWS::AccountId}"
 
@@ -94,6 +95,55 @@ ROLES = {
             ("dynamodb:UpdateItem", "${OrdersTable.Arn}"),
             ("dynamodb:Query", "${OrdersTable.Arn}/index/to_dispatch"),
             ("events:PutEvents", "${EventBus.Arn}"),
+        },
+    ),
+    "ServeWebRole": (LAMBDA, set()),
+    "CourierApiRole": (
+        LAMBDA,
+        {
+            ("s3:PutObject", "${PhotosBucket.Arn}/uploads/*"),
+            ("s3:GetObject", "${PhotosBucket.Arn}/uploads/*"),
+            ("s3:ListBucket", "${PhotosBucket.Arn}"),
+            ("dynamodb:BatchGetItem", "${PredictionsTable.Arn}"),
+            ("dynamodb:BatchGetItem", "${OrdersTable.Arn}"),
+            ("dynamodb:GetItem", "${CouriersTable.Arn}"),
+            ("events:PutEvents", "${EventBus.Arn}"),
+        },
+    ),
+    "ConsoleApiRole": (
+        LAMBDA,
+        {
+            ("dynamodb:Scan", "${CouriersTable.Arn}"),
+            ("dynamodb:GetItem", "${OrdersTable.Arn}"),
+            ("dynamodb:Query", "${OrdersTable.Arn}/index/by_day"),
+            ("dynamodb:Query", "${PredictionsTable.Arn}/index/by_hour"),
+            ("dynamodb:Query", "${PredictionsTable.Arn}/index/to_review"),
+            ("dynamodb:GetItem", "${PredictionsTable.Arn}"),
+            (f"dynamodb:UpdateItem {ONLY_THE_LEASE}", "${PredictionsTable.Arn}"),
+            ("dynamodb:Query", "${DriftTable.Arn}"),
+            ("cloudwatch:DescribeAlarms", "*"),
+            ("events:PutEvents", "${EventBus.Arn}"),
+            *(
+                (f"cognito-idp:{action}", "${UserPool.Arn}")
+                for action in (
+                    "ListUsers",
+                    "AdminListGroupsForUser",
+                    "AdminCreateUser",
+                    "AdminAddUserToGroup",
+                    "AdminSetUserPassword",
+                    "AdminUserGlobalSignOut",
+                    "AdminDisableUser",
+                    "AdminEnableUser",
+                )
+            ),
+        },
+    ),
+    "PreviewPhotoRole": (
+        LAMBDA,
+        {
+            ("s3:GetObject", "${PhotosBucket.Arn}/uploads/*"),
+            ("s3:GetObjectVersion", "${PhotosBucket.Arn}/uploads/*"),
+            ("s3:ListBucket", "${PhotosBucket.Arn}"),
         },
     ),
     "ReplanScheduleRole": (
@@ -434,6 +484,7 @@ def test_no_other_kind_of_permission(resources: Resources) -> None:
         "AWS::S3::BucketPolicy",
         "AWS::SQS::QueuePolicy",
         "AWS::SNS::TopicPolicy",
+        "AWS::Lambda::Permission",  # in test_web.py
     }
     granting = {
         resource["Type"]

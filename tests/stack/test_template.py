@@ -17,6 +17,10 @@ FUNCTIONS = {
     "FilterInferencesFunction",
     "MeasureDriftFunction",
     "DispatchOrdersFunction",
+    "ServeWebFunction",
+    "CourierApiFunction",
+    "ConsoleApiFunction",
+    "PreviewPhotoFunction",
 }
 
 
@@ -92,6 +96,23 @@ def test_predictions_and_orders_can_be_found(resources: Resources) -> None:
         },
         "OrdersTable": {
             "to_dispatch": ([("dispatch_state", "HASH"), ("plan_from", "RANGE")], ["due_until"]),
+            "by_day": (
+                [("day", "HASH"), ("recorded_at", "RANGE")],
+                [
+                    "status",
+                    "reason",
+                    "latitude",
+                    "longitude",
+                    "boxes",
+                    "ready_at",
+                    "due_from",
+                    "due_until",
+                    "courier_id",
+                    "vehicle",
+                    "arrives_at",
+                    "delivered_at",
+                ],
+            ),
         },
     }
 
@@ -241,7 +262,14 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
     "OrderRule": (
         {
             "EventBusName": {"Ref": "EventBus"},
-            "EventPattern": {"detail-type": ["Order Placed", "Courier Off Shift"]},
+            "EventPattern": {
+                "detail-type": [
+                    "Order Placed",
+                    "Order Cancelled",
+                    "Order Delivered",
+                    "Courier Off Shift",
+                ]
+            },
         },
         attribute("DispatchQueue"),
         "DispatchEventsDeadLetterQueue",
@@ -372,7 +400,7 @@ def test_retraining_starts_by_itself_only_if_it_is_switched_on(
         name: resource.get("Condition")
         for name, resource in resources.items()
         if any(
-            target["Arn"] == {"Ref": "RetrainModelStateMachine"}
+            target.get("Arn") == {"Ref": "RetrainModelStateMachine"}
             for target in [
                 *resource.get("Properties", {}).get("Targets", []),
                 *[resource.get("Properties", {}).get("Target", {"Arn": None})],

@@ -11,6 +11,7 @@ FUNCTIONS = Path(__file__).resolve().parents[2] / "functions"
 def load_module(function: str, module: str) -> ModuleType:
     """Import `functions/<function>/<module>.py` anew, with the clients and settings of the test."""
     package = f"functions.{function}"
-    for name in [name for name in sys.modules if name.startswith(f"{package}.")]:
+    # The package too: `from package import module` reads the attributes that it has already.
+    for name in [name for name in sys.modules if f"{name}.".startswith(f"{package}.")]:
         del sys.modules[name]
     return importlib.import_module(f"{package}.{module}")

@@ -378,6 +378,79 @@ def test_an_off_shift_event_that_arrives_before_the_photo_ends_the_shift(
     assert dispatch.order()["status"] == "waiting"
 
 
+# ── A courier delivers, the shop cancels ──
+
+
+def delivered(order_id: str, dispatch_id: str, minute: float, courier: str = "ann") -> Any:
+    detail = {"order_id": order_id, "dispatch_id": dispatch_id, "courier_id": courier}
+    return event("Order Delivered", detail | {"delivered_at": at(minute)})
+
+
+def cancelled(order_id: str) -> dict[str, Any]:
+    detail = {"order_id": order_id, "cancelled_by": "max", "cancelled_at": at(0)}
+    return event("Order Cancelled", detail)
+
+
+def test_a_delivered_order_stays_delivered(dispatch: Dispatch) -> None:
+    dispatch.take(photo(), order())
+    route = dispatch.courier()["dispatch_id"]
+    dispatch.take(delivered("o-1", route, 0))
+    assert dispatch.order()["status"] == "delivered"
+    assert dispatch.order()["reason"] == "delivered by courier ann"
+    dispatch.take(delivered("o-1", route, 1), off_shift("ann", 1), order())
+    assert dispatch.order()["status"] == "delivered"
+    assert datetime.fromisoformat(dispatch.order()["delivered_at"]) == NOW
+    assert [kind for kind, _ in dispatch.new_events()] == ["Orders Dispatched"]
+
+
+@pytest.mark.parametrize("minutes", [-10, 10])
+def test_a_courier_is_back_as_much_sooner_or_later_as_the_last_stop_was(
+    dispatch: Dispatch, minutes: float
+) -> None:
+    dispatch.take(order("o-1"), order("o-2", longitude=DEPOT[1] + 0.005), photo(minute=-30))
+    courier = dispatch.courier()
+    first, last = courier["route"]["stops"]
+    planned_return = datetime.fromisoformat(courier["returns_at"])
+    planned = datetime.fromisoformat(dispatch.order(last)["arrives_at"])
+    real = planned + timedelta(minutes=minutes)
+    store = sys.modules["functions.dispatch_orders.store"]
+    store.deliver(store.Delivered(first, courier["dispatch_id"], "ann", NOW))
+    assert dispatch.courier()["returns_at"] == courier["returns_at"]
+    message = store.Delivered(last, courier["dispatch_id"], "ann", real)
+    for _ in range(2):  # a message may come twice
+        store.deliver(message)
+        back = datetime.fromisoformat(dispatch.courier()["returns_at"])
+        assert back == planned_return + timedelta(minutes=minutes)
+
+
+def test_a_delivery_of_another_courier_or_route_changes_nothing(dispatch: Dispatch) -> None:
+    dispatch.take(photo(), order())
+    before, route = dispatch.order(), dispatch.courier()["dispatch_id"]
+    dispatch.take(
+        delivered("o-1", route, 0, courier="bob"),
+        delivered("o-1", "another", 0),
+        delivered("o-9", route, 0),
+        delivered("o-1", route, 60),
+    )
+    assert dispatch.order() == before
+
+
+def test_a_cancelled_order_is_not_planned_again(dispatch: Dispatch) -> None:
+    dispatch.take(order())
+    dispatch.take(cancelled("o-1"), cancelled("o-9"))
+    assert dispatch.order()["reason"] == "cancelled by max"
+    dispatch.take(photo(), order())
+    assert dispatch.order()["status"] == "cancelled"
+    assert dispatch.new_events() == []
+
+
+def test_an_order_that_a_courier_has_is_not_cancelled(dispatch: Dispatch) -> None:
+    dispatch.take(photo(), order())
+    before = dispatch.order()
+    dispatch.take(cancelled("o-1"))
+    assert dispatch.order() == before
+
+
 # ── Events that are refused ──
 
 

@@ -1,12 +1,13 @@
 """How the local cloud invokes functions: its corrections of MiniStack, without a cloud."""
 
+import asyncio
 import contextvars
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from ministack.services import eventbridge, lambda_svc, sqs, stepfunctions
+from ministack.services import apigateway, cognito, eventbridge, lambda_svc, sqs, stepfunctions
 
 from local import emulator
 
@@ -109,3 +110,21 @@ def test_executions_of_events_wait_in_line_and_others_do_not(
     assert started.acquire(timeout=60)
     for thread in threads:
         thread.join(60)
+
+
+def test_tokens_are_verified_with_the_keys_of_their_pool(ministack: pytest.MonkeyPatch) -> None:
+    """Over TLS, MiniStack does not get them from itself, and refuses every token."""
+
+    async def fetch(url: str) -> str:
+        return f"fetched {url}"
+
+    ministack.setattr(apigateway, "_fetch_jwks", fetch)
+    ministack.setattr(cognito, "_get_pool_unscoped", {"us-east-1_own": {}}.get)
+    ministack.setattr(cognito, "well_known_jwks", lambda pool: (200, {}, f'["{pool}"]'))
+    emulator.find_keys_of_users()
+    own, other = (
+        f"http://127.0.0.1:1/{pool}/.well-known/jwks.json"
+        for pool in ("us-east-1_own", "us-east-1_other")
+    )
+    assert asyncio.run(apigateway._fetch_jwks(own)) == ["us-east-1_own"]
+    assert asyncio.run(apigateway._fetch_jwks(other)) == f"fetched {other}"

@@ -235,14 +235,17 @@ def test_a_cloud_that_is_up_is_kept_and_its_commands_are_shown_again(
         (
             *("PhotosBucketName", "PredictionsTableName", "OrdersTableName", "EventBusName"),
             *("ClassifyPhotoStateMachineArn", "FunctionsLogGroupName"),
+            *("CourierPageUrl", "UserPoolId"),
         ),
         "name",
     )
     monkeypatch.setattr(LocalCloud, "is_healthy", lambda _: True)
     monkeypatch.setattr(LocalCloud, "outputs", lambda _: outputs)
+    monkeypatch.setattr(keep, "accounts_of", lambda *_: ["anna secret", "max secret"])
     started = left_behind("up", "ministack", "serving")
     assert carried_out(keep, "up") == 0
     printed = capsys.readouterr().out
+    assert "anna secret, max secret" in printed
     assert "is up already" in printed
     assert "export AWS_ENDPOINT_URL=https://127.0.0.1:" in printed
     assert all(process.poll() is None for process in started)
@@ -394,11 +397,13 @@ def test_what_up_prints_can_be_pasted_into_a_shell(
     folder = tmp_path / AWKWARD
     folder.mkdir()
     monkeypatch.setattr(keep, "PROJECT", folder)
+    monkeypatch.setattr(keep, "accounts_of", lambda *_: [])
     up = LocalCloud(folder / ".local" / "up", 4566, 8080)
     outputs = dict.fromkeys(
         (
             *("PhotosBucketName", "PredictionsTableName", "OrdersTableName", "EventBusName"),
             *("ClassifyPhotoStateMachineArn", "FunctionsLogGroupName"),
+            *("CourierPageUrl", "UserPoolId"),
         ),
         "na'me",
     )

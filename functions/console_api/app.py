@@ -1,0 +1,221 @@
+"""The API of the console: what goes on now, orders, reviews, quality, and people."""
+
+import os
+import uuid
+from datetime import date
+from http import HTTPStatus
+from typing import Annotated, Any, Literal
+
+import boto3
+from aws_lambda_powertools import Logger, Tracer
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Query
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import AwareDatetime, BaseModel, Field
+
+from functions.console_api import live, people, reviews
+from functions.http_api.bus import publish
+from functions.http_api.http import (
+    MANAGERS,
+    REVIEWERS,
+    ProblemError,
+    User,
+    dumps,
+    now_text,
+    reply,
+    resolver,
+)
+
+logger = Logger(use_rfc3339=True)
+tracer = Tracer(patch_modules=["botocore"])
+cognito = boto3.client("cognito-idp")
+app = resolver()
+
+
+class NewOrder(BaseModel):
+    """An order for the dispatch, which checks range, capacity and times."""
+
+    order_id: str | None = Field(default=None, min_length=1, max_length=128)
+    latitude: float = Field(ge=-90, le=90)
+    longitude: float = Field(ge=-180, le=180)
+    boxes: int = Field(ge=1)
+    ready_at: AwareDatetime
+    due_from: AwareDatetime
+    due_until: AwareDatetime
+
+
+class Cancellation(BaseModel):
+    """The order to cancel."""
+
+    order_id: str = Field(min_length=1, max_length=128)
+
+
+class LeaseRequest(BaseModel):
+    """How many photos a reviewer takes."""
+
+    count: int = Field(default=3, ge=1, le=10)
+
+
+class Label(BaseModel):
+    """What a photo shows."""
+
+    image_id: str = Field(min_length=1, max_length=1100)
+    label: str = Field(min_length=1, max_length=100)
+
+
+class NewPerson(BaseModel):
+    """A user to create."""
+
+    user_name: str = Field(pattern=people.USER_NAME)
+    group: Literal["couriers", "reviewers", "managers"]
+
+
+class Blocking(BaseModel):
+    """Whether an account is blocked."""
+
+    blocked: bool
+
+
+@tracer.capture_lambda_handler
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> Any:
+    """Answer a request of a reviewer or a manager."""
+    return reply(app, event, context, REVIEWERS, MANAGERS)
+
+
+def user() -> User:
+    """Who sends this request."""
+    found: User = app.context["user"]
+    return found
+
+
+def users() -> people.Users:
+    """The users of the pool."""
+    return people.Users(cognito, os.environ["USER_POOL_ID"])
+
+
+# ── Now and orders ──
+
+
+@app.get("/api/console/now")
+def read_now() -> dict[str, Any]:
+    """Couriers on shift, open orders, the newest photos, and counts."""
+    return live.read_now()
+
+
+@app.get("/api/console/orders")
+def list_orders(
+    day: date | None = None,
+    state: live.OrderState | None = None,
+    courier_id: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+    cursor: str | None = None,
+) -> dict[str, Any]:
+    """A page of the orders of one day."""
+    return live.list_orders(day, state, courier_id, limit, cursor)
+
+
+@app.post("/api/console/orders")
+def place_order(order: NewOrder) -> Response[str]:
+    """Publish an order."""
+    detail = order.model_dump(mode="json") | {"placed_by": user().name}
+    detail["order_id"] = order.order_id or str(uuid.uuid4())
+    publish("Order Placed", detail)
+    return respond(HTTPStatus.ACCEPTED, {"order_id": detail["order_id"]})
+
+
+@app.post("/api/console/cancellations")
+def cancel_order(cancellation: Cancellation) -> Response[str]:
+    """Publish that an order is cancelled, if it still waits."""
+    order = live.read_order(cancellation.order_id)
+    if order is None:
+        raise ProblemError(HTTPStatus.NOT_FOUND, "There is no such order.")
+    if "dispatch_state" not in order:
+        raise ProblemError(
+            HTTPStatus.CONFLICT,
+            f"The order is {order['status']}: only waiting ones can be cancelled.",
+        )
+    publish(
+        "Order Cancelled",
+        {
+            "order_id": cancellation.order_id,
+            "cancelled_by": user().name,
+            "cancelled_at": now_text(),
+        },
+    )
+    return respond(HTTPStatus.ACCEPTED, {})
+
+
+# ── Reviews ──
+
+
+@app.post("/api/console/leases")
+def lease_photos(request: LeaseRequest) -> dict[str, Any]:
+    """Give the user photos that nobody else gets for a while."""
+    return {"items": reviews.lease(user().name, request.count)}
+
+
+@app.post("/api/console/reviews")
+def review_photo(review: Label) -> Response[str]:
+    """Publish what a photo shows."""
+    if review.label not in os.environ["LABELS"].split(","):
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY, f"label must be one of {os.environ['LABELS']}"
+        )
+    if not reviews.exists(review.image_id):
+        raise ProblemError(HTTPStatus.NOT_FOUND, "There is no such photo.")
+    detail = review.model_dump() | {"reviewed_by": user().name, "reviewed_at": now_text()}
+    publish("Photo Reviewed", detail)
+    return respond(HTTPStatus.ACCEPTED, {})
+
+
+# ── Quality ──
+
+
+@app.get("/api/console/quality")
+def read_quality(hours: Annotated[int, Query(ge=1, le=168)] = 24) -> dict[str, Any]:
+    """The newest drift reports, and the alarms."""
+    return {"hours": live.read_reports(hours), "alarms": live.read_alarms()}
+
+
+# ── People ──
+
+
+@app.get("/api/console/people")
+def list_people(
+    limit: Annotated[int, Query(ge=1, le=60)] = 60, cursor: str | None = None
+) -> dict[str, Any]:
+    """A page of the users."""
+    user().require(MANAGERS)
+    return users().page(limit, cursor)
+
+
+@app.post("/api/console/people")
+def create_person(person: NewPerson) -> Response[str]:
+    """Create a user; the temporary password is shown once."""
+    user().require(MANAGERS)
+    password = users().create(person.user_name, person.group)
+    body = {"user_name": person.user_name, "temporary_password": password}
+    return respond(HTTPStatus.CREATED, body)
+
+
+@app.post("/api/console/people/<user_name>/password")
+def reset_password(user_name: str) -> dict[str, Any]:
+    """Give a user a new temporary password."""
+    user().require(MANAGERS)
+    return {"user_name": user_name, "temporary_password": users().reset_password(user_name)}
+
+
+@app.post("/api/console/people/<user_name>/blocked")
+def block_person(user_name: str, blocking: Blocking) -> Response[str]:
+    """Block an account and end its sessions, or unblock it."""
+    user().require(MANAGERS)
+    if user_name == user().name:
+        raise ProblemError(HTTPStatus.CONFLICT, "You cannot block yourself.")
+    users().block(user_name, blocked=blocking.blocked)
+    return Response(HTTPStatus.NO_CONTENT.value, "application/json", "")
+
+
+def respond(status: HTTPStatus, body: Any) -> Response[str]:
+    """A JSON response."""
+    return Response(status.value, "application/json", dumps(body))

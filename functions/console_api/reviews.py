@@ -1,0 +1,81 @@
+"""Leases of photos, so that two reviewers never see the same photo at once."""
+
+import os
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from functions.console_api.live import sender_of
+from functions.http_api.records import plain, text
+
+LEASE = timedelta(minutes=5)
+READ_AT_ONCE = 25  # photos that wait, in one call of DynamoDB
+MAX_READ = 500  # photos, for one request
+
+dynamodb = boto3.client("dynamodb")
+
+
+def lease(reviewer: str, count: int) -> list[dict[str, Any]]:
+    """The oldest photos that wait and that nobody holds; from now on the reviewer holds them."""
+    leased: list[dict[str, Any]] = []
+    now = datetime.now(UTC)
+    pages = dynamodb.get_paginator("query").paginate(
+        TableName=os.environ["PREDICTIONS_TABLE_NAME"],
+        IndexName="to_review",
+        KeyConditionExpression="review_state = :waiting",
+        FilterExpression="attribute_not_exists(lease) OR lease.#until <= :now",
+        ExpressionAttributeNames={"#until": "until"},
+        ExpressionAttributeValues={":waiting": {"S": "waiting"}, ":now": {"S": text(now)}},
+        PaginationConfig={"PageSize": READ_AT_ONCE, "MaxItems": MAX_READ},
+    )
+    for page in pages:
+        for item in page["Items"]:
+            record = plain(item)
+            if take(record["image_id"], reviewer, now):
+                leased.append(photo_of(record, now + LEASE))
+            if len(leased) == count:
+                return leased
+    return leased
+
+
+def take(image_id: str, reviewer: str, now: datetime) -> bool:
+    """Lease a photo, if it still waits and nobody holds it; whether it was."""
+    try:
+        dynamodb.update_item(
+            TableName=os.environ["PREDICTIONS_TABLE_NAME"],
+            Key={"image_id": {"S": image_id}},
+            UpdateExpression="SET lease = :lease",
+            ConditionExpression="review_state = :waiting"
+            " AND (attribute_not_exists(lease) OR lease.#until <= :now)",
+            ExpressionAttributeNames={"#until": "until"},
+            ExpressionAttributeValues={
+                ":waiting": {"S": "waiting"},
+                ":lease": {"M": {"by": {"S": reviewer}, "until": {"S": text(now + LEASE)}}},
+                ":now": {"S": text(now)},
+            },
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+            raise
+        return False
+    return True
+
+
+def photo_of(record: dict[str, Any], until: datetime) -> dict[str, Any]:
+    """A leased photo as the console shows it."""
+    names = ("image_id", "recorded_at", "label", "confidence", "inferences")
+    return {name: record[name] for name in names} | {
+        "courier_id": sender_of(record["image_id"]),
+        "leased_until": text(until),
+    }
+
+
+def exists(image_id: str) -> bool:
+    """Whether there is a record of a photo."""
+    return "Item" in dynamodb.get_item(
+        TableName=os.environ["PREDICTIONS_TABLE_NAME"],
+        Key={"image_id": {"S": image_id}},
+        ProjectionExpression="image_id",
+    )

@@ -1,0 +1,1 @@
+"""Makes previews of photos for reviewers."""

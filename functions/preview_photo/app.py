@@ -1,0 +1,62 @@
+"""Return a photo as an upright JPEG without metadata, for reviewers.
+
+A function of its own: it decodes files of strangers, and may do nothing but read them.
+"""
+
+import base64
+import os
+import re
+from http import HTTPStatus
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger, Tracer
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import ClientError
+
+from functions.http_api.http import MANAGERS, REVIEWERS, ProblemError, reply, resolver
+from functions.serialize_image import photo
+
+JPEG = "image/jpeg"
+ETAG = re.compile(r"[0-9a-f]{32}(-\d+)?")
+GONE = ("NoSuchKey", "NoSuchVersion", "404")
+
+logger = Logger(use_rfc3339=True)
+tracer = Tracer(patch_modules=["botocore"])
+s3: Any = boto3.client("s3")
+app = resolver()
+
+
+@tracer.capture_lambda_handler
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> Any:
+    """Answer a reviewer's request."""
+    response = reply(app, event, context, REVIEWERS, MANAGERS)
+    # Powertools would read bytes as UTF-8: the body is base64 already.
+    response["isBase64Encoded"] = response["headers"]["Content-Type"] == JPEG
+    return response
+
+
+@app.get("/api/console/preview")
+def preview(image_id: str) -> Response[str]:
+    """The photo of a record."""
+    key, _, version = image_id.rpartition("#")
+    if not key.startswith("uploads/"):
+        raise ProblemError(HTTPStatus.NOT_FOUND, "There is no such photo.")
+    photo_object = {"Bucket": os.environ["PHOTOS_BUCKET_NAME"], "Key": key}
+    if not ETAG.fullmatch(version):
+        photo_object["VersionId"] = version
+    try:
+        found = s3.get_object(**photo_object)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in GONE:
+            raise
+        raise ProblemError(HTTPStatus.NOT_FOUND, "The photo was deleted.") from error
+    if found["ContentLength"] > int(os.environ["MAX_PHOTO_BYTES"]):
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "The file is too large to be shown.")
+    try:
+        jpeg = photo.shrink(found["Body"].read())
+    except photo.UnreadablePhotoError as error:
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
+    return Response(HTTPStatus.OK.value, JPEG, base64.b64encode(jpeg).decode())

@@ -1,0 +1,137 @@
+"""Requests to the functions behind the HTTP API, as API Gateway passes them on."""
+
+import base64
+import functools
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from urllib.parse import urlencode
+
+import yaml
+from jsonschema import Draft202012Validator
+
+CONTRACT = Path(__file__).parents[2] / "docs" / "openapi.yaml"
+
+
+def request(
+    method: str,
+    path: str,
+    *,
+    body: Any = None,
+    query: dict[str, str] | None = None,
+    headers: dict[str, str] | None = None,
+    claims: dict[str, str] | None = None,
+) -> dict[str, Any]:
+    """An event of an HTTP API, format 2.0, after the JWT authorizer."""
+    event: dict[str, Any] = {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": urlencode(query or {}),
+        "headers": {name.lower(): value for name, value in (headers or {}).items()},
+        "requestContext": {
+            "accountId": "123456789012",
+            "apiId": "api",
+            "domainName": "api.execute-api.eu-west-1.amazonaws.com",
+            "domainPrefix": "api",
+            "http": {
+                "method": method,
+                "path": path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": "192.0.2.1",
+                "userAgent": "test",
+            },
+            "requestId": "id",
+            "routeKey": "$default",
+            "stage": "$default",
+            "time": "20/Nov/2026:12:00:00 +0000",
+            "timeEpoch": 1795521600000,
+        },
+        "isBase64Encoded": False,
+    }
+    if query:
+        event["queryStringParameters"] = query
+    if body is not None:
+        event["body"] = body if isinstance(body, str) else json.dumps(body)
+        event["headers"].setdefault("content-type", "application/json")
+    if claims is not None:
+        event["requestContext"]["authorizer"] = {"jwt": {"claims": claims, "scopes": None}}
+    return event
+
+
+def claims_of(name: str, *groups: str) -> dict[str, str]:
+    """The claims of an access token as API Gateway passes them on."""
+    return {"token_use": "access", "username": name, "cognito:groups": f"[{' '.join(groups)}]"}
+
+
+@functools.cache
+def contract() -> dict[str, Any]:
+    """The description of the API."""
+    described: dict[str, Any] = yaml.safe_load(CONTRACT.read_text())
+    return described
+
+
+def assert_described(method: str, path: str, reply: "Reply") -> None:
+    """Fail if docs/openapi.yaml does not describe a reply of an operation."""
+    operations = [
+        item[method.lower()]
+        for template, item in contract()["paths"].items()
+        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path) and method.lower() in item
+    ]
+    if not operations or reply.status in (403, 404, 422):  # problem details, described once
+        return
+    response = operations[0]["responses"][str(reply.status)]
+    for kind, content in response.get("content", {}).items():
+        assert reply.headers["Content-Type"] == kind
+        if "schema" in content and kind == "application/json":
+            schema = content["schema"] | {"components": contract()["components"]}
+            errors = Draft202012Validator(schema).iter_errors(reply.json)
+            assert [error.message for error in errors] == []
+
+
+@dataclass
+class Reply:
+    """What a function returns."""
+
+    status: int
+    headers: dict[str, str]
+    content: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.content)
+
+
+@dataclass
+class Client:
+    """A user who sends requests to a function."""
+
+    app: ModuleType
+    context: Any
+    name: str = "anna"
+    groups: Sequence[str] = ()
+
+    def send(self, method: str, path: str, body: Any = None, **more: Any) -> Reply:
+        more.setdefault("claims", claims_of(self.name, *self.groups))
+        result = self.app.handler(request(method, path, body=body, **more), self.context)
+        headers = {**result.get("headers", {})}
+        for name, values in result.get("multiValueHeaders", {}).items():
+            headers[name] = values[0]
+        text = result["body"]
+        assert isinstance(text, str)  # API Gateway refuses null
+        is_binary = result.get("isBase64Encoded")
+        content = base64.b64decode(text) if is_binary else text.encode()
+        reply = Reply(result["statusCode"], headers, content)
+        if path.startswith("/api/"):
+            assert_described(method, path, reply)
+        return reply
+
+    def get(self, path: str, **more: Any) -> Reply:
+        return self.send("GET", path, **more)
+
+    def post(self, path: str, body: Any = None, **more: Any) -> Reply:
+        return self.send("POST", path, body, **more)

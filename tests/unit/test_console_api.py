@@ -1,0 +1,431 @@
+"""What the shop sees and decides in the console."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from types import ModuleType
+from typing import Any
+
+import boto3
+import pytest
+
+from tests.support.tables import schema, template
+from tests.support.web import Client
+
+NOW = datetime.now(UTC)
+TODAY = NOW.date().isoformat()
+TABLES = ("PredictionsTable", "CouriersTable", "OrdersTable", "DriftTable")
+
+
+def at(minutes: float) -> str:
+    """A time so many minutes from now, as the tables have it."""
+    time = NOW + timedelta(minutes=minutes)
+    return time.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+@pytest.fixture
+def published() -> list[tuple[str, dict[str, Any]]]:
+    return []
+
+
+@pytest.fixture
+def client(
+    aws: None,
+    environment: pytest.MonkeyPatch,
+    load: Callable[[str, str], ModuleType],
+    context: Any,
+    published: list[tuple[str, dict[str, Any]]],
+) -> Client:
+    for name in TABLES:
+        boto3.client("dynamodb").create_table(TableName=name, **schema(name))
+        environment.setenv(name.removesuffix("Table").upper() + "_TABLE_NAME", name)
+    cognito = boto3.client("cognito-idp")
+    pool = cognito.create_user_pool(
+        PoolName="users", Policies=template()["UserPool"]["Properties"]["Policies"]
+    )["UserPool"]["Id"]
+    for group in ("couriers", "reviewers", "managers"):
+        cognito.create_group(UserPoolId=pool, GroupName=group)
+    for name, value in {
+        "LABELS": "bicycle,motorcycle,other",
+        "STACK_NAME": "shop",
+        "USER_POOL_ID": pool,
+        "EVENT_BUS_NAME": "bus",
+    }.items():
+        environment.setenv(name, value)
+    app = load("console_api", "app")
+
+    def publish(kind: str, detail: dict[str, Any]) -> None:
+        published.append((kind, json.loads(json.dumps(detail))))
+
+    environment.setattr(app, "publish", publish)
+    return Client(app, context, "max", ["managers"])
+
+
+def as_user(client: Client, name: str, group: str) -> Client:
+    return Client(client.app, client.context, name, [group])
+
+
+def put(table: str, **record: Any) -> None:
+    typed = json.loads(json.dumps(record), parse_float=Decimal)
+    boto3.resource("dynamodb").Table(table).put_item(Item=typed)
+
+
+def order(order_id: str, status: str = "waiting", minute: float = 0, **changes: Any) -> None:
+    record = {
+        "order_id": order_id,
+        "status": status,
+        "reason": f"{status}: because",
+        "day": TODAY,
+        "recorded_at": at(minute),
+        "latitude": 52.1,
+        "longitude": 5.1,
+        "boxes": 2,
+        "ready_at": at(0),
+        "due_from": at(10),
+        "due_until": at(30),
+    }
+    if status in ("new", "waiting"):
+        record |= {"dispatch_state": "waiting", "plan_from": at(0)}
+    put("OrdersTable", **(record | changes))
+
+
+def photo(number: int, *, waits: bool = True, **changes: Any) -> str:
+    image_id = f"uploads/anna/{number}.jpg#v"
+    record = {
+        "image_id": image_id,
+        "status": "review",
+        "label": "bicycle",
+        "confidence": 0.6,
+        "inferences": {"bicycle": 0.6, "other": 0.4},
+        "hour": at(0)[:13],
+        "recorded_at": at(number - 100),
+    }
+    put("PredictionsTable", **(record | ({"review_state": "waiting"} if waits else {}) | changes))
+    return image_id
+
+
+# ── Now ──
+
+
+def now(client: Client) -> dict[str, Any]:
+    reply = client.get("/api/console/now")
+    assert reply.status == 200
+    found: dict[str, Any] = reply.json
+    return found
+
+
+def test_the_view_now_has_couriers_open_orders_photos_and_counts(client: Client) -> None:
+    shift = {"vehicle": "bicycle", "checked_in_at": at(-60), "shift_ends_at": at(400)}
+    route = {"departs_at": at(-5), "returns_at": at(20)}
+    put("CouriersTable", courier_id="anna", **shift, **route)
+    put("CouriersTable", courier_id="ben", **shift | {"vehicle": "motorcycle"})
+    put("CouriersTable", courier_id="cid", **shift, off_shift_at=at(-1))
+    put("CouriersTable", courier_id="dan", **shift | {"shift_ends_at": at(-1)})
+    order("o-1")
+    order("o-2", "assigned", courier_id="anna", vehicle="bicycle", arrives_at=at(40))
+    order("o-3", "delivered", delivered_at=at(-1))
+    order("o-4", "cancelled")
+    photo(1)
+    found = now(client)
+    states = {each["courier_id"]: each["state"] for each in found["couriers"]}
+    assert states == {"anna": "on_route", "ben": "free"}
+    assert {each["order_id"]: each["late"] for each in found["orders"]} == {
+        "o-1": False,
+        "o-2": True,
+    }
+    assert [each["courier_id"] for each in found["photos"]] == ["anna"]
+    assert found["depot"]["latitude"] == pytest.approx(52.0907)
+    assert found["counts"] == {
+        "couriers_on_shift": 2,
+        "orders_waiting": 1,
+        "orders_late": 1,
+        "photos_to_review": 1,
+        "alarms": 0,
+    }
+
+
+def test_alarms_are_counted_and_say_what_to_do(client: Client) -> None:
+    cloudwatch = boto3.client("cloudwatch")
+    for name in ("shop-Late", "shop-Quiet", "shop2-Late"):
+        cloudwatch.put_metric_alarm(
+            AlarmName=name,
+            AlarmDescription="Read the runbook.",
+            Namespace="x",
+            MetricName="y",
+            Statistic="Sum",
+            Period=60,
+            EvaluationPeriods=1,
+            Threshold=0,
+            ComparisonOperator="GreaterThanThreshold",
+        )
+        value = "OK" if name.endswith("Quiet") else "ALARM"
+        cloudwatch.set_alarm_state(AlarmName=name, StateValue=value, StateReason="test")
+    assert now(client)["counts"]["alarms"] == 1
+    alarms = client.get("/api/console/quality").json["alarms"]
+    assert [(each["name"], each["state"]) for each in alarms] == [
+        ("shop-Late", "ALARM"),
+        ("shop-Quiet", "OK"),
+    ]
+    assert alarms[0]["description"] == "Read the runbook."
+
+
+def test_now_has_no_body_while_nothing_changes(client: Client) -> None:
+    before = now(client)
+    etag = client.get("/api/console/now").headers["ETag"]
+    again = client.get("/api/console/now", headers={"If-None-Match": etag})
+    if now(client)["at"] == before["at"]:
+        assert (again.status, again.content) == (304, b"")
+    order("o-1")
+    assert client.get("/api/console/now", headers={"If-None-Match": etag}).status == 200
+
+
+# ── Orders ──
+
+
+def pages(client: Client, **query: str) -> list[list[str]]:
+    """The ids of all pages."""
+    found, cursor = [], None
+    while True:
+        more = {"cursor": cursor} if cursor else {}
+        reply = client.get("/api/console/orders", query=query | more)
+        assert reply.status == 200, reply.content
+        found.append([each["order_id"] for each in reply.json["items"]])
+        cursor = reply.json["next"]
+        if not cursor:
+            return found
+
+
+def test_orders_are_listed_in_pages_newest_first(client: Client) -> None:
+    for number in range(5):
+        order(f"o-{number}", minute=number)
+    assert [each for page in pages(client, limit="2") for each in page] == [
+        "o-4",
+        "o-3",
+        "o-2",
+        "o-1",
+        "o-0",
+    ]
+    assert all(len(page) <= 2 for page in pages(client, limit="2"))
+
+
+def test_orders_are_filtered_by_state_courier_and_day(client: Client) -> None:
+    for number in range(6):
+        mine = {"courier_id": "anna"} if number % 2 else {"courier_id": "ben"}
+        order(f"o-{number}", "assigned" if number < 4 else "delivered", number, **mine)
+    order("o-9", day="2026-01-01")
+    found = pages(client, state="assigned", courier_id="anna", limit="1")
+    assert [each for page in found for each in page] == ["o-3", "o-1"]
+    assert pages(client, day="2026-01-01") == [["o-9"]]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"cursor": "x"},
+        {"cursor": "[1]"},
+        {"limit": "0"},
+        {"limit": "101"},
+        {"state": "lost"},
+        {"day": "yesterday"},
+    ],
+)
+def test_a_wrong_filter_is_a_problem(client: Client, query: dict[str, str]) -> None:
+    reply = client.get("/api/console/orders", query=query)
+    assert (reply.status, reply.headers["Content-Type"]) == (422, "application/problem+json")
+
+
+def test_a_refused_order_is_listed_with_its_reason(client: Client) -> None:
+    put(
+        "OrdersTable",
+        order_id="o-1",
+        status="refused",
+        reason="refused: due_until is in the past",
+        day=TODAY,
+        recorded_at=at(0),
+    )
+    [item] = client.get("/api/console/orders").json["items"]
+    assert (item["state"], item["late"], item["latitude"]) == ("refused", False, None)
+
+
+NEW_ORDER = {
+    "order_id": "o-1",
+    "latitude": 52.1,
+    "longitude": 5.1,
+    "boxes": 2,
+    "ready_at": "2026-11-20T09:10:00Z",
+    "due_from": "2026-11-20T09:30:00+01:00",
+    "due_until": "2026-11-20T10:00:00Z",
+}
+
+
+def test_an_order_is_published_with_who_placed_it(client: Client, published: list[Any]) -> None:
+    assert client.post("/api/console/orders", NEW_ORDER).json == {"order_id": "o-1"}
+    [(kind, detail)] = published
+    assert (kind, detail["placed_by"], detail["boxes"]) == ("Order Placed", "max", 2)
+    assert datetime.fromisoformat(detail["due_from"]) == datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
+
+
+def test_an_order_without_an_id_gets_one(client: Client, published: list[Any]) -> None:
+    unnamed = {name: value for name, value in NEW_ORDER.items() if name != "order_id"}
+    order_id = client.post("/api/console/orders", unnamed).json["order_id"]
+    assert order_id == published[0][1]["order_id"]
+    assert len(order_id) == 36
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("latitude", 91), ("boxes", 0), ("boxes", "many"), ("ready_at", "noon"), ("due_until", None)],
+)
+def test_a_wrong_field_is_named(
+    client: Client, published: list[Any], field: str, value: Any
+) -> None:
+    reply = client.post("/api/console/orders", NEW_ORDER | {field: value})
+    assert reply.status == 422
+    assert [each["field"] for each in reply.json["errors"]] == [field]
+    assert published == []
+
+
+def test_only_an_order_that_waits_can_be_cancelled(client: Client, published: list[Any]) -> None:
+    order("o-1")
+    order("o-2", "assigned", courier_id="anna")
+    cancel = "/api/console/cancellations"
+    assert client.post(cancel, {"order_id": "o-9"}).status == 404
+    assert client.post(cancel, {"order_id": "o-2"}).status == 409
+    assert published == []
+    assert client.post(cancel, {"order_id": "o-1"}).status == 202
+    [(kind, detail)] = published
+    assert (kind, detail["order_id"], detail["cancelled_by"]) == ("Order Cancelled", "o-1", "max")
+
+
+# ── Reviews ──
+
+
+def leased(client: Client, count: int) -> list[str]:
+    reply = client.post("/api/console/leases", {"count": count})
+    assert reply.status == 200
+    return [each["image_id"] for each in reply.json["items"]]
+
+
+def test_reviewers_never_get_the_same_photo(client: Client) -> None:
+    photos = [photo(number) for number in range(5)]
+    photo(9, waits=False)
+    anna, ben = as_user(client, "anna", "reviewers"), as_user(client, "ben", "reviewers")
+    assert leased(anna, 2) == photos[:2]
+    assert leased(ben, 2) == photos[2:4]
+    assert leased(anna, 2) == photos[4:]
+    assert leased(ben, 2) == []
+
+
+def test_two_reviewers_who_ask_at_once_get_different_photos(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index lags: both read the same photo as free."""
+    photo(1)
+    reviews = client.app.reviews
+    at_once = datetime.now(UTC)
+    assert reviews.take("uploads/anna/1.jpg#v", "anna", at_once)
+    assert not reviews.take("uploads/anna/1.jpg#v", "ben", at_once)
+
+
+def test_a_lease_ends(client: Client) -> None:
+    image_id = photo(1, lease={"by": "anna", "until": at(-1)})
+    held = photo(2, lease={"by": "anna", "until": at(4)})
+    assert leased(as_user(client, "ben", "reviewers"), 5) == [image_id]
+    assert held not in leased(as_user(client, "ben", "reviewers"), 5)
+
+
+def test_a_review_is_published_with_the_name_of_the_token(
+    client: Client, published: list[Any]
+) -> None:
+    image_id = photo(1)
+    body = {"image_id": image_id, "label": "motorcycle", "reviewed_by": "ben"}
+    assert client.post("/api/console/reviews", body).status == 202
+    [(kind, detail)] = published
+    assert kind == "Photo Reviewed"
+    assert detail.pop("reviewed_at")
+    assert detail == {"image_id": image_id, "label": "motorcycle", "reviewed_by": "max"}
+
+
+def test_a_label_that_the_model_does_not_have_is_refused(
+    client: Client, published: list[Any]
+) -> None:
+    image_id = photo(1)
+    wrong = {"image_id": image_id, "label": "tram"}
+    assert client.post("/api/console/reviews", wrong).status == 422
+    unknown = {"image_id": "uploads/x#1", "label": "other"}
+    assert client.post("/api/console/reviews", unknown).status == 404
+    assert published == []
+
+
+# ── Quality ──
+
+
+def test_the_newest_reports_come_first(client: Client) -> None:
+    for hour in ("2026-11-20T13", "2026-11-20T14"):
+        put("DriftTable", series="hourly", hour=hour, report=json.dumps({"hour": hour}))
+    put("DriftTable", series="hourly", hour="2026-11-20T15", counts="{}")
+    hours = client.get("/api/console/quality").json["hours"]
+    assert [each["hour"] for each in hours] == ["2026-11-20T14", "2026-11-20T13"]
+    assert hours[0]["report"] == {"hour": "2026-11-20T14"}
+
+
+# ── People ──
+
+
+def people(client: Client) -> dict[str, dict[str, Any]]:
+    items = client.get("/api/console/people").json["items"]
+    return {each["user_name"]: each for each in items}
+
+
+def test_a_manager_creates_blocks_and_resets_users(client: Client) -> None:
+    made = client.post("/api/console/people", {"user_name": "anna", "group": "couriers"})
+    assert made.status == 201
+    first = made.json["temporary_password"]
+    assert len(first) >= 12
+    assert made.headers["Cache-Control"] == "no-store"
+    assert people(client)["anna"] == {
+        "user_name": "anna",
+        "groups": ["couriers"],
+        "blocked": False,
+        "state": "FORCE_CHANGE_PASSWORD",
+    }
+    blocked = "/api/console/people/anna/blocked"
+    assert client.post(blocked, {"blocked": True}).status == 204
+    assert people(client)["anna"]["blocked"]
+    assert client.post(blocked, {"blocked": False}).status == 204
+    assert not people(client)["anna"]["blocked"]
+    again = client.post("/api/console/people/anna/password")
+    assert again.json["temporary_password"] != first
+
+
+@pytest.mark.parametrize("name", ["a/b", "Anna", "", "a b", "../x", "x" * 65, "unknown"])
+def test_names_that_cannot_be_folders_are_refused(client: Client, name: str) -> None:
+    reply = client.post("/api/console/people", {"user_name": name, "group": "couriers"})
+    assert reply.status in (409, 422)
+    assert people(client) == {}
+
+
+def test_a_name_is_given_once(client: Client) -> None:
+    person = {"user_name": "anna", "group": "couriers"}
+    assert client.post("/api/console/people", person).status == 201
+    assert client.post("/api/console/people", person).status == 409
+
+
+def test_nobody_blocks_themselves_or_who_is_not_there(client: Client) -> None:
+    assert client.post("/api/console/people/max/blocked", {"blocked": True}).status == 409
+    assert client.post("/api/console/people/ghost/blocked", {"blocked": True}).status == 404
+    assert client.post("/api/console/people/ghost/password").status == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/api/console/people", None),
+        ("POST", "/api/console/people", {"user_name": "eve", "group": "managers"}),
+        ("POST", "/api/console/people/max/password", None),
+        ("POST", "/api/console/people/max/blocked", {"blocked": True}),
+    ],
+)
+def test_reviewers_do_not_manage_people(client: Client, method: str, path: str, body: Any) -> None:
+    assert as_user(client, "anna", "reviewers").send(method, path, body).status == 403

@@ -1,0 +1,84 @@
+"""What reviewers see of a photo: upright, without metadata, and never more than the photo."""
+
+import io
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import boto3
+import pytest
+from PIL import Image
+
+from tests.support.web import Client
+
+BUCKET = "photos"
+ORIENTATION, GPS = 0x0112, 0x8825
+
+
+@pytest.fixture
+def client(
+    aws: None,
+    environment: pytest.MonkeyPatch,
+    load: Callable[[str, str], ModuleType],
+    context: Any,
+) -> Client:
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    environment.setenv("PHOTOS_BUCKET_NAME", BUCKET)
+    environment.setenv("MAX_PHOTO_BYTES", "1000000")
+    return Client(load("preview_photo", "app"), context, "rosa", ["reviewers"])
+
+
+def photo(colour: str = "red") -> bytes:
+    """A photo that lies on its side, with a position."""
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    exif.get_ifd(GPS)[1] = "N"
+    file = io.BytesIO()
+    Image.new("RGB", (80, 40), colour).save(file, "JPEG", exif=exif)
+    return file.getvalue()
+
+
+def put(content: bytes, key: str = "uploads/anna/1.jpg") -> dict[str, Any]:
+    return boto3.client("s3").put_object(Bucket=BUCKET, Key=key, Body=content)
+
+
+def preview(client: Client, image_id: str) -> Any:
+    return client.get("/api/console/preview", query={"image_id": image_id})
+
+
+def test_a_preview_is_an_upright_jpeg_without_a_position(client: Client) -> None:
+    reply = preview(client, f"uploads/anna/1.jpg#{put(photo())['VersionId']}")
+    assert (reply.status, reply.headers["Content-Type"]) == (200, "image/jpeg")
+    with Image.open(io.BytesIO(reply.content)) as image:
+        assert image.size == (40, 80)
+        assert image.format == "JPEG"
+        assert not image.getexif()
+
+
+def test_the_version_of_the_record_is_shown(client: Client) -> None:
+    first, last = put(photo("red")), put(photo("blue"))
+    for image_id, channel in (
+        (f"uploads/anna/1.jpg#{first['VersionId']}", 0),
+        (f"uploads/anna/1.jpg#{last['ETag'].strip('"')}", 2),  # the newest
+    ):
+        with Image.open(io.BytesIO(preview(client, image_id).content)) as image:
+            pixel = image.getpixel((20, 40))
+            assert isinstance(pixel, tuple)
+            assert pixel[channel] > 200
+
+
+@pytest.mark.parametrize(
+    "image_id", ["uploads/anna/2.jpg#v", "baselines/vehicles/1.json#v", "x", "", "labelled/a/b#v"]
+)
+def test_nothing_but_an_uploaded_photo_is_shown(client: Client, image_id: str) -> None:
+    put(b"{}", "baselines/vehicles/1.json")
+    put(photo(), "labelled/a/b")
+    assert preview(client, image_id).status == 404
+
+
+@pytest.mark.parametrize("content", [b"", b"<script>", photo()[:200], b"x" * 1_000_001])
+def test_a_file_that_is_no_photo_has_no_preview(client: Client, content: bytes) -> None:
+    reply = preview(client, f"uploads/anna/1.jpg#{put(content)['VersionId']}")
+    assert (reply.status, reply.headers["Content-Type"]) == (422, "application/problem+json")

@@ -1,0 +1,255 @@
+"""The API of the web pages, as browsers use it: with real tokens, forms and events."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from functions.console_api.people import Users, temporary_password
+from local.web import prepare_web, web_of
+from tests.support.sign_in import Browser
+from tests.support.web import Reply
+from tests.workflow.conftest import SURE, Stack, probabilities, standard_only, wait_until
+
+pytestmark = standard_only
+
+BELOW = probabilities(0.6, 0.3, 0.1)
+DEPOT = (52.0907, 5.1214)
+JPEG = b"\xff\xd8\xff"
+
+
+@dataclass
+class Shop:
+    """The pages of the deployed stack and their users."""
+
+    stack: Stack
+    browser: Browser
+    users: Users
+
+    def new(self, group: str) -> tuple[str, Browser]:
+        """A new user of a group, signed in."""
+        name = f"{group[:4]}-{secrets.token_hex(4)}"
+        self.users.create(name, group)
+        password = temporary_password()
+        self.users.of_existing("admin_set_user_password", name, Password=password, Permanent=True)
+        return name, self.browser.sign_in(name, password)
+
+
+@pytest.fixture(scope="module")
+def shop(stack: Stack) -> Iterator[Shop]:
+    stack.change("Web", "on")
+    cloud, outputs = stack.cloud, stack.outputs
+    prepare_web(cloud, outputs)
+    yield Shop(
+        stack,
+        Browser(
+            web_of(cloud, outputs).courier_page,
+            cloud.endpoint_url,
+            outputs["UserPoolClientId"],
+            str(cloud.certificate),
+        ),
+        Users(cloud.client("cognito-idp"), outputs["UserPoolId"]),
+    )
+    stack.change("Web", "off")
+
+
+@pytest.fixture
+def manager(shop: Shop) -> Browser:
+    return shop.new("managers")[1]
+
+
+def in_minutes(minutes: float) -> str:
+    return (datetime.now(UTC) + timedelta(minutes=minutes)).isoformat()
+
+
+def when(condition: Callable[[], bool], what: str) -> None:
+    wait_until(condition, what)
+
+
+def assert_ok(reply: Reply, status: int = 200) -> Any:
+    assert reply.status == status, reply.content
+    return reply.json if reply.content else None
+
+
+# ── Who may do what ──
+
+
+def test_the_pages_need_no_token_and_the_api_does(shop: Shop) -> None:
+    for path in ("", "console", "config.json"):
+        reply = shop.browser.send("GET", path)
+        assert reply.status == 200
+        assert "default-src 'none'" in reply.headers["Content-Security-Policy"]
+    for path in ("api/courier/shift", "api/console/now", "api/console/preview?image_id=x"):
+        assert shop.browser.api("GET", path).status == 401
+
+
+def test_other_tokens_get_401(shop: Shop) -> None:
+    name, courier = shop.new("couriers")
+    assert courier.token
+    head, claims, signature = courier.token.split(".")
+    cognito, pool = shop.users.cognito, shop.users.pool
+    other = cognito.create_user_pool_client(
+        UserPoolId=pool, ClientName="other", ExplicitAuthFlows=["ALLOW_ADMIN_USER_PASSWORD_AUTH"]
+    )["UserPoolClient"]["ClientId"]
+    password = temporary_password()
+    shop.users.of_existing("admin_set_user_password", name, Password=password, Permanent=True)
+    of_other = cognito.admin_initiate_auth(
+        UserPoolId=pool,
+        ClientId=other,
+        AuthFlow="ADMIN_USER_PASSWORD_AUTH",
+        AuthParameters={"USERNAME": name, "PASSWORD": password},
+    )["AuthenticationResult"]["AccessToken"]
+    assert courier.api("GET", "api/courier/shift").status == 200
+    changed = signature[:-8] + ("A" * 8 if signature[-8:] != "A" * 8 else "B" * 8)
+    for token in ("x", f"{head}.{claims}.{changed}", f"{head}.{claims}.", of_other):
+        courier.token = token
+        assert courier.api("GET", "api/courier/shift").status == 401
+
+
+def test_who_is_in_another_group_gets_403(shop: Shop) -> None:
+    _, courier = shop.new("couriers")
+    _, reviewer = shop.new("reviewers")
+    for browser, path in (
+        (courier, "api/console/now"),
+        (courier, "api/console/preview?image_id=uploads/x/y%23z"),
+        (courier, "api/console/people"),
+        (reviewer, "api/console/people"),
+        (reviewer, "api/courier/shift"),
+    ):
+        reply = browser.api("GET", path)
+        assert (reply.status, reply.json["status"]) == (403, 403)
+        assert reply.headers["Content-Type"] == "application/problem+json"
+
+
+# ── From a photo to a delivery ──
+
+
+def test_a_courier_uploads_gets_a_route_and_delivers(shop: Shop, manager: Browser) -> None:
+    name, courier = shop.new("couriers")
+    _, other = shop.new("couriers")
+    photo = shop.stack.photo()
+    wanted = {"content_type": "image/png", "size": len(photo)}
+    form = assert_ok(courier.api("POST", "api/courier/uploads", wanted), 201)
+    path = f"api/courier/photos/{form['photo_id']}"
+    assert assert_ok(courier.api("GET", path))["state"] == "not_uploaded"
+    with shop.stack.endpoint.answering(then=SURE):
+        assert courier.upload(form["url"], form["fields"], photo).status == 204
+        when(lambda: courier.api("GET", path).json["state"] == "accepted", "an accepted photo")
+    etag = courier.api("GET", path).headers["ETag"]
+    again = courier.api("GET", path, If_None_Match=etag)
+    assert (again.status, again.content) == (304, b"")
+    assert assert_ok(other.api("GET", path))["state"] == "not_uploaded"
+
+    def shift() -> Any:
+        return assert_ok(courier.api("GET", "api/courier/shift"))
+
+    when(lambda: shift()["state"] == "free", "a courier on shift")
+    order = {"latitude": DEPOT[0] + 0.01, "longitude": DEPOT[1], "boxes": 1}
+    order |= {"ready_at": in_minutes(-5), "due_from": in_minutes(-5), "due_until": in_minutes(12)}
+    order_id = assert_ok(manager.api("POST", "api/console/orders", order), 202)["order_id"]
+    when(lambda: shift()["route"] is not None, "a route")
+    route = shift()["route"]
+    assert [stop["order_id"] for stop in route["stops"]] == [order_id]
+    now = assert_ok(manager.api("GET", "api/console/now"))
+    assert name in {each["courier_id"] for each in now["couriers"]}
+    assert order_id in {each["order_id"] for each in now["orders"]}
+    delivery = {"order_id": order_id, "dispatch_id": route["dispatch_id"]}
+    assert other.api("POST", "api/courier/deliveries", delivery).status == 404
+    assert assert_ok(other.api("GET", "api/courier/shift"))["route"] is None
+    assert_ok(courier.api("POST", "api/courier/deliveries", delivery), 202)
+
+    def listed() -> dict[str, Any]:
+        orders = assert_ok(manager.api("GET", f"api/console/orders?courier_id={name}"))
+        return {each["order_id"]: each["state"] for each in orders["items"]}
+
+    when(lambda: listed() == {order_id: "delivered"}, "a delivered order")
+    assert_ok(courier.api("POST", "api/courier/off-shift"), 202)
+    when(lambda: shift()["state"] == "off", "a courier who went home")
+
+
+def test_a_form_uploads_nothing_but_what_it_is_for(shop: Shop) -> None:
+    _, courier = shop.new("couriers")
+    photo = shop.stack.photo()
+    wanted = {"content_type": "image/png", "size": len(photo)}
+    form = assert_ok(courier.api("POST", "api/courier/uploads", wanted), 201)
+    fields = form["fields"]
+    for changes in (
+        {"key": "uploads/ben/1.png"},
+        {"key": fields["key"] + "x"},
+        {"Content-Type": "text/html"},
+    ):
+        assert courier.upload(form["url"], fields | changes, photo).status == 403
+    assert courier.upload(form["url"], fields, photo + b"x").status in (400, 403)
+    assert courier.upload(form["url"], fields, photo).status == 204
+
+
+def test_an_order_is_cancelled(shop: Shop, manager: Browser) -> None:
+    order = {"latitude": DEPOT[0], "longitude": DEPOT[1], "boxes": 1}
+    order |= {"ready_at": in_minutes(300), "due_from": in_minutes(360)}
+    order |= {"due_until": in_minutes(390)}
+    order_id = assert_ok(manager.api("POST", "api/console/orders", order), 202)["order_id"]
+    day = order["due_until"][:10]
+
+    def state() -> str | None:
+        page = assert_ok(manager.api("GET", f"api/console/orders?day={day}"))
+        states = {each["order_id"]: each["state"] for each in page["items"]}
+        return states.get(order_id)
+
+    when(lambda: state() == "waiting", "an order that waits")
+    cancellation = {"order_id": order_id}
+    assert_ok(manager.api("POST", "api/console/cancellations", cancellation), 202)
+    when(lambda: state() == "cancelled", "a cancelled order")
+
+
+# ── Reviews ──
+
+
+def test_a_photo_is_reviewed_by_one_person(shop: Shop) -> None:
+    name, anna = shop.new("reviewers")
+    _, ben = shop.new("reviewers")
+    with shop.stack.endpoint.answering(then=BELOW):
+        image_id = shop.stack.upload(shop.stack.photo(), "uploads/web/1.png").image_id
+
+    def lease(browser: Browser) -> list[str]:
+        items = assert_ok(browser.api("POST", "api/console/leases", {"count": 10}))["items"]
+        return [each["image_id"] for each in items]
+
+    assert image_id in lease(anna)
+    assert image_id not in lease(ben)
+    quoted = image_id.replace("#", "%23")
+    preview = anna.api("GET", f"api/console/preview?image_id={quoted}")
+    assert (preview.status, preview.headers["Content-Type"]) == (200, "image/jpeg")
+    assert preview.content.startswith(JPEG)
+    review = {"image_id": image_id, "label": "motorcycle"}
+    assert_ok(anna.api("POST", "api/console/reviews", review), 202)
+
+    def label() -> dict[str, Any]:
+        record = shop.stack.record(image_id) or {}
+        return {key: record.get(key) for key in ("reviewed_label", "reviewed_by")}
+
+    when(
+        lambda: label() == {"reviewed_label": {"S": "motorcycle"}, "reviewed_by": {"S": name}},
+        "a recorded review",
+    )
+
+
+# ── People ──
+
+
+def test_a_manager_manages_people(shop: Shop, manager: Browser) -> None:
+    person = {"user_name": f"new-{secrets.token_hex(4)}", "group": "couriers"}
+    made = assert_ok(manager.api("POST", "api/console/people", person), 201)
+    assert len(made["temporary_password"]) >= 12
+    path = f"api/console/people/{person['user_name']}"
+    assert_ok(manager.api("POST", f"{path}/password"))
+    assert manager.api("POST", f"{path}/blocked", {"blocked": True}).status == 204
+    people = assert_ok(manager.api("GET", "api/console/people"))["items"]
+    [found] = [each for each in people if each["user_name"] == person["user_name"]]
+    assert (found["blocked"], found["groups"]) == (True, ["couriers"])
+
+
+def test_quality_can_be_read(manager: Browser) -> None:
+    assert assert_ok(manager.api("GET", "api/console/quality")).keys() == {"hours", "alarms"}
