@@ -172,7 +172,7 @@ lock: $(VENV)/bin/uv ## Pin and hash all requirements anew
 		--no-emit-package urllib3 --output-file $$folder/requirements.txt || exit 1; done
 
 .PHONY: vendor
-vendor: $(VENV)/run ## Fetch the JavaScript libraries that web/vendor/vendor.json names (needs npm)
+vendor: $(VENV)/run ## Fetch the JavaScript libraries that web/vendor.json names (needs npm)
 	@$(BIN)/python -m local.vendor
 
 .PHONY: docs

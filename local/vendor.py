@@ -1,4 +1,4 @@
-"""Fetch the JavaScript libraries that web/vendor/vendor.json names, with npm, and lock their hashes.
+"""Fetch the libraries that web/vendor.json names, with npm, and lock their hashes.
 
 If the version of a package stays the same, its archive must have the hash of the lock. To change
 the version, edit it and remove the package's `integrity`.
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).parents[1]
-LOCK = PROJECT / "web" / "vendor" / "vendor.json"
+LOCK = PROJECT / "web" / "vendor.json"
 
 
 def integrity(content: bytes) -> str:

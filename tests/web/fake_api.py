@@ -52,7 +52,7 @@ def minutes(count: float) -> str:
     return iso(datetime.now(UTC) + timedelta(minutes=count))
 
 
-class Problem(Exception):
+class RefusedError(Exception):
     def __init__(self, status: int, detail: str, errors: list[dict[str, str]] | None = None):
         self.status = status
         self.body = {"type": "about:blank", "title": "Problem", "status": status, "detail": detail}
@@ -110,7 +110,8 @@ class Shop:
         self.orders[order_id] = order
         return order
 
-    def dispatch(self, name: str, order_ids: list[str]) -> None:
+    def dispatch(self, name: str, order_ids: list[str], left: float = -1) -> None:
+        """Gives the courier a route. `left`: minutes since the departure."""
         shift = self.shifts[name]
         shift["state"] = "on_route"
         stops = []
@@ -118,13 +119,13 @@ class Shop:
             order = self.orders[order_id]
             order |= {
                 "state": "assigned", "courier_id": name, "vehicle": shift["vehicle"],
-                "arrives_at": minutes(9 * number), "reason": f"{name} brings it",
+                "arrives_at": minutes(9 * number - left), "reason": f"{name} brings it",
             }  # fmt: skip
             fields = ("order_id", "latitude", "longitude", "boxes", "arrives_at", "due_until")
             stops.append({key: order[key] for key in (*fields, "delivered_at")})
         shift["route"] = {
-            "dispatch_id": f"route-{name}", "loading_bay": "A", "departs_at": minutes(1),
-            "returns_at": minutes(9 * len(stops) + 12), "distance_km": 7.4, "stops": stops,
+            "dispatch_id": f"route-{name}", "loading_bay": "A", "departs_at": minutes(-left),
+            "returns_at": minutes(9 * len(stops) + 12 - left), "distance_km": 7.4, "stops": stops,
         }  # fmt: skip
 
     def add_photo_to_review(self, number: int) -> str:
@@ -150,7 +151,7 @@ class Shop:
     def read_photo(self, name: str, photo_id: str) -> tuple[int, Any]:
         photo = self.uploads.get(photo_id)
         if photo is None or photo["owner"] != name:
-            raise Problem(404, "You have no such photo.")
+            raise RefusedError(404, "You have no such photo.")
         answer = {"photo_id": photo_id, "label": None, "reason": "", "shift_ends_at": None}
         if photo["content"] is None:
             return 200, answer | {"state": "not_uploaded"}
@@ -172,7 +173,7 @@ class Shop:
         route = self.shifts.get(name, {}).get("route")
         stops = [s for s in (route or {"stops": []})["stops"] if s["order_id"] == body["order_id"]]
         if not stops:
-            raise Problem(404, "This order is not on your route any more.")
+            raise RefusedError(404, "This order is not on your route any more.")
         stops[0]["delivered_at"] = body.get("delivered_at", minutes(0))
         order = self.orders[body["order_id"]]
         order |= {"state": "delivered", "delivered_at": stops[0]["delivered_at"]}
@@ -222,7 +223,7 @@ class Shop:
     def place_order(self, name: str, body: dict[str, Any]) -> tuple[int, Any]:
         if body["due_until"] < body["due_from"]:
             error = {"field": "due_until", "detail": "is before due_from"}
-            raise Problem(422, "The order is not valid.", [error])
+            raise RefusedError(422, "The order is not valid.", [error])
         order_id = body.setdefault("order_id", secrets.token_hex(4))
         if order_id not in self.orders:
             self.add_order(order_id, 0, 0, **body)
@@ -231,7 +232,7 @@ class Shop:
     def cancel_order(self, name: str, body: dict[str, Any]) -> tuple[int, Any]:
         order = self.orders[body["order_id"]]
         if order["state"] == "assigned":
-            raise Problem(409, "A courier has this order already.")
+            raise RefusedError(409, "A courier has this order already.")
         order |= {"state": "cancelled", "reason": f"cancelled by {name}"}
         return 202, None
 
@@ -254,7 +255,7 @@ class Shop:
 
     def create_person(self, name: str, body: dict[str, Any]) -> tuple[int, Any]:
         if body["user_name"] in self.people:
-            raise Problem(409, f"There is a user {body['user_name']} already.")
+            raise RefusedError(409, f"There is a user {body['user_name']} already.")
         self.add_person(body["user_name"], body["group"])
         self.people[body["user_name"]]["state"] = "FORCE_CHANGE_PASSWORD"
         return 201, {"user_name": body["user_name"], "temporary_password": secrets.token_hex(6)}
@@ -290,7 +291,7 @@ class Shop:
         for pattern, operation in operations.items():
             if found := re.fullmatch(pattern, f"{method} {path}"):
                 return path, operation, [unquote(part) for part in found.groups()]
-        raise Problem(404, "There is no such page.")
+        raise RefusedError(404, "There is no such page.")
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -328,7 +329,7 @@ class Handler(BaseHTTPRequestHandler):
                 })  # fmt: skip
             else:
                 self.send_file(url.path)
-        except Problem as problem:
+        except RefusedError as problem:
             self.send(problem.status, problem.body, "application/problem+json")
 
     def send(self, status: int, body: Any, kind: str = "application/json", **headers: str) -> None:
@@ -354,11 +355,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def send_file(self, path: str) -> None:
         pages = {"/": "index.html", "/console": "console.html"}
-        file = (WEB / pages.get(path, path.removeprefix("/assets/"))).resolve()
-        if not (path in pages or path.startswith("/assets/")) or not file.is_file():
-            raise Problem(404, "There is no such page.")
-        if WEB not in file.parents:
-            raise Problem(404, "There is no such page.")
+        file = (WEB / pages.get(path, path.removeprefix("/"))).resolve()
+        if not (path in pages or WEB / "assets" in file.parents) or not file.is_file():
+            raise RefusedError(404, "There is no such page.")
         self.send(
             200,
             file.read_bytes(),
@@ -381,8 +380,8 @@ class Handler(BaseHTTPRequestHandler):
             self.redirect_with_code(query, user.value)
         else:
             form = (
-                '<!doctype html><html lang="en"><title>Sign in</title><form method="post"><label>'
-                'User name <input name="user_name" autofocus></label><button>Sign in</button></form>'
+                '<!doctype html><html lang="en"><title>Sign in</title><form method="post">'
+                '<label>User name <input name="user_name"></label><button>Sign in</button></form>'
             )
             self.send(200, form.encode(), "text/html; charset=utf-8")
 
@@ -435,12 +434,12 @@ class Handler(BaseHTTPRequestHandler):
             self.send(401, {"message": "Unauthorized"})
             return
         if status := self.shop.refused.get(path):
-            raise Problem(status, "The service has a fault. Try again in a minute.")
+            raise RefusedError(status, "The service has a fault. Try again in a minute.")
         groups = self.shop.people[name]["groups"]
         allowed = {"courier": ["couriers"], "console": ["reviewers", "managers"]}
-        wanted = ["managers"] if "console/people" in path else allowed[path.split("/")[0]]
+        wanted = ["managers"] if "console/people" in path else allowed[path.split("/", 1)[0]]
         if not set(wanted) & set(groups):
-            raise Problem(403, "Your account may not do this. Ask a manager.")
+            raise RefusedError(403, "Your account may not do this. Ask a manager.")
         if path == "console/preview":
             number = int(re.sub(r"\D", "", query["image_id"]) or 0)
             photo = PHOTOS[number % len(PHOTOS)].read_bytes()
@@ -484,7 +483,7 @@ def fill(shop: Shop) -> None:
             ids.append(f"10{number}{stop}")
             shop.add_order(ids[-1], far * math.sin(turned), far * math.cos(turned))
         if ids:
-            shop.dispatch(name, ids)
+            shop.dispatch(name, ids, left=6 * number)
     for number in range(9):
         turned, far = chance.uniform(0, 6.3), chance.uniform(0.5, 9)
         late = number % 4 == 0

@@ -117,7 +117,7 @@ def test_more_than_one_page_of_orders(signed_in: SignedIn, shop: Shop) -> None:
     expect(page.get_by_role("button", name="Show more")).to_have_count(0)
 
 
-CSV = """order_id,latitude,longitude,boxes,ready_at,due_from,due_until
+CSV = '''order_id,latitude,longitude,boxes,ready_at,due_from,due_until
 "a, ""1""",52.1,5.1,2,2026-11-25T09:00:00Z,2026-11-25T09:00:00Z,2026-11-25T23:00:00Z
 b,152.1,5.1,2,2026-11-25T09:00:00Z,2026-11-25T09:00:00Z,2026-11-25T23:00:00Z
 c,52.1,5.1,1.5,2026-11-25T09:00:00Z,2026-11-25T09:00:00Z,2026-11-25T23:00:00Z
@@ -126,7 +126,7 @@ e,52.1,5.1,2,2026-11-25T09:00:00Z,2026-11-25T10:00:00Z,2026-11-25T09:00:00Z
 
 f,52.1,5.1
 g,52.1,5.1,4,2026-11-25T10:00:00+01:00,2026-11-25T09:00:00Z,2026-11-25T23:00:00Z
-"""
+'''
 
 
 def test_import_of_a_csv_names_each_bad_line_and_places_the_others(
@@ -219,7 +219,7 @@ def test_quality_shows_accuracy_charts_and_what_to_do_at_an_alarm(
     fill(shop)
     page = open_console(signed_in, "quality")
     expect(page.locator(".chart canvas")).to_have_count(2)
-    expect(page.get_by_text("93.4% – 98.2% (95%)")).to_be_visible()
+    expect(page.get_by_text("92.1% to 96.9% (95%)")).to_be_visible()
     expect(page.get_by_text("A larger share than usual is below the threshold.")).to_be_visible()
     look(page, "console-quality")
     page.get_by_text("Numbers by hour").click()
@@ -241,16 +241,13 @@ def test_a_manager_creates_resets_and_blocks_users(signed_in: SignedIn, shop: Sh
     look(page, "console-people")
     page.get_by_role("button", name="Unblock nadia").click()
     expect(row).not_to_contain_text("blocked")
-    page.get_by_role("button", name="Reset the password of anna").click()
+    page.get_by_role("button", name="Reset password of anna").click()
     expect(page.get_by_role("dialog")).to_contain_text("Password of anna")
-    page.get_by_label("User name").fill("nadia")
 
 
-def test_a_reviewer_has_no_people_and_a_courier_no_console(
-    signed_in: SignedIn, shop: Shop
-) -> None:
+def test_a_reviewer_has_no_people_and_a_courier_no_console(signed_in: SignedIn, shop: Shop) -> None:
     page = open_console(signed_in, "now", "rita")
-    expect(page.get_by_role("link", name="Review")).to_be_visible()
+    expect(page.get_by_role("link", name="Review", exact=True)).to_be_visible()
     expect(page.get_by_role("link", name="People")).to_have_count(0)
     page = open_console(signed_in, "now", "anna")
     expect(page.get_by_text("Your account may not do this. Ask a manager.")).to_be_visible()
@@ -262,7 +259,7 @@ def test_the_console_in_the_dark_and_on_a_phone(signed_in: SignedIn, shop: Shop)
     expect(page.locator(".courier")).to_have_count(4)
     look(page, "console-now-dark")
     for view in ("Review", "Quality", "Orders", "People"):
-        page.get_by_role("link", name=view).first.click()
+        page.get_by_role("link", name=re.compile(rf"^{view}")).first.click()
         expect(page.locator(f".view-{view.lower()} > *:not(.messages, h1)").first).to_be_visible()
         expect(page.get_by_text("Loading")).to_have_count(0)
         look(page, f"console-{view.lower()}-dark")

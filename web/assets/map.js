@@ -4,7 +4,7 @@
 import { html, nothing, svg } from "./vendor/lit-html/lit-html.js";
 import { boxes, time } from "./format.js";
 
-const HALF = 500; // units from the depot to the edge of the drawing
+const HALF = 300; // units from the depot to the edge of the drawing
 const KM_PER_DEGREE = 111.2;
 const STEPS = [0.25, 0.5, 1, 2, 5, 10, 20, 50, 100, 500]; // km between two rings
 
@@ -82,7 +82,7 @@ export class ShopMap {
   }
 
   #rings() {
-    const step = STEPS.find((km) => this.radius / km <= 4) ?? STEPS.at(-1);
+    const step = STEPS.find((km) => this.radius / km <= 5) ?? STEPS.at(-1);
     return Array.from({ length: 8 }, (_, index) => {
       const km = step * (index + 1);
       const units = (km / this.radius) * HALF;

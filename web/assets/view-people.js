@@ -69,7 +69,7 @@ export class View {
           <th scope="row">${person.user_name}</th><td>${person.groups.join(", ")}</td>
           <td>${person.blocked ? html`<span class="badge bad">blocked</span>` : STATES[person.state] ?? person.state}</td>
           <td class="actions">
-            <button class="compact" aria-label="Reset the password of ${person.user_name}" @click=${() => this.#reset(person)}>Reset password</button>
+            <button class="compact" aria-label="Reset password of ${person.user_name}" @click=${() => this.#reset(person)}>Reset password</button>
             ${person.user_name === this.shop.auth.user.name ? nothing : html`<button class="compact ${person.blocked ? "" : "danger"}"
               aria-label="${person.blocked ? "Unblock" : "Block"} ${person.user_name}" @click=${() => this.#block(person)}>${person.blocked ? "Unblock" : "Block"}</button>`}
           </td></tr>`)}</tbody></table></section>

@@ -66,7 +66,7 @@ export class View {
     if (!quality) return html`<p class="loading">Loading…</p>`;
     const report = quality.hours[0]?.report;
     const interval = report && report.measured_accuracy !== null
-      ? `${percent(report.measured_accuracy_low, 1)} – ${percent(report.measured_accuracy_high, 1)} (95%)` : "too few reviews";
+      ? `${percent(report.measured_accuracy_low, 1)} to ${percent(report.measured_accuracy_high, 1)} (95%)` : "too few reviews";
     return html`
       <section class="card" aria-label="Alarms"><h2>Alarms</h2><ul class="alarms">${quality.alarms.map(alarm)}</ul>
         ${quality.alarms.length ? nothing : html`<p class="muted">There are no alarms.</p>`}</section>
