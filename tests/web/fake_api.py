@@ -226,7 +226,7 @@ class Shop:
             raise RefusedError(422, "The order is not valid.", [error])
         order_id = body.setdefault("order_id", secrets.token_hex(4))
         if order_id not in self.orders:
-            self.add_order(order_id, 0, 0, **body)
+            self.add_order(north=0, east=0, **body)
         return 202, {"order_id": order_id}
 
     def cancel_order(self, name: str, body: dict[str, Any]) -> tuple[int, Any]:

@@ -223,7 +223,8 @@ def test_quality_shows_accuracy_charts_and_what_to_do_at_an_alarm(
     expect(page.get_by_text("A larger share than usual is below the threshold.")).to_be_visible()
     look(page, "console-quality")
     page.get_by_text("Numbers by hour").click()
-    expect(page.locator("tbody tr")).to_have_count(24)
+    numbers = page.get_by_role("group", name="Numbers by hour")
+    expect(numbers.locator("tbody tr")).to_have_count(24)
 
 
 def test_a_manager_creates_resets_and_blocks_users(signed_in: SignedIn, shop: Shop) -> None:

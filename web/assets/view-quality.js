@@ -48,7 +48,7 @@ export class View {
     const grid = { stroke: chartOf("--muted"), grid: { stroke: chartOf("--line"), width: 1 }, ticks: { stroke: chartOf("--line") } };
     const options = (place, series, bands) => ({
       width: place.clientWidth, height: 220, bands, legend: { live: true },
-      axes: [grid, { ...grid, size: 60, values: (_, ticks) => ticks.map((tick) => percent(tick, 0)) }],
+      axes: [{ ...grid, space: 90, values: (_, ticks) => ticks.map((tick) => time(tick * 1000)) }, { ...grid, size: 60, values: (_, ticks) => ticks.map((tick) => percent(tick, 0)) }],
       series: [{ label: "Hour", value: (_, value) => (value === null ? "–" : time(value * 1000)) }, ...series],
     });
     const edge = (label) => line(label, "--brand", { width: 1, dash: [4, 4] });

@@ -12,6 +12,7 @@ export class View {
   #at = 0;
   #leasing = false;
   #labelled = []; // photos in the sequence of their labels, for undo
+  #sent = Promise.resolve(); // the last label; the next one is sent after it, because the newest counts
 
   constructor(shop) {
     this.shop = shop;
@@ -69,13 +70,17 @@ export class View {
     this.shop.update();
   }
 
-  async #label(label) {
+  #label(label) {
     const photo = this.#photo;
     if (!photo?.url) return;
     const earlier = photo.given;
     photo.given = label;
     this.#labelled = [...this.#labelled.filter((other) => other !== photo), photo];
     this.#move(1);
+    this.#sent = this.#sent.then(() => this.#send(photo, label, earlier));
+  }
+
+  async #send(photo, label, earlier) {
     const sent = await this.shop.guarded(async () => {
       await this.shop.api.post("api/console/reviews", { image_id: photo.image_id, label });
       return true;
