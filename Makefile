@@ -112,7 +112,7 @@ test-training: $(TRAINING)/training ## Training tests (installs torch, 5 GB)
 
 .PHONY: test-web
 test-web: $(VENV)/web ## Both pages in a real browser (needs Chromium: apt-get install chromium)
-	$(BIN)/pytest tests/web
+	$(BIN)/pytest tests/web --numprocesses 2 --dist loadfile
 
 .PHONY: test-sam-local
 test-sam-local: $(VENV)/dev ## `sam local invoke` and the serving container, in Docker

@@ -16,6 +16,11 @@ DESKTOP = {"width": 1366, "height": 850}
 AXE = Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
+CUT_OFF = """() => [...document.querySelectorAll("html, .card, dialog")]
+    .filter((box) => getComputedStyle(box).overflowX !== "auto")
+    .filter((box) => box.scrollWidth > box.clientWidth)
+    .map((box) => box.outerHTML.slice(0, 200))"""
+
 expect.set_options(timeout=15_000)
 
 
@@ -100,9 +105,10 @@ def sign_in(page: Page, name: str) -> None:
 
 
 def look(page: Page, name: str) -> None:
-    """Takes a screenshot and fails if the view breaks a rule of WCAG 2.2 AA."""
+    """Takes a screenshot. Fails if something is cut off, or breaks a rule of WCAG 2.2 AA."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"{name}.png")
+    assert not page.evaluate(CUT_OFF)
     # Not as a <script>: the page's Content-Security-Policy forbids that.
     page.evaluate(AXE.read_text())
     found = page.evaluate("rules => axe.run({ runOnly: rules })", RULES)

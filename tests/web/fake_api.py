@@ -358,13 +358,18 @@ class Handler(BaseHTTPRequestHandler):
         file = (WEB / pages.get(path, path.removeprefix("/"))).resolve()
         if not (path in pages or WEB / "assets" in file.parents) or not file.is_file():
             raise RefusedError(404, "There is no such page.")
-        self.send(
-            200,
-            file.read_bytes(),
-            TYPES.get(file.suffix, "application/octet-stream"),
-            Content_Security_Policy=CONTENT_SECURITY_POLICY,
-            Cache_Control="no-cache",
-        )
+        content = file.read_bytes()
+        etag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
+        headers = {
+            "ETag": etag,
+            "Cache_Control": "no-cache",
+            "Content_Security_Policy": CONTENT_SECURITY_POLICY,
+        }
+        kind = TYPES.get(file.suffix, "application/octet-stream")
+        if self.headers.get("If-None-Match") == etag:
+            self.send(304, None, kind, **headers)
+        else:
+            self.send(200, content, kind, **headers)
 
     # ── Sign-in as Cognito does it ──
 

@@ -126,8 +126,8 @@ def test_a_photo_without_connection_is_kept_over_a_reload_and_sent_once(
     look(page, "courier-offline")
     page.reload()
     expect(page.get_by_text("Waiting for a connection")).to_be_visible()
-    restore()
     page.get_by_role("button", name="Send now").click()
+    restore()
     expect(page.get_by_text("Accepted: bicycle")).to_be_visible()
     sent = [upload for upload in shop.uploads.values() if upload["content"]]
     assert [upload["content"] for upload in sent] == [BICYCLE.read_bytes()]

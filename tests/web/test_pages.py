@@ -32,6 +32,22 @@ def test_the_first_view_is_below_150_kb(
 
 
 @pytest.mark.parametrize(("path", "name"), PAGES)
+def test_the_modules_of_the_first_view_load_side_by_side(
+    new_context: Callable[..., BrowserContext], server: Server, path: str, name: str
+) -> None:
+    page = new_context().new_page()
+    page.goto(server.url + path)
+    sign_in(page, name)
+    expect(
+        page.get_by_text("Start your shift" if path == "/" else "Orders waiting")
+    ).to_be_visible()
+    loaded = page.evaluate("performance.getEntriesByType('resource').map((each) => each.name)")
+    links = page.locator("script, link[rel=modulepreload]")
+    named = links.evaluate_all("(all) => all.map((each) => each.src || each.href)")
+    assert {url for url in loaded if url.endswith(".js")} == set(named)
+
+
+@pytest.mark.parametrize(("path", "name"), PAGES)
 def test_no_token_is_stored_and_a_reload_signs_in_again(
     signed_in: SignedIn, path: str, name: str
 ) -> None:

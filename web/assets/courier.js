@@ -14,6 +14,7 @@ const FINAL = ["accepted", "rejected", "failed", "refused"]; // states of a phot
 start("Courier", async ({ api, auth, config, root }) => {
   const outbox = new Outbox(auth.user.name);
   const progress = new Map(); // id of a photo to the share that was sent
+  const waiting = new Set(); // ids of photos whose last attempt found no connection
   const previews = new Map(); // id of a photo to an object URL
   let items = await outbox.items();
   let shift = null;
@@ -86,11 +87,10 @@ start("Courier", async ({ api, auth, config, root }) => {
       item.state = "sent";
       delete item.bytes;
       await outbox.save(item);
-      offline = false;
       attempts = 0;
     } catch (error) {
       if (!(error instanceof Refused) || error.status >= 500 || error.status === 429) {
-        offline = true;
+        waiting.add(item.id);
         attempts += 1;
         retry = setTimeout(send, Math.min(60, 2 ** attempts) * 1000);
         return false;
@@ -212,6 +212,7 @@ start("Courier", async ({ api, auth, config, root }) => {
     ${repeat(photos(), ({ id }) => id, photoCard)}</section>` : nothing;
 
   function photoCard(item) {
+    const { id } = item;
     const [kind, title, text] = photoWords(item);
     const url = previews.get(item.id);
     return html`<article class="photo" data-state=${item.state}>
@@ -219,14 +220,14 @@ start("Courier", async ({ api, auth, config, root }) => {
         : html`<span class="blank">${icon("image")}</span>`}
       <div class="says"><strong class="says-${kind}" aria-live=${progress.has(item.id) ? "off" : "polite"}>${title}</strong><p class="small muted">${text}</p></div>
       ${progress.has(item.id) ? html`<progress max="1" .value=${progress.get(item.id)} aria-label="Sent"></progress>` : nothing}
-      ${item.state === "queued" && offline ? html`<div class="actions"><button class="compact" @click=${send}>Send now</button></div>` : nothing}
+      ${item.state === "queued" && waiting.has(id) ? html`<div class="actions"><button class="compact" @click=${send}>Send now</button></div>` : nothing}
     </article>`;
   }
 
   function photoWords({ id, state, label, reason, shift_ends_at }) {
     if (state === "queued") {
       if (progress.has(id)) return ["wait", `Sending: ${Math.round(progress.get(id) * 100)}%`, "Keep this page open."];
-      if (offline) return ["wait", "Waiting for a connection", "The photo is kept on this device and is sent by itself."];
+      if (waiting.has(id)) return ["wait", "Waiting for a connection", "The photo is kept on this device and is sent by itself."];
       return ["wait", "Sending…", "Keep this page open."];
     }
     if (state === "accepted") return ["good", `Accepted: ${label}`, `Your shift lasts until ${time(shift_ends_at)}.`];
