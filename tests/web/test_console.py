@@ -71,6 +71,7 @@ def test_an_order_is_placed_where_the_map_was_clicked_and_shows_there(
 
 def test_a_refused_order_says_which_field_is_wrong(signed_in: SignedIn, shop: Shop) -> None:
     page = open_console(signed_in, "orders")
+    expect(page.get_by_role("button", name="New order")).to_be_visible()
     page.keyboard.press("n")
     page.get_by_label("Latitude").fill("52.1")
     page.get_by_label("Longitude").fill("5.1")

@@ -24,6 +24,7 @@ start("Console", ({ api, auth, config, root }) => {
   const shop = {
     api, auth, config, update, guarded,
     get now() { return now; },
+    get problem() { return problem; },
     readNow: null,
   };
   shop.readNow = poll(async () => {

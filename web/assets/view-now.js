@@ -20,7 +20,7 @@ export class View {
 
   render() {
     const { now } = this.shop;
-    if (!now) return html`<p class="loading">Loading…</p>`;
+    if (!now) return this.shop.problem ? nothing : html`<p class="loading">Loading…</p>`;
     const { counts } = now;
     return html`
       <dl class="counts">
