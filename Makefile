@@ -114,6 +114,10 @@ test-training: $(VENV)/dev $(TRAINING)/training ## mypy and tests of training/ (
 		training benchmarks/inference.py
 	$(TRAINING)/bin/pytest tests/training
 
+.PHONY: test-web
+test-web: $(VENV)/web ## Both pages in a real browser (needs Chromium: apt-get install chromium)
+	$(BIN)/pytest tests/web --numprocesses 2 --dist loadfile
+
 .PHONY: test-sam-local
 test-sam-local: $(VENV)/dev ## `sam local invoke` and the serving container, in Docker
 	$(BIN)/python tests/sam_local/engine.py $(BIN)/pytest tests/sam_local
@@ -141,6 +145,11 @@ $(VENV)/dev: requirements/dev.txt $(VENV)/bin/uv
 	@$(call UV_INSTALL,$(VENV)) $<
 	@touch $@ $(VENV)/run
 
+$(VENV)/web: requirements/web.txt $(VENV)/bin/uv
+	@echo "installing what the tests in the browser need"
+	@$(call UV_INSTALL,$(VENV)) $<
+	@touch $@ $(VENV)/dev $(VENV)/run
+
 $(TRAINING)/training: requirements/training.txt $(TRAINING)/bin/uv
 	@echo "installing what training needs: torch, 5 GB"
 	@$(call UV_INSTALL,$(TRAINING)) $<
@@ -158,12 +167,18 @@ lock: $(VENV)/bin/uv ## Pin and hash all requirements again
 		--output-file serving/requirements.txt
 	$(COMPILE) $(OVERRIDE) requirements/dev.in --constraints requirements/run.txt \
 		--output-file requirements/dev.txt
+	$(COMPILE) $(OVERRIDE) requirements/web.in --constraints requirements/dev.txt \
+		--output-file requirements/web.txt
 	$(COMPILE) requirements/awscli.in --output-file requirements/awscli.txt
 	$(COMPILE) requirements/training.in --output-file requirements/training.txt
 	for folder in $(dir $(wildcard functions/*/requirements.in)); do $(COMPILE) $(OVERRIDE) $$folder/requirements.in \
 		--constraints requirements/run.txt \
 		--no-emit-package botocore --no-emit-package python-dateutil --no-emit-package six \
 		--no-emit-package urllib3 --output-file $$folder/requirements.txt || exit 1; done
+
+.PHONY: vendor
+vendor: $(VENV)/run ## Fetch the JavaScript libraries that web/vendor.json names (needs npm)
+	@$(BIN)/python -m local.vendor
 
 .PHONY: docs
 docs: $(VENV)/dev ## Generate docs/reference.md and docs/asyncapi.yaml

@@ -50,7 +50,7 @@ def test_make_targets_exist() -> None:
 
 def test_ci_runs_the_commands_of_the_readme() -> None:
     targets = re.findall(r"^make (\S+)$", (PROJECT / ".ci" / "run").read_text(), re.MULTILINE)
-    assert targets == ["run", "test", "test-training", "test-sam-local"]
+    assert targets == ["run", "test", "test-training", "test-web", "test-sam-local"]
     for target in targets:
         assert f"\nmake {target}" in README
     workflow = yaml.safe_load((PROJECT / ".github" / "workflows" / "ci.yml").read_text())

@@ -1,0 +1,126 @@
+"""A real browser (the system's Chromium) and the fake API."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
+
+from tests.web.fake_api import PROJECT, Server, Shop
+
+SCREENSHOTS = PROJECT / "build" / "screenshots"
+PHONE = {"width": 390, "height": 844}
+DESKTOP = {"width": 1366, "height": 850}
+AXE = Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+
+CUT_OFF = """() => [...document.querySelectorAll("html, .card, dialog")]
+    .filter((box) => getComputedStyle(box).overflowX !== "auto")
+    .filter((box) => box.scrollWidth > box.clientWidth)
+    .map((box) => box.outerHTML.slice(0, 200))"""
+
+expect.set_options(timeout=15_000)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        pytest.fail("Chromium is needed: apt-get install chromium", pytrace=False)
+    # As root, as in a container, Chromium starts only without its own sandbox.
+    arguments = ["--no-sandbox"] if os.getuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def shop(server: Server) -> Shop:
+    return server.shop
+
+
+@pytest.fixture
+def new_context(chromium: Browser, server: Server) -> Iterator[Callable[..., BrowserContext]]:
+    """Makes browser contexts. At the end, no page may have had an error, or left the service."""
+    problems: list[str] = []
+    contexts = []
+
+    def make(viewport: dict[str, int] = PHONE, *, dark: bool = False) -> BrowserContext:
+        context = chromium.new_context(
+            viewport=viewport,
+            color_scheme="dark" if dark else "light",
+            has_touch=viewport is PHONE,
+            locale="en-GB",
+        )
+        context.on("weberror", lambda error: problems.append(str(error.error)))
+        context.on("console", lambda line: problems.extend(violations(line.text)))
+        context.on("request", lambda request: problems.extend(foreign(request.url)))
+        contexts.append(context)
+        return context
+
+    def violations(text: str) -> list[str]:
+        return [text] if "Content Security Policy" in text else []
+
+    def foreign(url: str) -> list[str]:
+        own = url.startswith((server.url + "/", "blob:" + server.url))
+        return [] if own else [f"request to {url}"]
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert not problems
+
+
+@pytest.fixture
+def signed_in(new_context: Callable[..., BrowserContext], server: Server) -> Callable[..., Page]:
+    """Opens a page in a browser of its own and signs the user in."""
+
+    def open_page(
+        name: str, path: str = "/", viewport: dict[str, int] = PHONE, *, dark: bool = False
+    ) -> Page:
+        page = new_context(viewport, dark=dark).new_page()
+        page.goto(server.url + path)
+        sign_in(page, name)
+        return page
+
+    return open_page
+
+
+def sign_in(page: Page, name: str) -> None:
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_label("User name").fill(name)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+
+
+def look(page: Page, name: str) -> None:
+    """Takes a screenshot. Fails if something is cut off, or breaks a rule of WCAG 2.2 AA."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"{name}.png")
+    assert not page.evaluate(CUT_OFF)
+    # Not as a <script>: the page's Content-Security-Policy forbids that.
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("rules => axe.run({ runOnly: rules })", RULES)
+    broken = {rule["id"]: [node["html"] for node in rule["nodes"]] for rule in found["violations"]}
+    assert not broken
+
+
+def cut(page: Page, pattern: str) -> Callable[[], None]:
+    """Breaks the connection for these requests. Returns what restores it."""
+
+    def abort(route: Route) -> None:
+        route.abort("internetdisconnected")
+
+    page.route(pattern, abort)
+    return lambda: page.unroute(pattern, abort)

@@ -1,0 +1,272 @@
+"""The console: map, orders, review, quality, people."""
+
+import re
+from collections.abc import Callable
+
+from playwright.sync_api import Page, expect
+
+from tests.web.conftest import DESKTOP, PHONE, look
+from tests.web.fake_api import Shop, fill
+
+type SignedIn = Callable[..., Page]
+
+
+def open_console(
+    signed_in: SignedIn,
+    view: str = "now",
+    name: str = "manager",
+    viewport: dict[str, int] = DESKTOP,
+    *,
+    dark: bool = False,
+) -> Page:
+    return signed_in(name, f"/console#{view}", viewport, dark=dark)
+
+
+def card(page: Page, title: str) -> str:
+    return page.locator(".count-card", has_text=title).locator("dd").inner_text()
+
+
+def test_now_shows_couriers_routes_and_orders_without_colour(
+    signed_in: SignedIn, shop: Shop
+) -> None:
+    fill(shop)
+    page = open_console(signed_in)
+    expect(page.locator(".courier")).to_have_count(4)
+    assert card(page, "Couriers on shift") == "5"
+    assert card(page, "Orders late") == "3"
+    assert card(page, "Photos to review") == "6"
+    # Bicycles are circles on a solid line, motorcycles are squares on a dashed line.
+    assert page.locator(".courier.bicycle circle").count() == 3
+    assert page.locator(".courier.motorcycle rect").count() == 1
+    dashes = "element => getComputedStyle(element).strokeDasharray"
+    assert page.locator(".map > svg .route.bicycle > path").first.evaluate(dashes) == "none"
+    assert page.locator(".map > svg .route.motorcycle > path").first.evaluate(dashes) != "none"
+    look(page, "console-now")
+
+
+def test_an_order_is_placed_where_the_map_was_clicked_and_shows_there(
+    signed_in: SignedIn, shop: Shop
+) -> None:
+    shop.add_order("1001", 5, 0)
+    page = open_console(signed_in)
+    depot = page.locator(".map > svg .depot rect")
+    expect(depot).to_be_visible()
+    box = depot.bounding_box()
+    assert box
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2 - 100)
+    look(page, "console-new-order")
+    page.get_by_label("Boxes").fill("3")
+    page.get_by_role("button", name="Place order").click()
+    expect(page.locator(".waiting[data-order]")).to_have_count(2)
+    [order] = [order for order_id, order in shop.orders.items() if order_id != "1001"]
+    assert order["boxes"] == 3
+    north, east = (order["latitude"] - 52.0907) * 111.2, (order["longitude"] - 5.1214) * 68.4
+    assert 0.5 < north < 4
+    assert abs(east) < 0.05
+    drawn = page.locator(f".waiting[data-order='{order['order_id']}'] path").bounding_box()
+    assert drawn
+    assert abs(drawn["x"] + drawn["width"] / 2 - box["x"] - box["width"] / 2) < 3
+    assert abs(drawn["y"] + drawn["height"] / 2 - box["y"] - box["height"] / 2 + 100) < 3
+
+
+def test_a_refused_order_says_which_field_is_wrong(signed_in: SignedIn, shop: Shop) -> None:
+    page = open_console(signed_in, "orders")
+    expect(page.get_by_role("button", name="New order")).to_be_visible()
+    page.keyboard.press("n")
+    page.get_by_label("Latitude").fill("52.1")
+    page.get_by_label("Longitude").fill("5.1")
+    page.get_by_label("Deliver from").fill("2026-11-20T12:00")
+    page.get_by_label("Deliver until").fill("2026-11-20T11:00")
+    page.get_by_role("button", name="Place order").click()
+    expect(page.get_by_role("alert")).to_contain_text("due_until: is before due_from")
+    assert not shop.orders
+
+
+def test_orders_are_filtered_cancelled_and_walked_by_arrow_keys(
+    signed_in: SignedIn, shop: Shop
+) -> None:
+    fill(shop)
+    page = open_console(signed_in, "orders")
+    rows = page.locator("tbody tr")
+    expect(page.get_by_role("row", name="1000")).to_contain_text("no vehicle carries 40 boxes")
+    look(page, "console-orders")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    expect(rows.nth(1)).to_be_focused()
+    page.get_by_label("State").select_option("waiting")
+    expect(rows).to_have_count(9)
+    page.get_by_role("button", name="Cancel order 2001").click()
+    look(page, "console-cancel")
+    page.get_by_role("button", name="Cancel the order").click()
+    expect(rows).to_have_count(8)
+    assert shop.orders["2001"]["state"] == "cancelled"
+    page.get_by_label("State").select_option("")
+    page.get_by_label("Courier").select_option("bram")
+    expect(rows).to_have_count(3)
+
+
+def test_more_than_one_page_of_orders(signed_in: SignedIn, shop: Shop) -> None:
+    for number in range(120):
+        shop.add_order(f"{number:04}", 1, 1)
+    page = open_console(signed_in, "orders")
+    rows = page.locator("tbody tr")
+    expect(rows).to_have_count(50)
+    page.get_by_role("button", name="Show more").click()
+    expect(rows).to_have_count(100)
+    page.get_by_role("button", name="Show more").click()
+    expect(rows).to_have_count(120)
+    expect(page.get_by_role("button", name="Show more")).to_have_count(0)
+
+
+CSV = '''order_id,latitude,longitude,boxes,ready_at,due_from,due_until
+"a, ""1""",52.1,5.1,2,2026-11-25T09:00:00Z,2026-11-25T09:00:00Z,2026-11-25T23:00:00Z
+b,152.1,5.1,2,2026-11-25T09:00:00Z,2026-11-25T09:00:00Z,2026-11-25T23:00:00Z
+c,52.1,5.1,1.5,2026-11-25T09:00:00Z,2026-11-25T09:00:00Z,2026-11-25T23:00:00Z
+d,52.1,5.1,2,2026-11-25 09:00,2026-11-25T09:00:00Z,2026-11-25T23:00:00Z
+e,52.1,5.1,2,2026-11-25T09:00:00Z,2026-11-25T10:00:00Z,2026-11-25T09:00:00Z
+
+f,52.1,5.1
+g,52.1,5.1,4,2026-11-25T10:00:00+01:00,2026-11-25T09:00:00Z,2026-11-25T23:00:00Z
+'''
+
+
+def test_import_of_a_csv_names_each_bad_line_and_places_the_others(
+    signed_in: SignedIn, shop: Shop
+) -> None:
+    page = open_console(signed_in, "orders")
+    file = {"name": "orders.csv", "mimeType": "text/csv", "buffer": CSV.encode()}
+    page.get_by_label("Import CSV").set_input_files(file)
+    expect(page.locator(".errors li")).to_have_text(
+        [
+            "Line 3: latitude must be a number from -90 to 90",
+            "Line 4: boxes must be a whole number",
+            re.compile("Line 5: ready_at must be a time with an offset"),
+            "Line 6: due_until is before due_from",
+            "Line 8: has 3 values instead of 7",
+        ]
+    )
+    look(page, "console-import")
+    page.get_by_role("button", name="Place 2 orders").click()
+    expect(page.get_by_text("2 orders were placed. 5 lines have errors.")).to_be_visible()
+    assert set(shop.orders) == {'a, "1"', "g"}
+    assert shop.orders["g"]["ready_at"] == "2026-11-25T09:00:00.000Z"
+
+
+def test_a_reviewer_labels_skips_and_corrects_by_keyboard_alone(
+    signed_in: SignedIn, shop: Shop
+) -> None:
+    ids = [shop.add_photo_to_review(number) for number in range(5)]
+    page = open_console(signed_in, "review", "rita")
+    photo = page.get_by_role("img", name="Photo from anna")
+    expect(photo).to_be_visible()
+    look(page, "console-review")
+
+    def press(key: str) -> str:
+        """Presses a key and waits until another photo is shown. Returns that photo."""
+        before = photo.get_attribute("src")
+        page.keyboard.press(key)
+        expect(photo).not_to_have_attribute("src", before or "")
+        return photo.get_attribute("src") or ""
+
+    first = photo.get_attribute("src")
+    second = press("b")
+    press("s")
+    assert press("ArrowLeft") == second
+    press("m")
+    press("o")
+    third_labelled = press("u")
+    expect(page.get_by_text("you labelled it other")).to_be_visible()
+    press("m")
+    assert third_labelled != first
+    assert [(review["image_id"], review["label"]) for review in shop.reviews] == [
+        (ids[0], "bicycle"),
+        (ids[1], "motorcycle"),
+        (ids[2], "other"),
+        (ids[2], "motorcycle"),
+    ]
+    assert {review["reviewed_by"] for review in shop.reviews} == {"rita"}
+    page.keyboard.press("b")
+    page.keyboard.press("b")
+    expect(page.get_by_text("No photo waits for a review")).to_be_visible()
+
+
+def test_two_reviewers_never_see_the_same_photo(signed_in: SignedIn, shop: Shop) -> None:
+    for number in range(4):
+        shop.add_photo_to_review(number)
+    pages = [open_console(signed_in, "review", name) for name in ("rita", "manager")]
+    for page in pages:
+        expect(page.get_by_role("img", name="Photo from anna")).to_be_visible()
+    assert set(shop.leased.values()) == {"rita", "manager"}
+
+
+def test_a_review_that_was_not_stored_comes_back(signed_in: SignedIn, shop: Shop) -> None:
+    shop.add_photo_to_review(1)
+    shop.refused["console/reviews"] = 503
+    page = open_console(signed_in, "review", "rita")
+    photo = page.get_by_role("img", name="Photo from anna")
+    expect(photo).to_be_visible()
+    page.keyboard.press("b")
+    expect(page.get_by_text("The service has a fault.")).to_be_visible()
+    expect(photo).to_be_visible()
+    shop.refused.clear()
+    page.keyboard.press("b")
+    expect(page.get_by_text("No photo waits for a review")).to_be_visible()
+    assert [review["label"] for review in shop.reviews] == ["bicycle"]
+
+
+def test_quality_shows_accuracy_charts_and_what_to_do_at_an_alarm(
+    signed_in: SignedIn, shop: Shop
+) -> None:
+    fill(shop)
+    page = open_console(signed_in, "quality")
+    expect(page.locator(".chart canvas")).to_have_count(2)
+    expect(page.get_by_text("92.1% to 96.9% (95%)")).to_be_visible()
+    expect(page.get_by_text("A larger share than usual is below the threshold.")).to_be_visible()
+    look(page, "console-quality")
+    page.get_by_text("Numbers by hour").click()
+    numbers = page.get_by_role("group", name="Numbers by hour")
+    expect(numbers.locator("tbody tr")).to_have_count(24)
+
+
+def test_a_manager_creates_resets_and_blocks_users(signed_in: SignedIn, shop: Shop) -> None:
+    page = open_console(signed_in, "people")
+    page.get_by_label("User name").fill("Nadia")
+    page.get_by_label("Group").select_option("couriers")
+    page.get_by_role("button", name="Create user").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Password of nadia")
+    look(page, "console-password")
+    page.get_by_role("button", name="I have noted it").click()
+    row = page.get_by_role("row", name="nadia")
+    expect(row).to_contain_text("must choose a password")
+    page.get_by_role("button", name="Block nadia").click()
+    expect(row).to_contain_text("blocked")
+    look(page, "console-people")
+    page.get_by_role("button", name="Unblock nadia").click()
+    expect(row).not_to_contain_text("blocked")
+    page.get_by_role("button", name="Reset password of anna").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Password of anna")
+
+
+def test_a_reviewer_has_no_people_and_a_courier_no_console(signed_in: SignedIn, shop: Shop) -> None:
+    page = open_console(signed_in, "now", "rita")
+    expect(page.get_by_role("link", name="Review", exact=True)).to_be_visible()
+    expect(page.get_by_role("link", name="People")).to_have_count(0)
+    page = open_console(signed_in, "now", "anna")
+    expect(page.get_by_text("Your account may not do this. Ask a manager.")).to_be_visible()
+
+
+def test_the_console_in_the_dark_and_on_a_phone(signed_in: SignedIn, shop: Shop) -> None:
+    fill(shop)
+    page = open_console(signed_in, dark=True)
+    expect(page.locator(".courier")).to_have_count(4)
+    look(page, "console-now-dark")
+    for view in ("Review", "Quality", "Orders", "People"):
+        page.get_by_role("link", name=re.compile(rf"^{view}")).first.click()
+        expect(page.locator(f".view-{view.lower()} > *:not(.messages, h1)").first).to_be_visible()
+        expect(page.get_by_text("Loading")).to_have_count(0)
+        look(page, f"console-{view.lower()}-dark")
+    page = open_console(signed_in, viewport=PHONE)
+    expect(page.locator(".courier")).to_have_count(4)
+    look(page, "console-now-phone")
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width == PHONE["width"]

@@ -1,0 +1,81 @@
+"""The fake API answers as docs/openapi.yaml says, so that the pages fit the real one."""
+
+import json
+import re
+import urllib.request
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from tests.web.fake_api import PROJECT, Server, fill
+
+CONTRACT = PROJECT / "docs" / "openapi.yaml"
+NEW_ORDER = {
+    "latitude": 52.1, "longitude": 5.1, "boxes": 2, "ready_at": "2026-11-25T09:00:00Z",
+    "due_from": "2026-11-25T09:00:00Z", "due_until": "2026-11-25T23:00:00Z",
+}  # fmt: skip
+CALLS: list[tuple[str, str, str, Any]] = [
+    ("bram", "POST", "/api/courier/uploads", {"content_type": "image/jpeg", "size": 5}),
+    ("bram", "GET", "/api/courier/photos/{photo_id}", None),
+    ("bram", "GET", "/api/courier/shift", None),
+    ("bram", "POST", "/api/courier/deliveries", {"order_id": "1010", "dispatch_id": "route-bram"}),
+    ("bram", "POST", "/api/courier/off-shift", None),
+    ("manager", "GET", "/api/console/now", None),
+    ("manager", "GET", "/api/console/orders", None),
+    ("manager", "POST", "/api/console/orders", NEW_ORDER),
+    ("manager", "POST", "/api/console/orders", NEW_ORDER | {"due_until": "2026-11-24T09:00:00Z"}),
+    ("manager", "POST", "/api/console/cancellations", {"order_id": "2001"}),
+    ("manager", "POST", "/api/console/cancellations", {"order_id": "1020"}),
+    ("manager", "POST", "/api/console/leases", {"count": 2}),
+    ("manager", "POST", "/api/console/reviews", {"image_id": "a#1", "label": "bicycle"}),
+    ("manager", "GET", "/api/console/quality", None),
+    ("manager", "GET", "/api/console/people", None),
+    ("manager", "POST", "/api/console/people", {"user_name": "nadia", "group": "couriers"}),
+    ("manager", "POST", "/api/console/people/{user_name}/password", None),
+    ("manager", "POST", "/api/console/people/{user_name}/blocked", {"blocked": True}),
+]
+
+
+@pytest.mark.skipif(not CONTRACT.exists(), reason="docs/openapi.yaml comes with the API")
+def test_the_fake_api_follows_the_contract(server: Server) -> None:
+    contract = yaml.safe_load(CONTRACT.read_text())
+    shop = server.shop
+    shop.add_person("bram", "couriers")
+    fill(shop)
+    shop.uploads["photo-1"] = {"owner": "bram", "content": b"1", "checks": 0}
+    shop.tokens = {name: name for name in ("bram", "manager")}
+    names = {"photo_id": "photo-1", "user_name": "nadia"}
+    for name, method, path, body in CALLS:
+        filled = re.sub(r"{(\w+)}", lambda found: quote(names[found[1]]), path)
+        request = urllib.request.Request(
+            server.url + filled,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {name}"},
+        )
+        try:
+            response = urllib.request.urlopen(request)
+        except urllib.error.HTTPError as error:
+            response = error
+        operation = contract["paths"][path][method.lower()]
+        described = resolve(contract, operation["responses"][str(response.status)])
+        content = response.read()
+        for media in described.get("content", {}).values():
+            schema = {**media["schema"], "components": contract["components"]}
+            Draft202012Validator(schema).validate(json.loads(content))
+        if body is not None:
+            asked = operation["requestBody"]["content"]["application/json"]["schema"]
+            Draft202012Validator({**asked, "components": contract["components"]}).validate(body)
+    called = {(method, path) for _, method, path, _ in CALLS}
+    assert {path for path in contract["paths"] if path.startswith("/api/")} == {
+        path for _, path in called
+    } | {"/api/console/preview"}
+
+
+def resolve(contract: dict[str, Any], described: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" not in described:
+        return described
+    return contract["components"]["responses"][described["$ref"].rsplit("/", 1)[1]]

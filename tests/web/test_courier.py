@@ -1,0 +1,217 @@
+"""The courier's page: photo, shift, route, on a phone."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.web.conftest import cut, look
+from tests.web.fake_api import PROJECT, Shop
+
+PHOTOS = PROJECT / "local" / "photos"
+BICYCLE = PHOTOS / "bicycle-courier.jpg"
+HEIC = PHOTOS / "motorcycle-at-night.heic"
+
+type SignedIn = Callable[..., Page]
+
+
+def choose(page: Page, photo: object) -> None:
+    page.get_by_label("Choose a photo").set_input_files(photo)
+
+
+def test_a_courier_sends_a_photo_gets_a_route_delivers_and_goes_home(
+    signed_in: SignedIn, shop: Shop
+) -> None:
+    page = signed_in("anna")
+    expect(page.get_by_text("Start your shift")).to_be_visible()
+    look(page, "courier-start")
+
+    choose(page, BICYCLE)
+    expect(page.get_by_text("Accepted: bicycle")).to_be_visible()
+    expect(page.get_by_text("On shift: bicycle")).to_be_visible()
+    [upload] = shop.uploads.values()
+    assert upload["content"] == BICYCLE.read_bytes()
+    assert upload["content_type"] == "image/jpeg"
+    look(page, "courier-accepted")
+
+    shop.add_order("1001", 0.8, 0.5)
+    shop.add_order("1002", 1.4, 1.1, boxes=1)
+    shop.dispatch("anna", ["1001", "1002"])
+    expect(page.get_by_text("Order 1001")).to_be_visible()
+    navigate = page.get_by_role("link", name="Navigate").first
+    order = shop.orders["1001"]
+    position = f"{order['latitude']},{order['longitude']}"
+    assert navigate.get_attribute("href") == f"geo:{position}?q={position}"
+    look(page, "courier-route")
+
+    page.get_by_role("button", name="Delivered").first.click()
+    expect(page.get_by_text("Order 1001, delivered")).to_be_visible()
+    page.get_by_role("button", name="Delivered").click()
+    expect(page.get_by_text("Order 1002, delivered")).to_be_visible()
+    expect(page.get_by_role("button", name="Delivered")).to_have_count(0)
+
+    page.get_by_role("button", name="I am done for today").click()
+    look(page, "courier-done")
+    page.get_by_role("button", name="Yes, I am done").click()
+    expect(page.get_by_text("Start your shift")).to_be_visible()
+    assert shop.off_shift == ["anna"]
+    assert [delivery["order_id"] for delivery in shop.deliveries] == ["1001", "1002"]
+
+
+def test_a_photo_that_is_below_the_threshold_waits_and_then_counts(
+    signed_in: SignedIn, shop: Shop
+) -> None:
+    shop.outcome = ("review", None, "The photo is not clear. A colleague decides.")
+    page = signed_in("anna")
+    choose(page, BICYCLE)
+    expect(page.get_by_text("A colleague looks at your photo")).to_be_visible()
+    shop.outcome = ("accepted", "bicycle", "")
+    expect(page.get_by_text("Accepted: bicycle")).to_be_visible()
+
+
+def test_a_rejected_photo_says_why_and_the_next_one_replaces_it(
+    signed_in: SignedIn, shop: Shop
+) -> None:
+    shop.outcome = ("rejected", None, "There is no vehicle in the photo.")
+    page = signed_in("anna")
+    choose(page, PHOTOS / "no-vehicle-scone.jpg")
+    expect(page.get_by_text("Take the photo again")).to_be_visible()
+    expect(page.get_by_text("There is no vehicle in the photo.")).to_be_visible()
+    look(page, "courier-rejected")
+    shop.outcome = ("accepted", "bicycle", "")
+    choose(page, BICYCLE)
+    expect(page.get_by_text("Accepted: bicycle")).to_be_visible()
+    expect(page.get_by_text("Take the photo again")).to_have_count(0)
+
+
+@pytest.mark.parametrize("kind", ["image/heic", ""], ids=["known type", "unknown type"])
+def test_heic_of_an_iphone_is_sent_though_the_browser_cannot_show_it(
+    signed_in: SignedIn, shop: Shop, kind: str
+) -> None:
+    shop.outcome = ("accepted", "motorcycle", "")
+    page = signed_in("anna")
+    choose(page, {"name": "IMG_1.HEIC", "mimeType": kind, "buffer": HEIC.read_bytes()})
+    expect(page.get_by_text("Accepted: motorcycle")).to_be_visible()
+    [upload] = shop.uploads.values()
+    assert upload["content_type"] == "image/heic"
+    assert upload["content"] == HEIC.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "content", "message"),
+    [
+        ("notes.txt", "text/plain", b"hello", "This file is not a photo."),
+        ("photo.jpg", "image/jpeg", b"", "This file is empty."),
+        ("photo.jpg", "image/jpeg", bytes(20_000_001), "larger than 20 MB"),
+    ],
+    ids=["text", "empty", "large"],
+)
+def test_a_file_that_cannot_be_sent_is_refused_at_once(
+    signed_in: SignedIn, shop: Shop, name: str, kind: str, content: bytes, message: str
+) -> None:
+    page = signed_in("anna")
+    choose(page, {"name": name, "mimeType": kind, "buffer": content})
+    expect(page.get_by_text(message)).to_be_visible()
+    assert not shop.uploads
+
+
+@pytest.mark.parametrize("pattern", ["**/api/courier/uploads", "**/upload"])
+def test_a_photo_without_connection_is_kept_over_a_reload_and_sent_once(
+    signed_in: SignedIn, shop: Shop, pattern: str
+) -> None:
+    page = signed_in("anna")
+    restore = cut(page, pattern)
+    choose(page, BICYCLE)
+    expect(page.get_by_text("Waiting for a connection")).to_be_visible()
+    look(page, "courier-offline")
+    page.reload()
+    expect(page.get_by_text("Waiting for a connection")).to_be_visible()
+    page.get_by_role("button", name="Send now").click()
+    restore()
+    expect(page.get_by_text("Accepted: bicycle")).to_be_visible()
+    sent = [upload for upload in shop.uploads.values() if upload["content"]]
+    assert [upload["content"] for upload in sent] == [BICYCLE.read_bytes()]
+    page.reload()
+    expect(page.get_by_text("On shift: bicycle")).to_be_visible()
+    assert len([upload for upload in shop.uploads.values() if upload["content"]]) == 1
+
+
+def test_a_fault_of_the_service_does_not_lose_the_photo(signed_in: SignedIn, shop: Shop) -> None:
+    shop.refused["upload"] = 503
+    page = signed_in("anna")
+    choose(page, BICYCLE)
+    expect(page.get_by_text("Waiting for a connection")).to_be_visible()
+    shop.refused.clear()
+    expect(page.get_by_text("Accepted: bicycle")).to_be_visible()
+
+
+def test_a_photo_that_s3_refuses_is_not_sent_for_ever(signed_in: SignedIn, shop: Shop) -> None:
+    shop.refused["upload"] = 400
+    page = signed_in("anna")
+    choose(page, BICYCLE)
+    expect(page.get_by_text("The photo was not checked. Take it again")).to_be_visible()
+
+
+def test_a_delivery_without_connection_is_reported_later_with_its_time(
+    signed_in: SignedIn, shop: Shop
+) -> None:
+    shop.start_shift("anna", "bicycle")
+    shop.add_order("1001", 0.8, 0.5)
+    shop.dispatch("anna", ["1001"])
+    page = signed_in("anna")
+    restore = cut(page, "**/api/courier/deliveries")
+    with page.expect_event("requestfailed"):
+        page.get_by_role("button", name="Delivered").click()
+    expect(page.get_by_text("Order 1001, delivered")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("Order 1001, delivered")).to_be_visible()
+    assert not shop.deliveries
+    restore()
+    with page.expect_response("**/api/courier/deliveries"):
+        page.evaluate("dispatchEvent(new Event('online'))")
+    [delivery] = shop.deliveries
+    assert delivery["delivered_at"].endswith("Z")
+
+
+def test_another_courier_on_the_same_phone_neither_sees_nor_sends_the_photo(
+    signed_in: SignedIn, shop: Shop
+) -> None:
+    shop.add_person("bram", "couriers")
+    page = signed_in("anna")
+    restore = cut(page, "**/upload")
+    choose(page, BICYCLE)
+    expect(page.get_by_text("Waiting for a connection")).to_be_visible()
+    restore_all = cut(page, "**/api/courier/uploads")
+    restore()
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_label("User name").fill("bram")
+    page.get_by_role("button", name="Sign in").click()
+    restore_all()
+    expect(page.get_by_text("Start your shift")).to_be_visible()
+    expect(page.locator(".photo")).to_have_count(0)
+    assert not [upload for upload in shop.uploads.values() if upload["content"]]
+
+
+def test_two_couriers_see_only_their_own_shift(signed_in: SignedIn, shop: Shop) -> None:
+    shop.add_person("bram", "couriers")
+    shop.start_shift("anna", "bicycle")
+    shop.add_order("1001", 0.8, 0.5)
+    shop.dispatch("anna", ["1001"])
+    first, second = signed_in("anna"), signed_in("bram")
+    expect(first.get_by_text("Order 1001")).to_be_visible()
+    expect(second.get_by_text("Start your shift")).to_be_visible()
+    expect(second.get_by_text("Order 1001")).to_have_count(0)
+
+
+def test_the_page_in_the_dark_and_on_a_desktop(signed_in: SignedIn, shop: Shop) -> None:
+    shop.start_shift("anna", "motorcycle")
+    shop.add_order("1001", 4.8, 2.5)
+    shop.add_order("1002", 5.4, 3.1)
+    shop.dispatch("anna", ["1001", "1002"])
+    page = signed_in("anna", dark=True)
+    expect(page.get_by_text("Order 1001")).to_be_visible()
+    look(page, "courier-route-dark")
+    page = signed_in("anna", viewport={"width": 1366, "height": 850})
+    expect(page.get_by_text("Order 1001")).to_be_visible()
+    look(page, "courier-route-desktop")

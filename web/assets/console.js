@@ -1,0 +1,89 @@
+// The console: one page, one view at a time, chosen by the part of the URL after #.
+
+import { NoConnection, poll } from "./api.js";
+import { start } from "./start.js";
+import { brand, icon, notice } from "./ui.js";
+import { html, nothing, render } from "./vendor/lit-html/lit-html.js";
+
+const VIEWS = [
+  { name: "now", title: "Now" },
+  { name: "orders", title: "Orders" },
+  { name: "review", title: "Review", count: "photos_to_review" },
+  { name: "quality", title: "Quality", count: "alarms" },
+  { name: "people", title: "People", group: "managers" },
+];
+
+start("Console", ({ api, auth, config, root }) => {
+  const views = VIEWS.filter(({ group }) => !group || auth.user.groups.includes(group));
+  const opened = new Map(); // name of a view to the view
+  let shown = views[0];
+  let now = null;
+  let offline = false;
+  let problem = null;
+
+  const shop = {
+    api, auth, config, update, guarded,
+    get now() { return now; },
+    get problem() { return problem; },
+    readNow: null,
+  };
+  shop.readNow = poll(async () => {
+    await guarded(async () => { now = await api.get("api/console/now"); }, true);
+    opened.get(shown.name)?.onNow?.();
+    update();
+  }, 2);
+  addEventListener("hashchange", show);
+  addEventListener("keydown", (event) => {
+    const typing = event.target.closest("input, select, textarea, dialog");
+    if (!typing && !event.ctrlKey && !event.metaKey && !event.altKey) opened.get(shown.name)?.onKey?.(event);
+  });
+  show();
+
+  /** Runs work of a view; a failure becomes one line on the page. */
+  async function guarded(work, quiet = false) {
+    try {
+      const result = await work();
+      offline = false;
+      if (!quiet) problem = null;
+      return result;
+    } catch (error) {
+      if (error instanceof NoConnection) offline = true;
+      else problem = error.message;
+      return null;
+    } finally {
+      update();
+    }
+  }
+
+  async function show() {
+    opened.get(shown.name)?.onLeave?.();
+    shown = views.find(({ name }) => name === location.hash.slice(1)) ?? views[0];
+    problem = null;
+    document.title = `${shown.title} · Scones Unlimited`;
+    const { name } = shown;
+    if (!opened.has(name)) {
+      const { View } = await import(`./view-${name}.js`);
+      opened.set(name, new View(shop));
+    }
+    if (shown.name !== name) return;
+    opened.get(name).onEnter?.();
+    update();
+  }
+
+  function update() {
+    render(html`
+      <header class="bar">${brand("Console")}
+        <nav aria-label="Views">${views.map((view) => html`<a href="#${view.name}" aria-current=${view === shown ? "page" : "false"}>
+          ${view.title}${now?.counts[view.count] ? html`<span class="count">${now.counts[view.count]}</span>` : nothing}</a>`)}</nav>
+        <span class="who"><span>${auth.user.name}</span><button class="plain compact" @click=${() => auth.signOut()}>Sign out</button></span>
+      </header>
+      <main class="view view-${shown.name}">
+        <h1 class="hidden-label">${shown.title}</h1>
+        <div class="messages" aria-live="polite">
+          ${offline ? notice("wait", "offline", "No connection. The page shows what it last read and tries again.") : nothing}
+          ${problem ? notice("bad", "alert", problem) : nothing}
+        </div>
+        ${opened.get(shown.name)?.render() ?? html`<p class="loading">Loading…</p>`}
+      </main>`, root);
+  }
+});

@@ -1,0 +1,27 @@
+// Times, distances and numbers in words.
+
+const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
+const weekday = new Intl.DateTimeFormat("en-GB", { weekday: "short" });
+
+/** The time on this device, such as 14:05, or Fri 14:05 on another day. */
+export function time(iso) {
+  if (!iso) return "–";
+  const moment = new Date(iso);
+  const today = moment.toDateString() === new Date().toDateString();
+  return today ? clock.format(moment) : `${weekday.format(moment)} ${clock.format(moment)}`;
+}
+
+export const kilometres = (km) => `${km.toFixed(1)} km`;
+
+export const boxes = (count) => (count === 1 ? "1 box" : `${count} boxes`);
+
+export const percent = (share, digits = 0) =>
+  share === null || share === undefined ? "–" : `${(share * 100).toFixed(digits)}%`;
+
+export const megabytes = (bytes) => `${(bytes / 1_000_000).toFixed(0)} MB`;
+
+/** Opens the navigation of the phone. */
+export const navigationLink = ({ latitude, longitude }) =>
+  /iPhone|iPad/.test(navigator.userAgent)
+    ? `maps:?daddr=${latitude},${longitude}`
+    : `geo:${latitude},${longitude}?q=${latitude},${longitude}`;

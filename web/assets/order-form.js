@@ -1,0 +1,77 @@
+// The form for one order, in a dialog.
+
+import { html, nothing } from "./vendor/lit-html/lit-html.js";
+
+/** For <input type="datetime-local">: the time on this device in so many minutes. */
+function localTime(minutes) {
+  const moment = new Date(Date.now() + minutes * 60_000);
+  return new Date(moment - moment.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+}
+
+export class OrderForm {
+  place = null; // what was clicked on the map
+  #problem = null;
+  #saving = false;
+
+  constructor(shop) {
+    this.shop = shop;
+  }
+
+  open(place) {
+    this.place = place;
+    this.#problem = null;
+    const dialog = document.getElementById("new-order");
+    const { elements } = dialog.querySelector("form");
+    elements.latitude.value = place?.latitude ?? "";
+    elements.longitude.value = place?.longitude ?? "";
+    elements.boxes.value = 1;
+    elements.ready_at.value = localTime(0);
+    elements.due_from.value = localTime(0);
+    elements.due_until.value = localTime(60);
+    this.shop.update();
+    dialog.showModal();
+    (place ? elements.boxes : elements.latitude).focus();
+  }
+
+  async #save(event) {
+    event.preventDefault();
+    const { elements } = event.target;
+    const dialog = event.target.closest("dialog");
+    const order = { latitude: elements.latitude.valueAsNumber, longitude: elements.longitude.valueAsNumber,
+      boxes: elements.boxes.valueAsNumber };
+    for (const name of ["ready_at", "due_from", "due_until"]) order[name] = new Date(elements[name].value).toISOString();
+    this.#saving = true;
+    this.shop.update();
+    try {
+      await this.shop.api.post("api/console/orders", order);
+      dialog.close();
+      this.shop.readNow();
+    } catch (error) {
+      this.#problem = error.message;
+    }
+    this.#saving = false;
+    this.shop.update();
+  }
+
+  render() {
+    return html`<dialog id="new-order" aria-labelledby="new-order-title" @close=${() => { this.place = null; this.shop.update(); }}>
+      <form @submit=${(event) => this.#save(event)}>
+        <h2 id="new-order-title">New order</h2>
+        <div class="form">
+          ${field("Latitude", html`<input name="latitude" type="number" step="any" min="-90" max="90" required>`)}
+          ${field("Longitude", html`<input name="longitude" type="number" step="any" min="-180" max="180" required>`)}
+          ${field("Boxes", html`<input name="boxes" type="number" min="1" step="1" required>`)}
+          ${field("Ready at", html`<input name="ready_at" type="datetime-local" required>`)}
+          ${field("Deliver from", html`<input name="due_from" type="datetime-local" required>`)}
+          ${field("Deliver until", html`<input name="due_until" type="datetime-local" required>`)}
+        </div>
+        ${this.#problem ? html`<p class="notice bad" role="alert">${this.#problem}</p>` : nothing}
+        <div class="actions">
+          <button type="button" @click=${(event) => event.target.closest("dialog").close()}>Cancel</button>
+          <button class="primary" ?disabled=${this.#saving}>Place order</button>
+        </div>
+      </form></dialog>`;
+  }
+}
+
+const field = (title, input) => html`<label class="field"><span>${title}</span>${input}</label>`;

@@ -1,0 +1,153 @@
+// Orders: the list of one day, filters, new orders, import, cancellation.
+
+import { boxes, time } from "./format.js";
+import { readOrders } from "./csv.js";
+import { OrderForm } from "./order-form.js";
+import { confirmed } from "./ui.js";
+import { html, nothing } from "./vendor/lit-html/lit-html.js";
+import { live } from "./vendor/lit-html/directives/live.js";
+import { repeat } from "./vendor/lit-html/directives/repeat.js";
+
+const STATES = { new: "", waiting: "wait", assigned: "", delivered: "good", cancelled: "", refused: "bad" };
+
+export class View {
+  #filters = { day: new Date().toISOString().slice(0, 10), state: "", courier_id: "" };
+  #cursors = [null]; // of the pages that are shown
+  #pages = null;
+  #import = null; // { name, orders, errors, placed }
+  #cancelling = null;
+
+  constructor(shop) {
+    this.shop = shop;
+    this.form = new OrderForm(shop);
+  }
+
+  onEnter() {
+    this.#read();
+  }
+
+  onNow() {
+    this.#read();
+  }
+
+  async #read() {
+    const asked = JSON.stringify(this.#filters);
+    const pages = await this.shop.guarded(() => Promise.all(this.#cursors.map((cursor) => {
+      const query = new URLSearchParams(Object.entries({ ...this.#filters, cursor: cursor ?? "" }).filter(([, value]) => value));
+      return this.shop.api.get(`api/console/orders?${query}`);
+    })), true);
+    if (pages && asked === JSON.stringify(this.#filters)) this.#pages = pages;
+    this.shop.update();
+  }
+
+  #filter(name, value) {
+    this.#filters[name] = value;
+    this.#cursors = [null];
+    return this.#read();
+  }
+
+  async #cancel(order) {
+    this.#cancelling = order;
+    this.shop.update();
+    if (!await confirmed(document.getElementById("cancel-order"))) return;
+    await this.shop.guarded(() => this.shop.api.post("api/console/cancellations", { order_id: order.order_id }));
+    this.#read();
+  }
+
+  async #choose(event) {
+    const [file] = event.target.files;
+    event.target.value = "";
+    if (!file) return;
+    this.#import = { name: file.name, placed: null, ...readOrders(await file.text()) };
+    this.shop.update();
+  }
+
+  async #placeAll() {
+    const found = this.#import;
+    const { orders } = found;
+    found.orders = [];
+    found.placed = 0;
+    for (const { line, order } of orders) {
+      try {
+        await this.shop.api.post("api/console/orders", order);
+        found.placed += 1;
+      } catch (error) {
+        found.errors.push({ line, detail: error.message });
+      }
+      this.shop.update();
+    }
+    found.errors.sort((one, other) => one.line - other.line);
+    this.#read();
+  }
+
+  onKey(event) {
+    if (event.key === "n") {
+      event.preventDefault();
+      this.form.open(null);
+      return;
+    }
+    const rows = [...document.querySelectorAll("tbody tr")];
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (!step || !rows.length) return;
+    event.preventDefault();
+    const at = rows.indexOf(document.activeElement.closest("tr"));
+    rows[at < 0 ? 0 : Math.min(rows.length - 1, Math.max(0, at + step))].focus();
+  }
+
+  render() {
+    const orders = this.#pages?.flatMap(({ items }) => items);
+    const next = this.#pages?.at(-1).next;
+    return html`
+      <div class="tools">
+        <label class="field"><span>Day (UTC)</span><input type="date" .value=${live(this.#filters.day)} @change=${(event) => this.#filter("day", event.target.value)}></label>
+        <label class="field"><span>State</span><select @change=${(event) => this.#filter("state", event.target.value)}>
+          <option value="">all</option>${Object.keys(STATES).map((state) => html`<option>${state}</option>`)}</select></label>
+        <label class="field"><span>Courier</span><select @change=${(event) => this.#filter("courier_id", event.target.value)}>
+          <option value="">all</option>${this.shop.now?.couriers.map(({ courier_id }) => html`<option>${courier_id}</option>`)}</select></label>
+        <span class="grow"></span>
+        <span class="file"><input id="csv" type="file" accept=".csv,text/csv" @change=${(event) => this.#choose(event)}><label class="button" for="csv">Import CSV</label></span>
+        <button class="primary" aria-keyshortcuts="n" @click=${() => this.form.open(null)}>New order</button>
+      </div>
+      ${this.#import ? this.#importCard() : nothing}
+      <section class="card table" aria-label="Orders" tabindex="0">
+        ${orders?.length ? html`<table>
+          <thead><tr><th>Order</th><th>State</th><th>Boxes</th><th>Window</th><th>Courier</th><th>Arrives</th><th class="wide">Why</th><th><span class="hidden-label">Action</span></th></tr></thead>
+          <tbody>${repeat(orders, ({ order_id }) => order_id, (order) => this.#row(order))}</tbody></table>`
+        : html`<p class="loading">${orders ? "No order fits these filters." : "Loading…"}</p>`}
+      </section>
+      ${next ? html`<button @click=${() => { this.#cursors.push(next); this.#read(); }}>Show more</button>` : nothing}
+      <p class="muted small">Keys: <kbd>↑</kbd> <kbd>↓</kbd> move in the list, <kbd>n</kbd> new order.</p>
+      ${this.form.render()}
+      <dialog id="cancel-order" aria-labelledby="cancel-title"><form method="dialog">
+        <h2 id="cancel-title">Cancel order ${this.#cancelling?.order_id}?</h2>
+        <p>No courier will bring it.</p>
+        <div class="actions"><button value="no">Keep it</button><button class="primary" value="yes">Cancel the order</button></div>
+      </form></dialog>`;
+  }
+
+  #row(order) {
+    const open = order.state === "new" || order.state === "waiting";
+    return html`<tr tabindex="-1">
+      <th scope="row">${order.order_id}</th>
+      <td><span class="badge ${STATES[order.state]}">${order.state}</span>${order.late ? html` <span class="badge bad">late</span>` : nothing}</td>
+      <td>${order.boxes ? boxes(order.boxes) : "–"}</td>
+      <td>${order.due_from ? html`${time(order.due_from)} – ${time(order.due_until)}` : "–"}</td>
+      <td>${order.courier_id ?? "–"}</td>
+      <td>${time(order.delivered_at ?? order.arrives_at)}</td>
+      <td class="wide">${order.reason}</td>
+      <td>${open ? html`<button class="compact danger" aria-label="Cancel order ${order.order_id}" @click=${() => this.#cancel(order)}>Cancel</button>` : nothing}</td>
+    </tr>`;
+  }
+
+  #importCard() {
+    const { name, orders, errors, placed } = this.#import;
+    return html`<section class="card import" aria-live="polite">
+      <h2>${name}</h2>
+      <p>${placed === null ? `${orders.length} orders are good. ${errors.length} lines have errors.` : `${placed} orders were placed. ${errors.length} lines have errors.`}</p>
+      ${errors.length ? html`<ul class="errors">${errors.map(({ line, detail }) => html`<li>Line ${line}: ${detail}</li>`)}</ul>` : nothing}
+      <div class="actions">
+        ${orders.length ? html`<button class="primary" @click=${() => this.#placeAll()}>Place ${orders.length} orders</button>` : nothing}
+        <button @click=${() => { this.#import = null; this.shop.update(); }}>Close</button>
+      </div></section>`;
+  }
+}

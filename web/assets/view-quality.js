@@ -1,0 +1,103 @@
+// Quality: accuracy with intervals, drift, review rate, alarms with what to do.
+
+import { percent, time } from "./format.js";
+import { icon } from "./ui.js";
+import { html, nothing } from "./vendor/lit-html/lit-html.js";
+
+const chartOf = (variable) => getComputedStyle(document.documentElement).getPropertyValue(variable);
+
+export class View {
+  #quality = null;
+  #hours = 24;
+  #charts = [];
+  #drawn = null;
+
+  constructor(shop) {
+    this.shop = shop;
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#draw());
+    addEventListener("resize", () => this.#draw());
+  }
+
+  onEnter() {
+    this.#drawn = null; // the charts of the last visit left the page
+    this.#read();
+  }
+
+  onLeave() {
+    this.#charts.forEach((chart) => chart.destroy());
+    this.#charts = [];
+  }
+
+  async #read() {
+    this.#quality = await this.shop.guarded(() => this.shop.api.get(`api/console/quality?hours=${this.#hours}`)) ?? this.#quality;
+    this.shop.update();
+    if (this.#quality !== this.#drawn) await this.#draw();
+  }
+
+  async #draw() {
+    const places = document.querySelectorAll(".chart");
+    if (!this.#quality?.hours.length || !places.length) return;
+    this.#drawn = this.#quality;
+    const { default: UPlot } = await import("./vendor/uplot/dist/uPlot.esm.js");
+    this.onLeave();
+    const reports = [...this.#quality.hours].reverse();
+    const hours = reports.map(({ hour }) => Date.parse(`${hour}:00:00Z`) / 1000);
+    const values = (name) => reports.map(({ report }) => report[name]);
+    const share = (_, value) => (value === null ? "–" : percent(value, 1));
+    const line = (label, variable, more) => ({ label, stroke: chartOf(variable), width: 2, value: share, ...more });
+    const grid = { stroke: chartOf("--muted"), grid: { stroke: chartOf("--line"), width: 1 }, ticks: { stroke: chartOf("--line") } };
+    const options = (place, series, bands) => ({
+      width: place.clientWidth, height: 220, bands, legend: { live: true },
+      axes: [{ ...grid, space: 90, values: (_, ticks) => ticks.map((tick) => time(tick * 1000)) }, { ...grid, size: 60, values: (_, ticks) => ticks.map((tick) => percent(tick, 0)) }],
+      series: [{ label: "Hour", value: (_, value) => (value === null ? "–" : time(value * 1000)) }, ...series],
+    });
+    const edge = (label) => line(label, "--brand", { width: 1, dash: [4, 4] });
+    this.#charts = [
+      new UPlot(options(places[0], [line("measured", "--brand", { points: { show: true } }), edge("95%, high"), edge("95%, low"), line("estimated", "--info", { dash: [10, 4] })],
+        [{ series: [2, 3], fill: "rgb(160 80 100 / 15%)" }]),
+      [hours, values("measured_accuracy"), values("measured_accuracy_high"), values("measured_accuracy_low"), values("estimated_accuracy")], places[0]),
+      new UPlot(options(places[1], [line("review rate", "--motorcycle"), line("drift", "--bicycle", { dash: [10, 4] })]),
+        [hours, values("review_rate"), values("drift")], places[1]),
+    ];
+  }
+
+  render() {
+    const quality = this.#quality;
+    if (!quality) return html`<p class="loading">Loading…</p>`;
+    const report = quality.hours[0]?.report;
+    const interval = report && report.measured_accuracy !== null
+      ? `${percent(report.measured_accuracy_low, 1)} to ${percent(report.measured_accuracy_high, 1)} (95%)` : "too few reviews";
+    return html`
+      <section class="card" aria-label="Alarms"><h2>Alarms</h2><ul class="alarms">${quality.alarms.map(alarm)}</ul>
+        ${quality.alarms.length ? nothing : html`<p class="muted">There are no alarms.</p>`}</section>
+      ${report ? html`
+      <dl class="counts">
+        ${fact("Measured accuracy", percent(report.measured_accuracy, 1), interval)}
+        ${fact("Estimated accuracy", percent(report.estimated_accuracy, 1), "mean confidence")}
+        ${fact("Review rate", percent(report.review_rate), "below the threshold")}
+        ${fact("Drift", report.drift?.toFixed(2) ?? "–", "population stability index")}
+        ${fact("Novelty", report.novelty?.toFixed(2) ?? "–", "0 to 1, mean")}
+      </dl>
+      <section class="card"><div class="tools"><h2 class="grow">Accuracy</h2>
+        <label class="field inline"><span>Hours</span><select @change=${(event) => { this.#hours = Number(event.target.value); this.#read(); }}>
+          ${[24, 72, 168].map((hours) => html`<option ?selected=${hours === this.#hours}>${hours}</option>`)}</select></label></div>
+        <div class="chart" role="img" aria-label="Accuracy by hour; the table below has the numbers"></div>
+        <h2>Review rate and drift</h2><div class="chart" role="img" aria-label="Review rate and drift by hour; the table below has the numbers"></div>
+        <p class="muted small">Model ${report.model}. ${report.predictions} predictions of the last ${report.hours} hours, ${report.reviewed} reviewed.</p>
+        <details><summary>Numbers by hour</summary><div class="table" tabindex="0" role="group" aria-label="Numbers by hour"><table>
+          <thead><tr><th>Hour</th><th>Model</th><th>Predictions</th><th>Reviewed</th><th>Measured</th><th>Estimated</th><th>Review rate</th><th>Drift</th></tr></thead>
+          <tbody>${quality.hours.map(({ hour, report: each }) => html`<tr><th scope="row">${time(`${hour}:00:00Z`)}</th><td>${each.model}</td><td>${each.predictions}</td><td>${each.reviewed}</td>
+            <td>${percent(each.measured_accuracy, 1)}</td><td>${percent(each.estimated_accuracy, 1)}</td><td>${percent(each.review_rate)}</td><td>${each.drift?.toFixed(2) ?? "–"}</td></tr>`)}</tbody></table></div></details>
+      </section>` : html`<p class="card muted">There are no reports yet. The first one comes after a full hour with photos.</p>`}`;
+  }
+}
+
+const fact = (title, value, text) => html`<div class="count-card"><dt>${title}</dt><dd>${value}<small>${text}</small></dd></div>`;
+
+const STATES = { ALARM: ["bad", "ALARM"], OK: ["good", "OK"], INSUFFICIENT_DATA: ["", "no data"] };
+
+function alarm({ name, state, description, since }) {
+  const [kind, words] = STATES[state];
+  return html`<li><span class="badge ${kind}">${icon(state === "ALARM" ? "alert" : "check")}${words}</span>
+    <div><strong>${name}</strong> <span class="muted small">since ${time(since)}</span>${state === "ALARM" ? html`<p>${description}</p>` : nothing}</div></li>`;
+}
