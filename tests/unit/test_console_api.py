@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.support.tables import schema, template
+from tests.support.tables import resources, schema
 from tests.support.web import Client
 
 NOW = datetime.now(UTC)
@@ -42,7 +42,7 @@ def client(
         environment.setenv(name.removesuffix("Table").upper() + "_TABLE_NAME", name)
     cognito = boto3.client("cognito-idp")
     pool = cognito.create_user_pool(
-        PoolName="users", Policies=template()["UserPool"]["Properties"]["Policies"]
+        PoolName="users", Policies=resources()["UserPool"]["Properties"]["Policies"]
     )["UserPool"]["Id"]
     for group in ("couriers", "reviewers", "managers"):
         cognito.create_group(UserPoolId=pool, GroupName=group)

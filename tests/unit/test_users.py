@@ -7,7 +7,7 @@ import boto3
 import pytest
 
 from operations import users
-from tests.support.tables import template
+from tests.support.tables import resources
 
 GROUPS = ("couriers", "reviewers", "managers")
 
@@ -15,7 +15,7 @@ GROUPS = ("couriers", "reviewers", "managers")
 @pytest.fixture
 def pool(aws: None, monkeypatch: pytest.MonkeyPatch) -> str:
     cognito = boto3.client("cognito-idp")
-    policies = template()["UserPool"]["Properties"]["Policies"]
+    policies = resources()["UserPool"]["Properties"]["Policies"]
     found: str = cognito.create_user_pool(PoolName="users", Policies=policies)["UserPool"]["Id"]
     for group in GROUPS:
         cognito.create_group(UserPoolId=found, GroupName=group)
