@@ -143,7 +143,7 @@ def is_running(pid: int) -> bool:
 def is_ours(name: str, pid: int) -> bool:
     """Whether a recorded process id is still that process, not a later one."""
     command = subprocess.run(
-        ["ps", "-o", "command=", "-p", str(pid)],  # noqa: S607
+        ["ps", "-ww", "-o", "command=", "-p", str(pid)],  # noqa: S607
         capture_output=True,
         text=True,
         check=False,

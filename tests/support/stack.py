@@ -346,8 +346,8 @@ class Stack:
             wait_seconds = 0
             for message in messages:
                 event = json.loads(message["Body"])
-                assert event["source"] == "scones-unlimited"
-                check_event(event["detail-type"], event["detail"])
+                if event["source"] == "scones-unlimited":
+                    check_event(event["detail-type"], event["detail"])
                 if event["detail-type"] == "Photo Classified":
                     self.events.setdefault(event["detail"]["image_id"], []).append(event["detail"])
                 else:
