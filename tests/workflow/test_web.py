@@ -10,9 +10,11 @@ import pytest
 
 from functions.console_api.people import Users, temporary_password
 from local.web import prepare_web, web_of
+from tests.support.endpoint import CONFIDENT, probabilities
 from tests.support.sign_in import Browser
+from tests.support.stack import Stack, standard_only
+from tests.support.waiting import wait_until
 from tests.support.web import Reply
-from tests.workflow.conftest import SURE, Stack, probabilities, standard_only, wait_until
 
 pytestmark = standard_only
 
@@ -135,7 +137,7 @@ def test_a_courier_uploads_gets_a_route_and_delivers(shop: Shop, manager: Browse
     form = assert_ok(courier.api("POST", "api/courier/uploads", wanted), 201)
     path = f"api/courier/photos/{form['photo_id']}"
     assert assert_ok(courier.api("GET", path))["state"] == "not_uploaded"
-    with shop.stack.endpoint.answering(then=SURE):
+    with shop.stack.endpoint.responding(then=CONFIDENT):
         assert courier.upload(form["url"], form["fields"], photo).status == 204
         when(lambda: courier.api("GET", path).json["state"] == "accepted", "an accepted photo")
     etag = courier.api("GET", path).headers["ETag"]
@@ -210,7 +212,7 @@ def test_an_order_is_cancelled(shop: Shop, manager: Browser) -> None:
 def test_a_photo_is_reviewed_by_one_person(shop: Shop) -> None:
     name, anna = shop.new("reviewers")
     _, ben = shop.new("reviewers")
-    with shop.stack.endpoint.answering(then=BELOW):
+    with shop.stack.endpoint.responding(then=BELOW):
         image_id = shop.stack.upload(shop.stack.photo(), "uploads/web/1.png").image_id
 
     def lease(browser: Browser) -> list[str]:
