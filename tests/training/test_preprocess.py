@@ -28,7 +28,7 @@ def test_the_same_photo_in_another_format_is_the_same_input(kind, tolerance):
     assert np.abs(got - expected).mean() <= tolerance
 
 
-@pytest.mark.parametrize(("width", "height"), [(400, 100), (100, 400), (90, 90), (3000, 1)])
+@pytest.mark.parametrize(("width", "height"), [(400, 100), (100, 400), (90, 90), (256, 1)])
 def test_half_of_the_aspect_ratio_is_kept_and_the_rest_padded(width, height):
     image = preprocess(encoded(Image.new("RGB", (width, height), (255, 0, 0)), "PNG"), SIZE)[0]
     red = (image == np.array([255, 0, 0], np.float32)[:, None, None]).all(0)

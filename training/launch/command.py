@@ -1,10 +1,10 @@
 """Train on SageMaker, and deploy the model to the endpoint of a deployed stack.
 
     python -m training.launch --photos photos            # all steps
-    python -m training.launch --local --photos photos    # train and serve on this machine
     python -m training.launch --model models/vehicles    # deploy the shipped model, train nothing
 
-Deploy the stack first (`make deploy`): bucket, role and image repository are resources of it.
+To train on this machine, use `make train`. Deploy the stack first (`make deploy`): bucket, role and
+image repository are resources of it.
 The steps, each alone by its name (`python -m training.launch deploy`):
 
     stage     build the dataset if there is none in --dataset, upload it to the training bucket
@@ -177,9 +177,6 @@ def run(cloud: Cloud, settings: Settings) -> None:
 
 def launch(settings: Settings) -> None:
     """Check, print the costs, ask, run the steps."""
-    if settings.local:
-        steps.run_here(settings)
-        return
     if settings.region:
         os.environ["AWS_DEFAULT_REGION"] = settings.region
     cloud = Cloud(settings.stack)

@@ -149,7 +149,7 @@ def training_quota(cloud: Cloud, instance: str, *, spot: bool) -> str:
     )
     raise UserError(
         f"{ask_for_quota(cloud, found[wanted])}, or train on "
-        + (f"--training-instance {usable[0]}" if usable else "this machine with --local")
+        + (f"--training-instance {usable[0]}" if usable else "this machine (make train)")
         + f" ({other})"
     )
 

@@ -79,7 +79,6 @@ class Settings:
     """All settings of a run. `model` is the folder of a model to deploy, without training."""
 
     steps: tuple[str, ...]
-    local: bool
     yes: bool
     stack: str
     region: str | None
@@ -87,7 +86,6 @@ class Settings:
     training: Training
     serving: Serving
     model: Path | None
-    port: int
 
 
 # ---------------------------------------------------------------- types of arguments
@@ -152,7 +150,6 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("step", nargs="?", choices=STEPS, help="one step alone (default: all)")
-    parser.add_argument("--local", action="store_true", help="train and serve on this machine")
     parser.add_argument("--yes", action="store_true", help="continue without asking")
     target = parser.add_argument_group("account and stack")
     target.add_argument("--region", help="default: that of the AWS CLI")
@@ -254,20 +251,12 @@ def add_endpoint(parser: argparse.ArgumentParser) -> None:
         help="target of autoscaling: photos per minute and instance (default: %(default)s, half of "
         "what one core classified in benchmarks/serving_app.py)",
     )
-    model.add_argument(
-        "--port",
-        type=int,
-        default=8080,
-        help="port of the serving app with --local (default: %(default)s)",
-    )
 
 
 def parse(description: str, arguments: list[str] | None = None) -> Settings:
     """Read the command line; exit with a message if something on it is wrong."""
     parser = make_parser(description)
     options = parser.parse_args(arguments)
-    if options.local and options.step:
-        parser.error(f"--local takes all steps on this machine: leave out {options.step}")
     hyperparameters = dict(options.hyperparameter)
     if hyperparameters:
         check_hyperparameters(parser, hyperparameters)
@@ -278,7 +267,6 @@ def parse(description: str, arguments: list[str] | None = None) -> Settings:
         steps = ("image", "deploy")
     return Settings(
         steps=steps,
-        local=options.local,
         yes=options.yes,
         stack=options.stack_name,
         region=options.region,
@@ -300,7 +288,6 @@ def parse(description: str, arguments: list[str] | None = None) -> Settings:
             invocations_per_minute=options.invocations,
         ),
         model=options.model,
-        port=options.port,
     )
 
 

@@ -1,11 +1,8 @@
 """The steps from photos to an endpoint: each takes settings and returns what the next needs."""
 
-import contextlib
 import gzip
 import hashlib
 import json
-import subprocess
-import sys
 import tarfile
 import zlib
 from pathlib import Path
@@ -19,7 +16,7 @@ from training.dataset.upload import upload
 from training.launch import deployment, preflight, serving_image, training_job
 from training.launch.cloud import Cloud
 from training.launch.deployment import Model
-from training.launch.settings import Data, Serving, Settings, Training
+from training.launch.settings import Data, Serving, Training
 
 # ---------------------------------------------------------------- stage, train
 
@@ -165,30 +162,3 @@ def deploy(cloud: Cloud, model: Model, image: str, serving: Serving) -> None:
     """
     reason = f"approved by {cloud.caller}"
     deployment.serve(cloud, deployment.request(cloud, model, image, serving, reason=reason))
-
-
-# ---------------------------------------------------------------- on this machine
-
-
-def train_here(data: Data, training: Training) -> Path:
-    """Train on this machine; return the model directory."""
-    from training.classifier.train import main  # noqa: PLC0415  (imports torch)
-
-    arguments = [f"--{name}={value}" for name, value in training.hyperparameters.items()]
-    arguments += ["--dataset", str(data.dataset)]
-    arguments += ["--model-version", training_job.model_version(training)]
-    main(arguments)
-    return Path("build/model")
-
-
-def run_here(settings: Settings) -> None:
-    """Stage, train, evaluate and serve on this machine, until Ctrl-C."""
-    build_dataset(settings.data)
-    model = settings.model or train_here(settings.data, settings.training)
-    evaluate(model, settings.data.dataset)
-    print(f"serving on http://127.0.0.1:{settings.port}; Ctrl-C stops it", flush=True)
-    command = [sys.executable, "-m", "serving.app", "--model-dir", str(model.resolve())]
-    with contextlib.suppress(KeyboardInterrupt):
-        subprocess.run(
-            [*command, "--port", str(settings.port)], cwd=serving_image.REPOSITORY, check=False
-        )

@@ -157,10 +157,9 @@ def test_a_problem_is_found_before_it_costs(
         (["--instance-type", "c5.large"], "'c5.large' is no instance type such as ml.c5.large"),
         (["--training-instance", "g5"], "'g5' is no instance type"),
         (["--hyperparameter", "stesp=3"], "--hyperparameter: unrecognized arguments: --stesp=3"),
-        (["--hyperparameter", "steps=many"], "--hyperparameter: argument --steps: invalid"),
+        (["--hyperparameter", "fine-tune=many"], "--hyperparameter: argument --fine-tune: invalid"),
         (["--hyperparameter", "dataset=mine"], "this command sets it itself"),
         (["--model", "nowhere"], "nowhere has no model.onnx"),
-        (["train", "--local"], "leave out train"),
     ],
 )
 def test_arguments_that_would_fail_later_are_refused(

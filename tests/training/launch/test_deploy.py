@@ -113,7 +113,9 @@ def test_all_steps_end_in_a_serving_endpoint(
     main(["--yes", "--dataset", str(staged)])
 
     out = capsys.readouterr().out
-    assert "at most $1.41; on spot less" in out  # an hour of ml.g5.xlarge at 1.408 dollars
+    assert (
+        "at most $1.41; spot costs up to 90% less" in out
+    )  # an hour of ml.g5.xlarge at 1.408 dollars
     assert "nothing at rest; $0.00002 a second" in out  # 1 GiB
     assert f"endpoint {ENDPOINT} classified a photo" in out
 
@@ -123,7 +125,7 @@ def test_all_steps_end_in_a_serving_endpoint(
     image = f"{REPOSITORY_URI}:{serving_image.tag()}"
     metadata = json.loads((tiny_model / "metadata.json").read_text())
     assert given["approval"]["accepted"] is True
-    assert given["variant"] == {"ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 5}}
+    assert given["variant"] == {"ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 10}}
     assert "scaling" not in given
     model = given["model"]
     assert (model["name"], model["version"]) == (metadata["name"], metadata["version"])
@@ -251,7 +253,7 @@ def make_endpoint(variant: dict[str, Any], status: str = "InService") -> None:
     sagemaker_backends[ACCOUNT][REGION].endpoints[ENDPOINT].endpoint_status = status
 
 
-SERVERLESS = {"ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 5}}
+SERVERLESS = {"ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 10}}
 INSTANCES = {"InstanceType": "ml.c5.large", "InitialInstanceCount": 1}
 
 

@@ -132,7 +132,7 @@ def test_a_job_that_completed_meanwhile_is_taken_if_it_is_what_is_asked_for(
     )
     main(["train", *arguments, *options])
     assert len(aws.requests("CreateTrainingJob")) == started
-    assert (f"{name} completed, with the same" in capsys.readouterr().out) == (not started)
+    assert (f"{name} has the same dataset" in capsys.readouterr().out) == (not started)
 
 
 def test_a_job_whose_model_is_registered_is_not_taken_again(
