@@ -113,9 +113,8 @@ def test_all_steps_end_in_a_serving_endpoint(
     main(["--yes", "--dataset", str(staged)])
 
     out = capsys.readouterr().out
-    assert (
-        "at most $1.41; spot costs up to 90% less" in out
-    )  # an hour of ml.g5.xlarge at 1.408 dollars
+    # An hour of ml.g5.xlarge costs 1.408 dollars.
+    assert "at most $1.41; spot costs up to 90% less" in out
     assert "nothing at rest; $0.00002 a second" in out  # 1 GiB
     assert f"endpoint {ENDPOINT} classified a photo" in out
 
@@ -134,8 +133,8 @@ def test_all_steps_end_in_a_serving_endpoint(
     report = f"s3://{BUCKET}/{model['report']}"
     assert read(f"{report}/metadata.json") == (tiny_model / "metadata.json").read_bytes()
     measures = json.loads(read(f"{report}/evaluation.json"))
-    accuracy = str(measures["photos_three_way"]["value"])
-    assert model["properties"]["test_photos_three_way"] == accuracy
+    accuracy = str(measures["accuracy_all"]["value"])
+    assert model["properties"]["test_accuracy_all"] == accuracy
 
 
 @pytest.mark.usefixtures("aws")
@@ -155,7 +154,7 @@ def evaluated(tiny_model: Path, tmp_path: Path) -> list[str]:
     shipped = tmp_path / "shipped"
     shutil.copytree(tiny_model, shipped)
     metadata = json.loads((shipped / "metadata.json").read_text())
-    metadata["metrics"]["test"] = {"photos_three_way": {"value": 0.95}}
+    metadata["metrics"]["test"] = {"accuracy_all": {"value": 0.95}}
     (shipped / "metadata.json").write_text(json.dumps(metadata))
     return ["--model", str(shipped), "--image-uri", "image", "--yes"]
 
@@ -165,7 +164,7 @@ def test_the_shipped_model_is_deployed_without_training(aws: Aws, evaluated: lis
     main(evaluated)
     [given] = aws.deployments()
     model = given["model"]
-    assert model["properties"]["test_photos_three_way"] == "0.95"
+    assert model["properties"]["test_accuracy_all"] == "0.95"
     assert read(model["artifact"]) == deployment.pack(Path(evaluated[1]))
     assert not aws.requests("CreateTrainingJob")
 
