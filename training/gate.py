@@ -26,7 +26,7 @@ class Verdict:
         champion, challenger: shares of them that each names right.
         better, worse: photos that only the challenger, or only the champion, names right.
         p_value: that so many or more are better by chance (one-sided exact sign test).
-        labels: for each label, the change of its share named right, challenger less champion.
+        labels: for each label, the change of its accuracy, challenger less champion.
 
     """
 

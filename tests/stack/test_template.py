@@ -468,7 +468,7 @@ def test_workflows_ask_for_the_alarms_that_they_are_about(resources: Resources) 
 WORKFLOW = {"StateMachineArn": {"Ref": "ClassifyPhotoStateMachine"}}
 ENDPOINT = {"EndpointName": {"Ref": "EndpointName"}, "VariantName": "AllTraffic"}
 OURS = {"service": {"Ref": "AWS::StackName"}}  # not those of another stack of the account
-# A fault: where nothing is counted, nothing failed. It rings at the first.
+# A fault: if nothing is counted, nothing failed. The first one sets the alarm to ALARM.
 FAULTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "ClassifyPhotoFailedAlarm": ("AWS/States", "ExecutionsFailed", WORKFLOW),
     "ClassifyPhotoTimedOutAlarm": ("AWS/States", "ExecutionsTimedOut", WORKFLOW),

@@ -34,7 +34,7 @@ def assert_recorded(outcome: Outcome, status: str, events: int = 1) -> dict[str,
     if "inferences" in record:
         fields |= INFERENCES
         if status != "failed" and not record["model"].startswith("chosen/"):
-            fields |= {"novelty"}  # which the shipped model tells
+            fields |= {"novelty"}  # which the shipped model returns
     if "label" in record:
         fields |= PREDICTION
     if status == "failed":

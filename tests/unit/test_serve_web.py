@@ -1,4 +1,4 @@
-"""What the browser gets of web/, and what it is told not to do."""
+"""What the browser gets of web/, and what the headers forbid."""
 
 import gzip
 from collections.abc import Callable
