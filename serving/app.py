@@ -187,7 +187,8 @@ async def read_body(request: Request, *, keep: bool) -> bytes:
 
 async def refuse(request: Request, error: Exception) -> Response:
     """The response to an error, for AWS clients and people: a code and the reason."""
-    assert isinstance(error, HTTPException)  # noqa: S101 what it is registered for
+    if not isinstance(error, HTTPException):  # it is registered for these only
+        raise error
     logger.warning(
         "refused",
         extra={
@@ -203,7 +204,8 @@ async def refuse(request: Request, error: Exception) -> Response:
 
 
 async def no_such_path(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 what it is registered for
+    if not isinstance(error, HTTPException):  # it is registered for these only
+        raise error
     error.detail = "there is only GET /ping and POST /invocations"
     return await refuse(request, error)
 

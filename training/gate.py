@@ -23,10 +23,10 @@ class Verdict:
         accepted: whether the challenger may serve.
         reason: in one line for a person.
         photos: how many both judged.
-        champion, challenger: shares of them that each names right.
-        better, worse: photos that only the challenger, or only the champion, names right.
+        champion, challenger: shares of them that each classifies correctly.
+        better, worse: photos that only the challenger, or only the champion, classifies correctly.
         p_value: that so many or more are better by chance (one-sided exact sign test).
-        labels: for each label, the change of its accuracy, challenger less champion.
+        labels: for each label, the change of its accuracy, challenger minus champion.
 
     """
 

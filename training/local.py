@@ -8,10 +8,11 @@ for each label. A label `other` for photos of anything else lets the model rejec
 below the labels name where photos are from (bicycle/shop-a/1.jpg), the report says what the model
 does on photos from new sources.
 
-The shipped model, with fine-tuning (hours without a GPU; a run that was cut off goes on):
+The shipped model, in minutes without a GPU. With `--fine-tune` the backbone is trained gently too,
+hours without a GPU. If a run is interrupted, the next one continues.
 
     python -m training.local --name vehicles --model-name scones-vehicle-classifier \
-        --version 3.0.0 --fine-tune \
+        --version 3.0.0 \
         --photos ../shared/data/photos --photos ../shared/data/photos_more \
         --cifar ../shared/data/cifar-100-binary-subset.tar.xz
 """
@@ -76,7 +77,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "--photos", type=Path, action="append", required=True, help="folder; repeatable"
     )
     parser.add_argument("--name", required=True, help="of the model: models/<name>/")
-    parser.add_argument("--model-name", help="in answers and records (default: --name)")
+    parser.add_argument("--model-name", help="in responses and records (default: --name)")
     parser.add_argument("--cifar", type=Path, help="CIFAR-100's binary archive or folder")
     parser.add_argument("--version", default="1.0.0", help="of the model (default: %(default)s)")
     parser.add_argument("--models", type=Path, default=Path("models"), help="default: %(default)s")

@@ -145,5 +145,5 @@ def fields_of(what: str, fields: Any, names: set[str]) -> Mapping[str, Any]:
 def check_number(name: str, value: object, least: float, largest: float) -> None:
     """Raise ValueError if a value is not a number in these bounds; booleans and NaN are not."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not least <= value <= largest:  # type: ignore[operator]
+    if not number or not least <= value <= largest:  # type: ignore[operator]  # a number, as checked above
         raise ValueError(f"{name} must be a number from {least} to {largest}")

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -152,7 +152,8 @@ def read_baseline(model: str) -> Baseline | None:
 
 def publish(report: Report) -> None:
     """Emit the known values as metrics, and the report as their metadata in the log."""
-    known = {name: report[key] for key, name in METRICS.items() if report[key] is not None}  # type: ignore[literal-required]
+    values: Mapping[str, Any] = report
+    known = {name: values[key] for key, name in METRICS.items() if values[key] is not None}
     if known:
         for name, value in known.items():
             metrics.add_metric(name=name, unit=MetricUnit.NoUnit, value=value)

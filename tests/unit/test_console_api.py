@@ -13,14 +13,16 @@ import pytest
 from tests.support.tables import resources, schema
 from tests.support.web import Client
 
-NOW = datetime.now(UTC)
-TODAY = NOW.date().isoformat()
 TABLES = ("PredictionsTable", "CouriersTable", "OrdersTable", "DriftTable")
+
+
+def today() -> str:
+    return datetime.now(UTC).date().isoformat()
 
 
 def at(minutes: float) -> str:
     """A time so many minutes from now, as the tables have it."""
-    time = NOW + timedelta(minutes=minutes)
+    time = datetime.now(UTC) + timedelta(minutes=minutes)
     return time.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
@@ -76,7 +78,7 @@ def order(order_id: str, status: str = "waiting", minute: float = 0, **changes: 
         "order_id": order_id,
         "status": status,
         "reason": f"{status}: because",
-        "day": TODAY,
+        "day": today(),
         "recorded_at": at(minute),
         "latitude": 52.1,
         "longitude": 5.1,
@@ -241,7 +243,7 @@ def test_a_refused_order_is_listed_with_its_reason(client: Client) -> None:
         order_id="o-1",
         status="refused",
         reason="refused: due_until is in the past",
-        day=TODAY,
+        day=today(),
         recorded_at=at(0),
     )
     [item] = client.get("/api/console/orders").json["items"]

@@ -53,7 +53,7 @@ def export_model(
 def _keep(field: object, values: list[object]) -> None:
     """Replace a repeated field of a protobuf message."""
     del field[:]  # type: ignore[attr-defined]  # protobuf has no type for it
-    field.extend(values)  # type: ignore[attr-defined]
+    field.extend(values)  # type: ignore[attr-defined]  # as above
 
 
 class _Nodes:

@@ -224,7 +224,8 @@ class Trainer:
         """The fine-tuned network and head; the start and `head` if the settings ask for none."""
         if self.settings.fine_tuning is None:
             return self.start, head
-        assert isinstance(self.start, TorchNetwork)  # noqa: S101
+        if not isinstance(self.start, TorchNetwork):
+            raise TypeError("only a PyTorch backbone can be fine-tuned")
         print(f"fine-tuning, {run}", flush=True)
         tuned, tuned_head = fine_tuning.fine_tune(
             self.start.backbone,
@@ -300,7 +301,8 @@ class Trainer:
         """The network as ONNX, without a head or with an earlier one."""
         if isinstance(network, OnnxNetwork):
             return Path(self.settings.backbone) / "model.onnx"
-        assert isinstance(network, TorchNetwork)  # noqa: S101
+        if not isinstance(network, TorchNetwork):
+            raise TypeError("only a PyTorch backbone can be exported")
         path = self.settings.cache_dir / f"backbone-{network.digest}.onnx"
         if not path.is_file():
             backbone.export_backbone(network.backbone.cpu(), self.settings.input_size, path)
