@@ -194,10 +194,12 @@ def test_a_photo_is_followed_from_the_upload_to_the_record(client: Client) -> No
     assert status(client)["state"] == "not_uploaded"
     version, _ = upload()
     assert status(client)["state"] == "classifying"
-    record("1.jpg", version)
+    uploaded_at = at(-1)
+    record("1.jpg", version, uploaded_at=uploaded_at)
     found = status(client)
     assert (found["state"], found["label"]) == ("accepted", "bicycle")
-    assert found["shift_ends_at"] == at(8 * 60 - 1)
+    shift = datetime.fromisoformat(found["shift_ends_at"]) - datetime.fromisoformat(uploaded_at)
+    assert shift == timedelta(hours=8)
 
 
 def test_a_record_is_found_by_the_version_or_by_the_etag(client: Client) -> None:
