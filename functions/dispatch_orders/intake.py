@@ -7,7 +7,7 @@ from aws_lambda_powertools import Logger, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from functions.dispatch_orders import store
+from functions.dispatch_orders import deliveries, store
 from functions.dispatch_orders.fleet import Fleet
 from functions.dispatch_orders.messages import (
     Cancelled,
@@ -64,9 +64,9 @@ class Batch:
             case PlacedOrder():
                 self.place(message)
             case Delivered():
-                store.deliver(message)
+                deliveries.deliver(message)
             case Cancelled():
-                store.cancel(message, self.now)
+                deliveries.cancel(message, self.now)
             case Replan():
                 self.must_plan = True
 

@@ -24,7 +24,7 @@ from functions.dispatch_orders.dynamo import (
     write_all_or_none,
 )
 from functions.dispatch_orders.fields import time_of
-from functions.dispatch_orders.messages import Cancelled, CheckIn, Delivered, OffShift
+from functions.dispatch_orders.messages import CheckIn, OffShift
 from functions.dispatch_orders.orders import Order
 from functions.dispatch_orders.planning import Route, Stop
 
@@ -119,93 +119,6 @@ def go_off_shift(message: OffShift) -> None:
         "attribute_not_exists(off_shift_at) OR off_shift_at <= :at",
         {":at": text(at), ":expires": expiry(at)},
     )
-
-
-def deliver(message: Delivered) -> None:
-    """Note when an order was delivered, unless it is not on that route of that courier.
-
-    If it was the last of the route, the courier is back as much sooner or later than planned.
-    """
-    try:
-        order = deliver_order(message)
-        courier = take_off_route(message)
-    except ClientError as error:
-        if not condition_failed(error):
-            raise
-        logger.info("The order is not on this route", extra={"order_id": message.order_id})
-        return
-    if courier["arrivals"]:
-        return
-    planned_return = time_of("returns_at", courier["route"]["returns_at"])
-    way_back = planned_return - time_of("arrives_at", order["arrives_at"])
-    returns_at = time_of("delivered_at", order["delivered_at"]) + way_back
-    change_courier(
-        message.courier_id,
-        "SET returns_at = :returns",
-        "dispatch_id = :dispatch",
-        {":returns": text(returns_at), ":dispatch": message.dispatch_id},
-    )
-
-
-def deliver_order(message: Delivered) -> dict[str, Any]:
-    """Note when an order was delivered, once; the order after that."""
-    changed = dynamodb.update_item(
-        TableName=os.environ["ORDERS_TABLE_NAME"],
-        Key=item(order_id=message.order_id),
-        UpdateExpression="SET #status = :delivered, reason = :reason"
-        ", delivered_at = if_not_exists(delivered_at, :at)",
-        ConditionExpression="courier_id = :courier AND dispatch_id = :dispatch",
-        ExpressionAttributeNames={"#status": "status"},
-        ExpressionAttributeValues=item(
-            **{
-                ":delivered": "delivered",
-                ":reason": f"delivered by courier {message.courier_id}",
-                ":at": text(message.delivered_at),
-                ":courier": message.courier_id,
-                ":dispatch": message.dispatch_id,
-            }
-        ),
-        ReturnValues="ALL_NEW",
-    )
-    return plain(changed["Attributes"])
-
-
-def take_off_route(message: Delivered) -> dict[str, Any]:
-    """Take a delivered order off the courier's route; the courier after that."""
-    changed = dynamodb.update_item(
-        TableName=os.environ["COURIERS_TABLE_NAME"],
-        Key=item(courier_id=message.courier_id),
-        UpdateExpression="REMOVE arrivals.#order ADD version :one",
-        ConditionExpression="dispatch_id = :dispatch",
-        ExpressionAttributeNames={"#order": message.order_id},
-        ExpressionAttributeValues=item(**{":dispatch": message.dispatch_id, ":one": 1}),
-        ReturnValues="ALL_NEW",
-    )
-    return plain(changed["Attributes"])
-
-
-def cancel(message: Cancelled, now: datetime) -> None:
-    """Take an order out of the plan, if it has no courier yet."""
-    try:
-        dynamodb.update_item(
-            TableName=os.environ["ORDERS_TABLE_NAME"],
-            Key=item(order_id=message.order_id),
-            UpdateExpression="SET #status = :cancelled, reason = :reason, cancelled_at = :at"
-            " REMOVE dispatch_state",
-            ConditionExpression=WAITS,
-            ExpressionAttributeNames={"#status": "status"},
-            ExpressionAttributeValues=item(
-                **{
-                    ":cancelled": "cancelled",
-                    ":reason": f"cancelled by {message.cancelled_by}",
-                    ":at": text(now),
-                }
-            ),
-        )
-    except ClientError as error:
-        if not condition_failed(error):
-            raise
-        logger.info("The order does not wait", extra={"order_id": message.order_id})
 
 
 def change_courier(courier_id: str, change: str, condition: str, values: dict[str, Any]) -> bool:

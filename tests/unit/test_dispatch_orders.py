@@ -413,12 +413,12 @@ def test_a_courier_is_back_as_much_sooner_or_later_as_the_last_stop_was(
     planned_return = datetime.fromisoformat(courier["returns_at"])
     planned = datetime.fromisoformat(dispatch.order(last)["arrives_at"])
     real = planned + timedelta(minutes=minutes)
-    store = sys.modules["functions.dispatch_orders.store"]
-    store.deliver(store.Delivered(first, courier["dispatch_id"], "ann", NOW))
+    deliveries = sys.modules["functions.dispatch_orders.deliveries"]
+    deliveries.deliver(deliveries.Delivered(first, courier["dispatch_id"], "ann", NOW))
     assert dispatch.courier()["returns_at"] == courier["returns_at"]
-    message = store.Delivered(last, courier["dispatch_id"], "ann", real)
+    message = deliveries.Delivered(last, courier["dispatch_id"], "ann", real)
     for _ in range(2):  # a message may come twice
-        store.deliver(message)
+        deliveries.deliver(message)
         back = datetime.fromisoformat(dispatch.courier()["returns_at"])
         assert back == planned_return + timedelta(minutes=minutes)
 
