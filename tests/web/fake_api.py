@@ -69,6 +69,7 @@ class Shop:
         self.uploads: dict[str, dict[str, Any]] = {}  # photo id: owner, content, checks
         self.outcome = ("accepted", "bicycle", "bicycle, 97% confidence")
         self.orders: dict[str, dict[str, Any]] = {}
+        self.day_of: dict[str, str] = {}
         self.to_review: list[dict[str, Any]] = []
         self.leased: dict[str, str] = {}
         self.reviews: list[dict[str, str]] = []
@@ -108,6 +109,7 @@ class Shop:
             "courier_id": None, "vehicle": None, "arrives_at": None, "delivered_at": None,
         } | fields  # fmt: skip
         self.orders[order_id] = order
+        self.day_of[order_id] = iso(datetime.now(UTC))[:10]  # whatever the hour of the test
         return order
 
     def dispatch(self, name: str, order_ids: list[str], left: float = -1) -> None:
@@ -211,8 +213,8 @@ class Shop:
     def read_orders(self, name: str, query: dict[str, str]) -> tuple[int, Any]:
         day = query.get("day", iso(datetime.now(UTC))[:10])
         found = [
-            order for order in self.orders.values()
-            if (order["due_until"] or day)[:10] == day
+            order for order_id, order in self.orders.items()
+            if self.day_of.get(order_id, day) == day
             and query.get("state", order["state"]) == order["state"]
             and query.get("courier_id", order["courier_id"]) == order["courier_id"]
         ]  # fmt: skip
