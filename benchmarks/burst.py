@@ -67,7 +67,8 @@ class Watch:
         self.statuses = Counter(item["status"]["S"] for item in self.items("PredictionsTableName"))
         for item in self.items("CouriersTableName"):
             if (name := item["courier_id"]["S"]) not in self.couriers:
-                recorded = datetime.fromisoformat(item["checked_in_at"]["S"]).timestamp()
+                _, recorded_at, *_ = item["as_of"]["S"].split(" ")
+                recorded = datetime.fromisoformat(recorded_at).timestamp()
                 self.couriers[name] = time.time() - recorded
         for item in self.items("OrdersTableName"):
             if item["status"]["S"] != "new":
