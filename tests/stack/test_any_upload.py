@@ -40,7 +40,7 @@ MACHINE = definition()
 
 @dataclass
 class Services:
-    """What the state machine calls: `down` names actions that fail for good."""
+    """What the state machine calls: `down` names actions that always fail."""
 
     answer: bytes = b"[1, 0, 0]"
     down: frozenset[str] = frozenset()
@@ -223,7 +223,7 @@ FAULTS = st.sets(st.sampled_from(["lambda:invoke", "dynamodb:putItem", "events:p
 def test_what_leaves_no_record_and_event_leaves_a_message_that_can_be_replayed(
     key: str, answer: bytes, down: set[str]
 ) -> None:
-    """DynamoDB fails for good, or events do while it cannot be written to either."""
+    """DynamoDB always fails, or events do while it cannot be written to either."""
     failing = frozenset(down | {"dynamodb:updateItem"})
     ended = run(upload(key), Services(answer, failing))
     whole = len(ended.services.records) == len(ended.services.events) == 1

@@ -43,7 +43,7 @@ def add_program(folder: Path, name: str, target: Path) -> None:
 
 
 def files_of(package: Path) -> dict[str, bytes]:
-    """The content of all files of a package, but for bytecode, which holds its own path."""
+    """The content of all files of a package, except bytecode, which holds its own path."""
     return {
         str(path.relative_to(package)): b"" if path.suffix == ".pyc" else path.read_bytes()
         for path in package.rglob("*")
