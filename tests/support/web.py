@@ -14,6 +14,8 @@ from urllib.parse import urlencode
 import yaml
 from jsonschema import Draft202012Validator
 
+from local.browser import Reply
+
 CONTRACT = Path(__file__).parents[2] / "docs" / "openapi.yaml"
 
 
@@ -75,7 +77,7 @@ def contract() -> dict[str, Any]:
     return described
 
 
-def assert_described(method: str, path: str, reply: "Reply") -> None:
+def assert_described(method: str, path: str, reply: Reply) -> None:
     """Fail if docs/openapi.yaml does not describe a reply of an operation."""
     operations = [
         item[method.lower()]
@@ -91,19 +93,6 @@ def assert_described(method: str, path: str, reply: "Reply") -> None:
             schema = content["schema"] | {"components": contract()["components"]}
             errors = Draft202012Validator(schema).iter_errors(reply.json)
             assert [error.message for error in errors] == []
-
-
-@dataclass
-class Reply:
-    """What a function returns."""
-
-    status: int
-    headers: dict[str, str]
-    content: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.content)
 
 
 @dataclass

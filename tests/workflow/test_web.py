@@ -1,5 +1,6 @@
 """The API of the web pages, as browsers use it: with real tokens, forms and events."""
 
+import itertools
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -8,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from functions.console_api.people import Users, temporary_password
-from local.web import prepare_web, web_of
+from functions.dispatch_orders.fleet import Location
+from local.browser import Browser, Reply
+from local.demo import Order, open_shop
+from local.web import browser_of, prepare_web
+from tests.support.accounts import Accounts
 from tests.support.endpoint import CONFIDENT, probabilities
-from tests.support.sign_in import Browser
 from tests.support.stack import Stack, standard_only
 from tests.support.waiting import wait_until
-from tests.support.web import Reply
 
 pytestmark = standard_only
 
@@ -29,14 +31,11 @@ class Shop:
 
     stack: Stack
     browser: Browser
-    users: Users
+    accounts: Accounts
 
     def new(self, group: str) -> tuple[str, Browser]:
         """A new user of a group, signed in."""
-        name = f"{group[:4]}-{secrets.token_hex(4)}"
-        self.users.create(name, group)
-        password = temporary_password()
-        self.users.of_existing("admin_set_user_password", name, Password=password, Permanent=True)
+        name, password = self.accounts.create(group)
         return name, self.browser.sign_in(name, password)
 
 
@@ -47,13 +46,8 @@ def shop(stack: Stack) -> Iterator[Shop]:
     prepare_web(cloud, outputs)
     yield Shop(
         stack,
-        Browser(
-            web_of(cloud, outputs).courier_page,
-            cloud.endpoint_url,
-            outputs["UserPoolClientId"],
-            str(cloud.certificate),
-        ),
-        Users(cloud.client("cognito-idp"), outputs["UserPoolId"]),
+        browser_of(cloud, outputs),
+        Accounts.of(stack),
     )
     stack.change("Web", "off")
 
@@ -92,12 +86,11 @@ def test_other_tokens_get_401(shop: Shop) -> None:
     name, courier = shop.new("couriers")
     assert courier.token
     head, claims, signature = courier.token.split(".")
-    cognito, pool = shop.users.cognito, shop.users.pool
+    cognito, pool = shop.accounts.users.cognito, shop.accounts.users.pool
     other = cognito.create_user_pool_client(
         UserPoolId=pool, ClientName="other", ExplicitAuthFlows=["ALLOW_ADMIN_USER_PASSWORD_AUTH"]
     )["UserPoolClient"]["ClientId"]
-    password = temporary_password()
-    shop.users.of_existing("admin_set_user_password", name, Password=password, Permanent=True)
+    password = shop.accounts.set_password(name)
     of_other = cognito.admin_initiate_auth(
         UserPoolId=pool,
         ClientId=other,
@@ -259,3 +252,30 @@ def test_a_manager_manages_people(shop: Shop, manager: Browser) -> None:
 
 def test_quality_can_be_read(manager: Browser) -> None:
     assert assert_ok(manager.api("GET", "api/console/quality")).keys() == {"hours", "alarms"}
+
+
+# ── make demo ──
+
+
+def test_the_people_of_the_demo_send_photos_order_and_deliver(shop: Shop) -> None:
+    stage = open_shop(shop.stack.cloud, shop.stack.outputs)
+    stage.couriers = {"dina": stage.couriers["dina"]}
+    stage.orders = []
+    minutes = itertools.count()
+    said: list[str] = []
+
+    def step() -> None:
+        stage.act(next(minutes), said.append)
+
+    def has_said(text: str) -> bool:
+        step()
+        return any(text in line for line in said)
+
+    # Her first photo is broken. The second one is below the threshold, so that a person decides.
+    with shop.stack.endpoint.responding(then=BELOW):
+        when(lambda: has_said("dina's photo: rejected"), "a rejected photo")
+        when(lambda: has_said("sam labels the photo of dina: bicycle"), "a review")
+    when(lambda: has_said("dina's photo: accepted, bicycle"), "an accepted photo")
+    stage.orders = [Order(0, Location(DEPOT[0] + 0.01, DEPOT[1]), 1, 12)]
+    when(lambda: has_said("dina delivers order"), "a delivery")
+    assert_ok(stage.couriers["dina"].person.browser.api("POST", "api/courier/off-shift"), 202)
