@@ -79,6 +79,7 @@ def response(headers: Mapping[str, str], suffix: str, content: bytes) -> dict[st
         "Content-Type": TYPES[suffix],
         "Cache-Control": "no-cache",
         "ETag": etag,
+        "Service-Worker-Allowed": "/",  # assets/worker.js works for the pages too
         "Vary": "Accept-Encoding",
     }
     if etag in headers.get("if-none-match", ""):

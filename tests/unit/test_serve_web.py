@@ -90,6 +90,10 @@ def test_the_browser_loads_and_sends_nothing_elsewhere(client: Client, path: str
     assert headers["Referrer-Policy"] == "no-referrer"
 
 
+def test_the_worker_among_the_assets_may_open_the_pages(client: Client) -> None:
+    assert client.get("/assets/a/b.js").headers["Service-Worker-Allowed"] == "/"
+
+
 def test_the_configuration_has_what_the_pages_need_and_no_secret(client: Client) -> None:
     assert client.get("/config.json").json == {
         "region": "eu-west-1",

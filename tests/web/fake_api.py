@@ -36,7 +36,8 @@ TYPES = {
 }
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "worker-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
 )
 DEPOT = {"latitude": 52.0907, "longitude": 5.1214}
 LABELS = ["bicycle", "motorcycle", "other"]
@@ -366,6 +367,7 @@ class Handler(BaseHTTPRequestHandler):
             "ETag": etag,
             "Cache_Control": "no-cache",
             "Content_Security_Policy": CONTENT_SECURITY_POLICY,
+            "Service_Worker_Allowed": "/",
         }
         kind = TYPES.get(file.suffix, "application/octet-stream")
         if self.headers.get("If-None-Match") == etag:

@@ -136,8 +136,13 @@ def test_a_photo_without_connection_is_kept_over_a_reload_and_sent_once(
     assert len([upload for upload in shop.uploads.values() if upload["content"]]) == 1
 
 
-def test_a_fault_of_the_service_does_not_lose_the_photo(signed_in: SignedIn, shop: Shop) -> None:
-    shop.refused["upload"] = 503
+@pytest.mark.parametrize(
+    ("path", "status"), [("upload", 503), ("courier/uploads", 503), ("courier/uploads", 429)]
+)
+def test_a_fault_or_too_many_requests_do_not_lose_the_photo(
+    signed_in: SignedIn, shop: Shop, path: str, status: int
+) -> None:
+    shop.refused[path] = status
     page = signed_in("anna")
     choose(page, BICYCLE)
     expect(page.get_by_text("Waiting for a connection")).to_be_visible()
@@ -215,3 +220,37 @@ def test_the_page_in_the_dark_and_on_a_desktop(signed_in: SignedIn, shop: Shop) 
     page = signed_in("anna", viewport={"width": 1366, "height": 850})
     expect(page.get_by_text("Order 1001")).to_be_visible()
     look(page, "courier-route-desktop")
+
+
+def test_the_page_opens_without_a_connection_with_the_route_and_reports_later(
+    signed_in: SignedIn, shop: Shop
+) -> None:
+    shop.start_shift("anna", "bicycle")
+    shop.add_order("1001", 0.8, 0.5)
+    shop.dispatch("anna", ["1001"])
+    page = signed_in("anna")
+    expect(page.get_by_text("Order 1001")).to_be_visible()
+    page.wait_for_function("async () => (await caches.open('pages')).match(location.pathname)")
+    page.context.set_offline(True)
+    page.reload()
+    expect(page.get_by_text("No connection.")).to_be_visible()
+    page.get_by_role("button", name="Delivered").click()
+    expect(page.get_by_text("Order 1001, delivered")).to_be_visible()
+    look(page, "courier-without-connection")
+    with page.expect_response("**/api/courier/deliveries"):
+        page.context.set_offline(False)
+    expect(page.get_by_text("No connection.")).to_have_count(0)
+    assert [delivery["order_id"] for delivery in shop.deliveries] == ["1001"]
+
+
+def test_without_a_connection_and_a_sign_in_the_page_says_what_to_do(
+    signed_in: SignedIn, shop: Shop
+) -> None:
+    page = signed_in("anna")
+    page.wait_for_function("async () => (await caches.open('pages')).match(location.pathname)")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    page.context.set_offline(True)
+    page.reload()
+    expect(page.get_by_text("The service cannot be reached.")).to_be_visible()
+    assert page.evaluate("caches.match('config.json')") is None

@@ -1,0 +1,28 @@
+// Opens the pages without a connection: what was loaded before comes from the browser's cache. The
+// API, config.json and the sign-in are never cached.
+
+const CACHE = "pages";
+
+addEventListener("install", () => skipWaiting());
+addEventListener("activate", (event) => event.waitUntil(clients.claim()));
+
+addEventListener("fetch", (event) => {
+  const url = new URL(event.request.url);
+  url.search = ""; // of a page: the code of the sign-in
+  const path = url.href.startsWith(registration.scope) ? url.pathname.slice(new URL(registration.scope).pathname.length) : null;
+  const isOurs = path === "" || path === "console" || path?.startsWith("assets/");
+  if (event.request.method === "GET" && isOurs) event.respondWith(load(event.request, url.href));
+});
+
+async function load(request, key) {
+  const cache = await caches.open(CACHE);
+  try {
+    const response = await fetch(request);
+    if (response.ok) await cache.put(key, response.clone());
+    return response;
+  } catch (error) {
+    const known = await cache.match(key, { ignoreVary: true });
+    if (known) return known;
+    throw error;
+  }
+}
