@@ -232,25 +232,6 @@ def test_quality_shows_accuracy_charts_and_what_to_do_at_an_alarm(
     expect(numbers.locator("tbody tr")).to_have_count(24)
 
 
-def test_a_manager_creates_resets_and_blocks_users(signed_in: SignedIn, shop: Shop) -> None:
-    page = open_console(signed_in, "people")
-    page.get_by_label("User name").fill("Nadia")
-    page.get_by_label("Group").select_option("couriers")
-    page.get_by_role("button", name="Create user").click()
-    expect(page.get_by_role("dialog")).to_contain_text("Password of nadia")
-    look(page, "console-password")
-    page.get_by_role("button", name="I have noted it").click()
-    row = page.get_by_role("row", name="nadia")
-    expect(row).to_contain_text("must choose a password")
-    page.get_by_role("button", name="Block nadia").click()
-    expect(row).to_contain_text("blocked")
-    look(page, "console-people")
-    page.get_by_role("button", name="Unblock nadia").click()
-    expect(row).not_to_contain_text("blocked")
-    page.get_by_role("button", name="Reset password of anna").click()
-    expect(page.get_by_role("dialog")).to_contain_text("Password of anna")
-
-
 def test_a_reviewer_has_no_people_and_a_courier_no_console(signed_in: SignedIn, shop: Shop) -> None:
     page = open_console(signed_in, "now", "rita")
     expect(page.get_by_role("link", name="Review", exact=True)).to_be_visible()

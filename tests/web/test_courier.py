@@ -19,45 +19,6 @@ def choose(page: Page, photo: object) -> None:
     page.get_by_label("Choose a photo").set_input_files(photo)
 
 
-def test_a_courier_sends_a_photo_gets_a_route_delivers_and_goes_home(
-    signed_in: SignedIn, shop: Shop
-) -> None:
-    page = signed_in("anna")
-    expect(page.get_by_text("Start your shift")).to_be_visible()
-    look(page, "courier-start")
-
-    choose(page, BICYCLE)
-    expect(page.get_by_text("Accepted: bicycle")).to_be_visible()
-    expect(page.get_by_text("On shift: bicycle")).to_be_visible()
-    [upload] = shop.uploads.values()
-    assert upload["content"] == BICYCLE.read_bytes()
-    assert upload["content_type"] == "image/jpeg"
-    look(page, "courier-accepted")
-
-    shop.add_order("1001", 0.8, 0.5)
-    shop.add_order("1002", 1.4, 1.1, boxes=1)
-    shop.dispatch("anna", ["1001", "1002"])
-    expect(page.get_by_text("Order 1001")).to_be_visible()
-    navigate = page.get_by_role("link", name="Navigate").first
-    order = shop.orders["1001"]
-    position = f"{order['latitude']},{order['longitude']}"
-    assert navigate.get_attribute("href") == f"geo:{position}?q={position}"
-    look(page, "courier-route")
-
-    page.get_by_role("button", name="Delivered").first.click()
-    expect(page.get_by_text("Order 1001, delivered")).to_be_visible()
-    page.get_by_role("button", name="Delivered").click()
-    expect(page.get_by_text("Order 1002, delivered")).to_be_visible()
-    expect(page.get_by_role("button", name="Delivered")).to_have_count(0)
-
-    page.get_by_role("button", name="I am done for today").click()
-    look(page, "courier-done")
-    page.get_by_role("button", name="Yes, I am done").click()
-    expect(page.get_by_text("Start your shift")).to_be_visible()
-    assert shop.off_shift == ["anna"]
-    assert [delivery["order_id"] for delivery in shop.deliveries] == ["1001", "1002"]
-
-
 def test_a_photo_that_is_below_the_threshold_waits_and_then_counts(
     signed_in: SignedIn, shop: Shop
 ) -> None:
@@ -196,17 +157,6 @@ def test_another_courier_on_the_same_phone_neither_sees_nor_sends_the_photo(
     expect(page.get_by_text("Start your shift")).to_be_visible()
     expect(page.locator(".photo")).to_have_count(0)
     assert not [upload for upload in shop.uploads.values() if upload["content"]]
-
-
-def test_two_couriers_see_only_their_own_shift(signed_in: SignedIn, shop: Shop) -> None:
-    shop.add_person("bram", "couriers")
-    shop.start_shift("anna", "bicycle")
-    shop.add_order("1001", 0.8, 0.5)
-    shop.dispatch("anna", ["1001"])
-    first, second = signed_in("anna"), signed_in("bram")
-    expect(first.get_by_text("Order 1001")).to_be_visible()
-    expect(second.get_by_text("Start your shift")).to_be_visible()
-    expect(second.get_by_text("Order 1001")).to_have_count(0)
 
 
 def test_the_page_in_the_dark_and_on_a_desktop(signed_in: SignedIn, shop: Shop) -> None:

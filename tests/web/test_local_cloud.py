@@ -3,12 +3,13 @@
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from local.demo import LAST_ARRIVAL, Person, open_shop
 from local.web import Web, prepare_web, web_of
 from tests.support.accounts import Accounts
 from tests.support.endpoint import CONFIDENT, probabilities
@@ -89,6 +90,8 @@ def test_from_the_sign_in_to_the_delivery(shop: Shop) -> None:
     _, other = shop.open_page("couriers")
     _, console = shop.open_page("managers", "now")
 
+    expect(courier.get_by_text("Start your shift")).to_be_visible()
+    look(courier, "courier-start")
     with shop.stack.endpoint.responding(then=CONFIDENT):
         choose(courier, BICYCLE)
         courier.get_by_text("Accepted: bicycle").wait_for()
@@ -99,15 +102,16 @@ def test_from_the_sign_in_to_the_delivery(shop: Shop) -> None:
         f"from the record to the courier's page: {(shown_at - recorded_at).total_seconds():.1f} s"
     )
     expect(courier.get_by_text("On shift: bicycle")).to_be_visible()
-    look(courier, "cloud-courier-accepted")
+    look(courier, "courier-accepted")
     expect(console.get_by_role("button", name=name)).to_contain_text("free")
 
     order_id = order_on_map(console, 13)
     expect(console.locator(f"[data-order='{order_id}'], .route.bicycle")).not_to_have_count(0)
     expect(courier.get_by_text(f"Order {order_id}")).to_be_visible()
     expect(console.locator(".courier.bicycle")).to_have_count(1)
-    look(courier, "cloud-courier-route")
-    look(console, "cloud-console-now")
+    look(courier, "courier-route")
+    geo = courier.get_by_role("link", name="Navigate").get_attribute("href")
+    assert re.fullmatch(r"geo:(52\.\d+,5\.\d+)\?q=\1", geo or "")
 
     courier.get_by_role("button", name="Delivered").click()
     expect(courier.get_by_text(f"Order {order_id}, delivered")).to_be_visible()
@@ -120,6 +124,7 @@ def test_from_the_sign_in_to_the_delivery(shop: Shop) -> None:
     expect(other.get_by_text(order_id)).to_have_count(0)
 
     courier.get_by_role("button", name="I am done for today").click()
+    look(courier, "courier-done")
     courier.get_by_role("button", name="Yes, I am done").click()
     expect(courier.get_by_text("Start your shift")).to_be_visible()
 
@@ -149,7 +154,7 @@ def test_a_photo_is_reviewed_by_keyboard_alone(shop: Shop) -> None:
     expect(photo).to_be_visible()
     # The browser cannot show HEIC. It shows the preview.
     assert photo.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
-    look(console, "cloud-console-review")
+    look(console, "console-review-heic")
     console.keyboard.press("m")
     expect(console.get_by_text("No photo waits for a review")).to_be_visible()
     expect(courier.get_by_text("Accepted: motorcycle")).to_be_visible()
@@ -194,6 +199,7 @@ def test_a_new_user_chooses_a_password_and_a_blocked_one_is_out(shop: Shop) -> N
     expect(dialog).to_contain_text("Password of nadia")
     temporary = re.search(r"\b[A-Za-z0-9]{16}\b", dialog.inner_text())
     assert temporary
+    look(console, "console-password")
     console.get_by_role("button", name="I have noted it").click()
 
     page = shop.new_context(PHONE).new_page()
@@ -207,11 +213,44 @@ def test_a_new_user_chooses_a_password_and_a_blocked_one_is_out(shop: Shop) -> N
     page.get_by_role("button", name="Update password").click()
     expect(page.get_by_text("Start your shift")).to_be_visible()
 
+    row = console.get_by_role("row", name="nadia")
     console.get_by_role("button", name="Block nadia").click()
-    expect(console.get_by_role("row", name="nadia")).to_contain_text("blocked")
+    expect(row).to_contain_text("blocked")
+    look(console, "console-people")
     page.get_by_role("button", name="Sign out").click()
     page.get_by_role("button", name="Sign in").click()
     page.get_by_label("Username").fill("nadia")
     page.get_by_label("Password").fill("Own-password-1")
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_text("disabled")).to_be_visible()
+    console.get_by_role("button", name="Unblock nadia").click()
+    expect(row).not_to_contain_text("blocked")
+    console.get_by_role("button", name="Reset password of nadia").click()
+    expect(dialog).to_contain_text("Password of nadia")
+
+
+def test_a_working_day_fills_both_pages(shop: Shop) -> None:
+    """The people of `make demo`; the shipped model classifies their photos."""
+    stage = open_shop(shop.stack.cloud, shop.stack.outputs)
+    stage.orders = [replace(order, minute=LAST_ARRIVAL) for order in stage.orders[:12]]
+    _, console = shop.open_page("managers", "now")
+
+    def riding() -> list[Person]:
+        return [each.person for each in stage.couriers.values() if each.route]
+
+    def has_worked() -> bool:
+        # At this minute everybody has come, and nobody delivers yet.
+        stage.act(LAST_ARRIVAL, lambda _: None)
+        everybody = all(each.state == "accepted" for each in stage.couriers.values())
+        return everybody and len(riding()) >= 3
+
+    wait_until(has_worked, "couriers on their routes")
+    expect(console.locator(".courier.bicycle")).not_to_have_count(0)
+    expect(console.locator(".courier.motorcycle")).not_to_have_count(0)
+    look(console, "console")
+    person = riding()[0]
+    page = shop.new_context(PHONE).new_page()
+    page.goto(shop.web.courier_page)
+    sign_in(page, person.name, person.password)
+    expect(page.get_by_role("button", name="Delivered").first).to_be_visible()
+    look(page, "courier")
