@@ -78,6 +78,7 @@ class Shop:
         self.alarms: list[dict[str, str]] = []
         self.hours: list[dict[str, Any]] = []
         self.off_shift: list[str] = []
+        self.map_tiles = ""
         self.deliveries: list[dict[str, str]] = []
         self.tokens: dict[str, str] = {}
         self.codes: dict[str, dict[str, str]] = {}
@@ -329,6 +330,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.send(200, {
                     "region": "eu-west-1", "client_id": CLIENT_ID, "labels": LABELS,
                     "sign_in_url": f"{self.server.url}/sign-in", "max_photo_bytes": 20_000_000,
+                    "map_tiles": self.shop.map_tiles,
                 })  # fmt: skip
             else:
                 self.send_file(url.path)
