@@ -2,10 +2,11 @@
 
 import base64
 import functools
+import gzip
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -116,6 +117,8 @@ class Client:
         content = base64.b64decode(text) if is_binary else text.encode()
         reply = Reply(result["statusCode"], headers, content)
         if path.startswith("/api/"):
+            if headers.get("Content-Encoding") == "gzip":
+                reply = replace(reply, content=gzip.decompress(content))
             assert_described(method, path, reply)
         return reply
 
