@@ -193,6 +193,21 @@ def test_the_page_opens_without_a_connection_with_the_route_and_reports_later(
     assert [delivery["order_id"] for delivery in shop.deliveries] == ["1001"]
 
 
+def test_a_connection_that_answers_nothing_is_given_up_and_tried_again(
+    signed_in: SignedIn, shop: Shop
+) -> None:
+    page = signed_in("anna")
+    expect(page.get_by_text("Start your shift")).to_be_visible()
+    page.clock.install()
+    with page.expect_request("**/api/courier/shift"):
+        page.route("**/api/**", lambda _: None)
+    page.clock.run_for(20_000)
+    expect(page.get_by_text("No connection.")).to_be_visible()
+    page.unroute_all()
+    page.clock.run_for(3_000)
+    expect(page.get_by_text("No connection.")).to_have_count(0)
+
+
 def test_without_a_connection_and_a_sign_in_the_page_says_what_to_do(
     signed_in: SignedIn, shop: Shop
 ) -> None:

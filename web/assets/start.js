@@ -1,6 +1,6 @@
 // Starts a page: configuration, sign-in, then the page itself.
 
-import { Api } from "./api.js";
+import { Api, fetchInTime } from "./api.js";
 import { Auth } from "./auth.js";
 import { signInPage } from "./ui.js";
 import { render } from "./vendor/lit-html/lit-html.js";
@@ -30,13 +30,12 @@ export async function start(title, run) {
 /** The configuration; what was read last, with `offline`, if there is no connection. */
 async function readConfig() {
   try {
-    const response = await fetch("config.json");
-    const config = await response.json();
+    const config = await (await fetchInTime("config.json")).json();
     sessionStorage.setItem("config", JSON.stringify(config));
     return config;
-  } catch (error) {
+  } catch {
     const known = sessionStorage.getItem("config");
-    if (known === null) throw error;
+    if (known === null) throw new TypeError("no connection");
     return { ...JSON.parse(known), offline: true };
   }
 }

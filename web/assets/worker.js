@@ -2,6 +2,7 @@
 // API, config.json and the sign-in are never cached.
 
 const CACHE = "pages";
+const SECONDS = 4; // until a file that is known is shown
 
 addEventListener("install", () => skipWaiting());
 addEventListener("activate", (event) => event.waitUntil(clients.claim()));
@@ -14,15 +15,15 @@ addEventListener("fetch", (event) => {
   if (event.request.method === "GET" && isOurs) event.respondWith(load(event.request, url.href));
 });
 
+/** The file from the network, or the one that is known if that takes long. */
 async function load(request, key) {
   const cache = await caches.open(CACHE);
-  try {
-    const response = await fetch(request);
+  const known = await cache.match(key, { ignoreVary: true });
+  const fresh = fetch(request).then(async (response) => {
     if (response.ok) await cache.put(key, response.clone());
     return response;
-  } catch (error) {
-    const known = await cache.match(key, { ignoreVary: true });
-    if (known) return known;
-    throw error;
-  }
+  });
+  if (!known) return fresh;
+  const patience = new Promise((resolve) => setTimeout(resolve, SECONDS * 1000, known));
+  return Promise.race([fresh.catch(() => known), patience]);
 }
