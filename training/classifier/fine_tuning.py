@@ -42,7 +42,7 @@ REPORT_EVERY = 50  # steps
 class FineTuning:
     """The settings of one run."""
 
-    steps: int = 300
+    steps: int = 500
     batch_size: int = 32
     view_size: int = 192  # pixels
     learning_rate: float = 2e-4  # of the head and the last block, at its peak

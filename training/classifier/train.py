@@ -1,7 +1,7 @@
 """Train a classifier of photos for the labels of a dataset, and export it for serving.
 
     python -m training.classifier.train                 # a new head on cached features: minutes
-    python -m training.classifier.train --fine-tune 300 # and gentle fine-tuning: for a GPU
+    python -m training.classifier.train --fine-tune 500 # and gentle fine-tuning: for a GPU
     python -m training.classifier.train --backbone models/vehicles   # a new head on this model
 
 The stages, in this order:
