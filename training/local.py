@@ -27,7 +27,8 @@ import torch
 
 from training.classifier.fine_tuning import FineTuning
 from training.classifier.leave_out import FOLDS
-from training.classifier.train import Result, Settings, positive, train
+from training.classifier.train import Result, positive, train
+from training.classifier.trainer import Settings
 from training.dataset.records import DatasetError
 from training.dataset.stage import stage, summary
 from training.report import fill_card
