@@ -20,16 +20,6 @@ from botocore.config import Config
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.serving.conftest import (
-    APP,
-    COLOURS,
-    PATIENCE,
-    REPOSITORY,
-    Response,
-    Server,
-    draw_photo,
-    read_response,
-)
 from tests.support.odd_images import (
     CASE_FILES,
     CASES,
@@ -37,6 +27,16 @@ from tests.support.odd_images import (
     needs_cases,
     needs_odd_images,
     odd_images,
+)
+from tests.support.repository import REPOSITORY
+from tests.support.serving import (
+    APP,
+    COLOURS,
+    PATIENCE,
+    Response,
+    Server,
+    draw_photo,
+    read_response,
 )
 
 MEGABYTE = 1024**2

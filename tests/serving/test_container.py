@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.serving.conftest import APP, PATIENCE, REPOSITORY, Server, draw_photo
+from tests.support.repository import REPOSITORY
+from tests.support.serving import APP, PATIENCE, Server, draw_photo
 
 DOCKERFILE = (REPOSITORY / "serving" / "Dockerfile").read_text().replace("\\\n", "")
 

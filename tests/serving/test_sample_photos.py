@@ -8,7 +8,8 @@ import pytest
 from PIL import Image, ImageChops, ImageOps, ImageStat, UnidentifiedImageError
 
 from local import draw_photos
-from tests.serving.conftest import REPOSITORY, Server
+from tests.support.repository import REPOSITORY
+from tests.support.serving import Server
 
 SHIPPED = REPOSITORY / "local" / "photos"
 

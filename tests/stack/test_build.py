@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-FUNCTIONS = Path(__file__).parents[2] / "functions"
+from tests.support.repository import REPOSITORY
+
+FUNCTIONS = REPOSITORY / "functions"
 INSTALLER_FILES = {"INSTALLER", "RECORD", "REQUESTED", ".lock"}  # say who installed, and when
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.walk import Failure, Walk, all_states, read
+from tests.support.state_machines import all_states, tasks
+from tests.support.walk import Failure, Walk, read
 
 ENDPOINT = "scones-vehicle-classifier"
 BUCKET = "scones-unlimited-trainingbucket-1abc"
@@ -171,7 +172,7 @@ def test_every_state_is_on_one_of_the_ways() -> None:
     assert visited == all_states(MACHINE).keys()
 
 
-TASKS = {name for name, state in all_states(MACHINE).items() if state["Type"] == "Task"}
+TASKS = tasks(MACHINE).keys()
 
 
 @pytest.mark.parametrize("state", sorted(TASKS - {"DescribeModelPackageGroup"}))

@@ -29,6 +29,18 @@ BY_STACK = [
 ]
 
 
+@dataclass
+class Outcome:
+    """What `python -m operations.delete` ended with: exit code, standard output and error."""
+
+    code: int
+    out: str
+    err: str
+
+
+Clean = Callable[..., Outcome]  # the fixture that runs the command
+
+
 class RefusedError(Exception):
     """An AWS error: code and message."""
 

@@ -1,12 +1,13 @@
 """The tables of the template, for tests that create them one by one."""
 
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from samcli.yamlhelper import yaml_parse
 
-TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
+from tests.support.repository import REPOSITORY
+
+TEMPLATE = REPOSITORY / "template.yaml"
 KEPT = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
 
 

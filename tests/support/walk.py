@@ -9,14 +9,14 @@ import re
 from collections.abc import Iterator
 from copy import deepcopy
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import botocore.session
 from botocore.validate import ParamValidator
 from ministack.services import stepfunctions as engine
 
-STATE_MACHINES = Path(__file__).parents[2] / "statemachine"
+from tests.support.repository import STATE_MACHINES
+
 STARTED = "2026-11-21T03:30:15.123Z"
 SERVICES = {"applicationautoscaling": "application-autoscaling", "states": "stepfunctions"}
 
@@ -36,15 +36,6 @@ def read(name: str, substitutions: dict[str, str]) -> dict[str, Any]:
         re.sub(r"\$\{(\w+)\}", lambda found: substitutions[found[1]], text)
     )
     return machine
-
-
-def all_states(machine: dict[str, Any]) -> dict[str, Any]:
-    """All states by name, those in branches too."""
-    found = dict(machine["States"])
-    for state in machine["States"].values():
-        for branch in state.get("Branches", []):
-            found |= all_states(branch)
-    return found
 
 
 class Walk:

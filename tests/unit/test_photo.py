@@ -43,9 +43,7 @@ from tests.support.photos import (
     shrink,
     with_alpha,
 )
-
-PROJECT = Path(__file__).resolve().parents[2]
-
+from tests.support.repository import REPOSITORY
 
 # Every awkward file at hand
 
@@ -477,7 +475,7 @@ def test_a_photo_of_50_megapixels_fits_into_512_megabytes(
     del environment
     result = subprocess.run(
         [sys.executable, "-c", MEASURE, path],
-        cwd=PROJECT,
+        cwd=REPOSITORY,
         check=True,
         capture_output=True,
         text=True,

@@ -13,9 +13,9 @@ from moto import mock_aws
 
 from operations import sample_events
 from operations.errors import UserError
+from tests.support.repository import REPOSITORY
 from tests.support.schemas import assert_event
 
-PROJECT = Path(__file__).parents[2]
 STACK = "bakery"
 BUCKET = "bakery-photos"
 REGION = "eu-central-1"
@@ -85,7 +85,7 @@ def test_the_files_name_the_stack_and_its_photo(
 ) -> None:
     put = upload(session, key)
     files = written(session, tmp_path)
-    samples = {path.stem for path in (PROJECT / "events").glob("*.json")}
+    samples = {path.stem for path in (REPOSITORY / "events").glob("*.json")}
     assert files.keys() == {"environment", *samples}
 
     assert files["environment"] == {"MeasureDriftFunction": {"PHOTOS_BUCKET_NAME": BUCKET}}

@@ -4,7 +4,6 @@ import base64
 import io
 import json
 from collections.abc import Callable
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -15,7 +14,9 @@ from botocore.response import StreamingBody
 from botocore.stub import Stubber
 from PIL import Image
 
-EVENTS = Path(__file__).resolve().parents[2] / "events"
+from tests.support.repository import REPOSITORY
+
+EVENTS = REPOSITORY / "events"
 BUCKET = "photos"
 
 

@@ -12,7 +12,8 @@ import pytest
 from tests.support.endpoint import CONFIDENT
 from tests.support.permissions import allowed, refused, without
 from tests.support.records import assert_recorded
-from tests.support.stack import Stack, standard_only, tasks
+from tests.support.stack import Stack, standard_only
+from tests.support.state_machines import tasks
 
 pytestmark = standard_only
 
@@ -56,7 +57,7 @@ def calls_of_the_workflow(stack: Stack) -> set[tuple[str, str]]:
     """Action and resource of every call that the deployed state machine makes."""
     described = stack.stepfunctions.describe_state_machine(stateMachineArn=stack.state_machine)
     calls: set[tuple[str, str]] = set()
-    for task in tasks(json.loads(described["definition"])):
+    for task in tasks(json.loads(described["definition"])).values():
         arguments = task["Arguments"]
         match task["Resource"].removeprefix("arn:aws:states:::"):
             case "lambda:invoke":

@@ -21,7 +21,8 @@ from tests.support.reviews import (
     record_review,
     review_of,
 )
-from tests.support.stack import Stack, plain, standard_only, tasks
+from tests.support.stack import Stack, plain, standard_only
+from tests.support.state_machines import tasks
 
 
 def reviewed_record(stack: Stack, image_id: str) -> dict[str, Any]:
@@ -399,7 +400,7 @@ def calls(stack: Stack) -> set[tuple[str, str]]:
         },
         "sqs:sendMessage": {("sqs:SendMessage", queue)},
     }
-    used = {task["Resource"] for task in tasks(json.loads(described["definition"]))}
+    used = {task["Resource"] for task in tasks(json.loads(described["definition"])).values()}
     assert used == {f"arn:aws:states:::{call}" for call in permissions}
     return set().union(*permissions.values())
 

@@ -1,8 +1,6 @@
 """An account to delete from, and the command as a person runs it."""
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import boto3
 import botocore.session
@@ -10,7 +8,7 @@ import pytest
 from botocore.loaders import create_loader
 
 from operations import delete
-from tests.support.account import Aws
+from tests.support.account import Aws, Clean, Outcome
 
 SERVICE_MODELS = create_loader()  # that of SageMaker takes a second to read: once is enough
 
@@ -23,16 +21,6 @@ def aws_account(aws: None) -> Aws:
     session.register("before-call", account.answer)
     boto3.setup_default_session(botocore_session=session)
     return account
-
-
-@dataclass
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-
-Clean = Callable[..., Outcome]
 
 
 @pytest.fixture

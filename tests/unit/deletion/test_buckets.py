@@ -21,10 +21,10 @@ from tests.support.account import (
     STACK,
     TRAINING_BUCKET,
     Aws,
+    Clean,
     deploy,
     inventory,
 )
-from tests.unit.deletion.conftest import Clean
 
 ODD_KEYS = ["\x01", "a\x0b\x1fb", "tab\there", "line\nend\r", "\ufffe", "\x7f", "é +%41&<>\"'", "."]
 ONE, TWO, THREE = "0" * 32, "1" * 32, "2" * 32

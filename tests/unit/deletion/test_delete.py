@@ -19,6 +19,7 @@ from tests.support.account import (
     STACK_ID,
     TRAINING_BUCKET,
     Aws,
+    Clean,
     RefusedError,
     deploy,
     inventory,
@@ -26,7 +27,6 @@ from tests.support.account import (
     make_table,
     train,
 )
-from tests.unit.deletion.conftest import Clean
 
 
 def lines(text: str, kind: str) -> list[str]:

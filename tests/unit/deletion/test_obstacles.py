@@ -16,11 +16,11 @@ from tests.support.account import (
     STACK,
     TRAINING_BUCKET,
     Aws,
+    Clean,
     deploy,
     inventory,
     make_bucket,
 )
-from tests.unit.deletion.conftest import Clean
 
 KEY = "uploads/7/locked.jpg"
 
