@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from types import ModuleType
 
 import boto3
+import botocore.session
 import pytest
+from botocore.loaders import create_loader
 from moto import mock_aws
 
 from tests.support.functions import load_module
+
+SERVICE_MODELS = create_loader()  # keeps what it has read: all sessions share it
 
 
 @dataclass
@@ -46,6 +50,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    monkeypatch.setattr(botocore.session, "create_loader", lambda _: SERVICE_MODELS)
     return monkeypatch
 
 

@@ -5,19 +5,15 @@ import sys
 import boto3
 import botocore.session
 import pytest
-from botocore.loaders import create_loader
 
 from operations import delete
 from tests.support.account import Aws, Clean, Outcome
-
-SERVICE_MODELS = create_loader()  # that of SageMaker takes a second to read: once is enough
 
 
 @pytest.fixture
 def aws_account(aws: None) -> Aws:
     account = Aws()
     session = botocore.session.get_session()
-    session.register_component("data_loader", SERVICE_MODELS)
     session.register("before-call", account.answer)
     boto3.setup_default_session(botocore_session=session)
     return account
