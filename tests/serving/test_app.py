@@ -56,12 +56,14 @@ def assert_refused(response: Response, status: int, code: str, reason: str) -> N
 # -- responses ----------------------------------------------------------------------------------
 
 
-def test_ping(server: Server) -> None:
+def test_the_health_check_succeeds(server: Server) -> None:
     assert server.request("GET", "/ping").status == 200
 
 
 @pytest.mark.parametrize(("label", "colour"), COLOURS.items())
-def test_probabilities_by_label(server: Server, label: str, colour: str) -> None:
+def test_the_response_has_a_probability_for_each_label(
+    server: Server, label: str, colour: str
+) -> None:
     response = server.infer(draw_photo(colour))
     assert response.status == 200
     assert list(response.body) == list(COLOURS)
@@ -71,7 +73,7 @@ def test_probabilities_by_label(server: Server, label: str, colour: str) -> None
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "HEIF"])
-def test_image_formats(server: Server, form: str) -> None:
+def test_every_image_format_is_classified(server: Server, form: str) -> None:
     response = server.infer(draw_photo("lime", form=form), "application/octet-stream")
     assert response.body["motorcycle"] > 0.9
 
@@ -81,7 +83,9 @@ def test_image_formats(server: Server, form: str) -> None:
     # The last but one is what curl --data-binary says.
     ["image/jpeg", "application/x-image", "application/x-www-form-urlencoded", None],
 )
-def test_the_bytes_count_not_the_content_type(server: Server, content_type: str | None) -> None:
+def test_the_format_follows_from_the_bytes_not_from_the_content_type(
+    server: Server, content_type: str | None
+) -> None:
     assert server.infer(draw_photo("red"), content_type).status == 200
 
 
@@ -95,7 +99,7 @@ def test_a_connection_serves_several_requests(server: Server) -> None:
     connection.close()
 
 
-def test_responses_do_not_mix_under_concurrency(server: Server) -> None:
+def test_concurrent_requests_get_their_own_responses(server: Server) -> None:
     photos = [
         draw_photo(colour, size) for colour in COLOURS.values() for size in ((9, 99), (640, 480))
     ]
@@ -119,14 +123,14 @@ def test_responses_do_not_mix_under_concurrency(server: Server) -> None:
     ],
     ids=["empty", "text", "html", "truncated", "144 megapixels"],
 )
-def test_what_is_no_photo_is_refused_with_the_reason(
+def test_a_file_that_is_not_a_photo_is_refused_with_the_reason(
     server: Server, body: bytes, reason: str
 ) -> None:
     assert_refused(server.infer(body), 400, "BadRequest", reason)
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_too_large_a_body_is_refused_and_not_kept(server: Server, *, chunked: bool) -> None:
+def test_a_body_above_the_limit_is_refused_and_not_kept(server: Server, *, chunked: bool) -> None:
     before = peak_memory(server)
     chunks = (bytes(MEGABYTE) for _ in range(200))
     refusal = server.infer(chunks if chunked else bytes(200 * MEGABYTE))
@@ -141,7 +145,7 @@ def peak_memory(server: Server) -> int:
 
 
 @pytest.mark.parametrize("path", ["/", "/invocation", "/endpoints/x", "/endpoints/a/b/invocations"])
-def test_unknown_path(server: Server, path: str) -> None:
+def test_an_unknown_path_gets_404(server: Server, path: str) -> None:
     refusal = server.request("POST", path, b"photo")
     assert_refused(refusal, 404, "NotFound", "POST /invocations")
 
@@ -149,13 +153,15 @@ def test_unknown_path(server: Server, path: str) -> None:
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "/invocations"), ("PUT", "/invocations"), ("POST", "/ping")]
 )
-def test_wrong_method(server: Server, method: str, path: str) -> None:
+def test_a_wrong_method_gets_405(server: Server, method: str, path: str) -> None:
     refusal = server.request(method, path)
     assert_refused(refusal, 405, "MethodNotAllowed", "POST /invocations")
     assert refusal.headers["allow"]
 
 
-def test_a_client_that_does_not_send_its_photo_is_given_up(start: Callable[..., Server]) -> None:
+def test_a_client_that_does_not_send_its_photo_is_disconnected(
+    start: Callable[..., Server],
+) -> None:
     program = "from serving import app; app.READ_SECONDS = 0.2; app.main()"
     impatient = start(command=[sys.executable, "-c", program])
     connection = half_sent(impatient)
@@ -205,7 +211,7 @@ def test_any_bytes_get_probabilities_or_a_reason(server: Server, body: bytes) ->
     "garbage",
     [b"\0\xff\n\n\n", b"GET\r\n\r\n", b"POST /invocations HTTP/1.1\r\nContent-Length: x\r\n\r\n"],
 )
-def test_what_is_not_http_does_no_harm(server: Server, garbage: bytes) -> None:
+def test_bytes_that_are_not_http_do_not_stop_the_server(server: Server, garbage: bytes) -> None:
     with socket.create_connection((server.host, server.port), PATIENCE) as connection:
         connection.sendall(garbage)
         assert connection.recv(1000).startswith(b"HTTP/1.1 400")
@@ -213,7 +219,7 @@ def test_what_is_not_http_does_no_harm(server: Server, garbage: bytes) -> None:
 
 
 @needs_odd_images
-def test_odd_images(server: Server) -> None:
+def test_odd_files_of_the_shared_data_are_classified_or_refused(server: Server) -> None:
     for name, reason in odd_images().items():
         response = server.infer((ODD_IMAGES / name).read_bytes())
         assert response.status == (400 if reason else 200), (name, response)
@@ -255,7 +261,9 @@ def all_places(server: Server) -> Iterator[Callable[[], list[HTTPConnection]]]:
         yield fill
 
 
-def test_overload_gets_503_and_nothing_is_lost(server: Server, slow_photo: bytes) -> None:
+def test_requests_above_the_limit_get_503_and_the_others_a_response(
+    server: Server, slow_photo: bytes
+) -> None:
     photos = [slow_photo, draw_photo("lime")] * 48
     with ThreadPoolExecutor(len(photos)) as callers:
         responses = [callers.submit(server.infer, photo) for photo in photos]
@@ -283,7 +291,7 @@ def test_every_request_with_a_place_gets_a_response(
     assert [read_response(connection).status for connection in waiting] == [200] * len(waiting)
 
 
-def test_clients_that_go_away_give_their_places_back(
+def test_a_client_that_disconnects_frees_its_place(
     server: Server, all_places: Callable[[], list[HTTPConnection]], slow_photo: bytes
 ) -> None:
     waiting = all_places()
@@ -302,7 +310,7 @@ def test_clients_that_go_away_give_their_places_back(
     wait_until(all_free_again, "all places free again")
 
 
-def test_sigterm_lets_requests_in_work_finish(
+def test_open_requests_are_finished_after_sigterm(
     start: Callable[..., Server], slow_photo: bytes
 ) -> None:
     stopping = start()
@@ -320,7 +328,7 @@ def test_sigterm_lets_requests_in_work_finish(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_stops_at_once_when_idle(start: Callable[..., Server], number: int) -> None:
+def test_an_idle_server_stops_at_once(start: Callable[..., Server], number: int) -> None:
     idle = start()
     idle.process.send_signal(number)
     assert idle.process.wait(PATIENCE) == 0
@@ -350,7 +358,7 @@ def runtime(server: Server) -> Any:
     )
 
 
-def test_invoke_endpoint(runtime: Any) -> None:
+def test_boto3_gets_the_response_of_invoke_endpoint(runtime: Any) -> None:
     response = runtime.invoke_endpoint(
         EndpointName="scones-unlimited", Body=draw_photo("blue"), ContentType="image/jpeg"
     )
@@ -366,7 +374,7 @@ def test_invoke_endpoint(runtime: Any) -> None:
         (bytes(26 * MEGABYTE), "image/jpeg", 413, "25 MB"),
     ],
 )
-def test_invoke_endpoint_raises_what_sagemaker_raises(
+def test_boto3_raises_the_errors_of_sagemaker(
     runtime: Any, body: bytes, content_type: str, status: int, reason: str
 ) -> None:
     with pytest.raises(runtime.exceptions.ModelError) as error:
@@ -378,7 +386,7 @@ def test_invoke_endpoint_raises_what_sagemaker_raises(
     assert f"Received client error ({status}) from primary" in str(error.value)
 
 
-def test_invoke_endpoint_on_overload(
+def test_boto3_raises_an_error_on_overload(
     runtime: Any, all_places: Callable[[], list[HTTPConnection]]
 ) -> None:
     all_places()
@@ -471,7 +479,7 @@ def test_a_taken_port_is_named(server: Server, write_model: Callable[..., Path])
     assert "in use" in line
 
 
-def test_the_log_has_refusals_and_nothing_else(start: Callable[..., Server]) -> None:
+def test_the_log_has_only_refusals(start: Callable[..., Server]) -> None:
     logged = start()
     logged.request("GET", "/ping")
     logged.infer(draw_photo("red"))
@@ -483,7 +491,7 @@ def test_the_log_has_refusals_and_nothing_else(start: Callable[..., Server]) -> 
     assert "not a photo" in refused["reason"]
 
 
-def test_nothing_that_was_sent_here_is_logged_as_an_error(server: Server) -> None:
+def test_bad_input_is_not_logged_as_an_error(server: Server) -> None:
     assert {line["message"] for line in server.log[1:]} <= {
         "refused",
         "Invalid HTTP request received.",

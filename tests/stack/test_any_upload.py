@@ -209,7 +209,7 @@ def test_every_upload_ends_as_one_record_and_the_same_event(
         (b"no JSON", "failed"),
     ],
 )
-def test_answers_that_were_lost_before(answer: bytes, status: str) -> None:
+def test_odd_responses_of_the_endpoint_are_recorded(answer: bytes, status: str) -> None:
     ended = run(upload("uploads/42/a.jpg"), Services(answer))
     [record] = ended.services.records.values()
     assert record["status"] == {"S": status}
@@ -220,7 +220,7 @@ FAULTS = st.sets(st.sampled_from(["lambda:invoke", "dynamodb:putItem", "events:p
 
 @settings(max_examples=20, deadline=None)
 @given(key=keys, answer=answers, down=FAULTS)
-def test_what_leaves_no_record_and_event_leaves_a_message_that_can_be_replayed(
+def test_an_upload_without_a_record_leaves_a_message_that_can_be_replayed(
     key: str, answer: bytes, down: set[str]
 ) -> None:
     """DynamoDB always fails, or events do while it cannot be written to either."""
@@ -256,7 +256,7 @@ def _no_mocks(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
     )
 )
-def test_anything_else_is_refused_and_leaves_nothing(event: Any) -> None:
+def test_an_input_that_is_no_s3_event_is_refused_and_leaves_nothing(event: Any) -> None:
     ended = run(event, Services())
     assert ended.error == "InvalidEvent"
     assert ended.services == Services()

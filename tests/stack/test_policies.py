@@ -438,7 +438,7 @@ def grants(document: dict[str, Any]) -> list[str]:
     ]
 
 
-def test_roles_may_do_exactly_this(resources: Resources) -> None:
+def test_each_role_has_exactly_the_listed_permissions(resources: Resources) -> None:
     roles = {
         name: resource["Properties"]
         for name, resource in resources.items()
@@ -457,7 +457,7 @@ def test_roles_may_do_exactly_this(resources: Resources) -> None:
         assert roles[name].get("ManagedPolicyArns", []) == managed, name
 
 
-def test_managed_policies_allow_exactly_this(resources: Resources) -> None:
+def test_each_managed_policy_has_exactly_the_listed_permissions(resources: Resources) -> None:
     found = {
         name: sorted(permissions(resource["Properties"]["PolicyDocument"]))
         for name, resource in resources.items()
@@ -466,7 +466,7 @@ def test_managed_policies_allow_exactly_this(resources: Resources) -> None:
     assert found == {name: sorted(allowed) for name, allowed in MANAGED_POLICIES.items()}
 
 
-def test_policies_of_resources_say_exactly_this(resources: Resources) -> None:
+def test_each_policy_of_a_resource_has_exactly_the_listed_statements(resources: Resources) -> None:
     kinds = {"AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy"}
     found = {
         name: sorted(grants(resource["Properties"]["PolicyDocument"]))
@@ -476,7 +476,7 @@ def test_policies_of_resources_say_exactly_this(resources: Resources) -> None:
     assert found == {name: sorted(lines) for name, lines in RESOURCE_POLICIES.items()}
 
 
-def test_no_other_kind_of_permission(resources: Resources) -> None:
+def test_no_resource_has_another_kind_of_permission(resources: Resources) -> None:
     """All that grants anything is compared above."""
     compared = {
         "AWS::IAM::Role",

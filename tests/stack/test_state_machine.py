@@ -193,7 +193,7 @@ def test_every_permanent_failure_is_caught(express_machine: Machine) -> None:
     assert uncaught(express_machine) <= LAST_RESORTS
 
 
-def test_nothing_but_a_refused_input_ends_without_a_record_or_a_message() -> None:
+def test_every_fault_leads_to_a_record_or_to_a_message() -> None:
     """A failure of any task of ClassifyPhoto leads to a record, or else to a queue."""
     states = Workflow("ClassifyPhoto", {}).machine["States"]
     caught = {
@@ -270,7 +270,7 @@ def slowest_task(state: dict[str, Any]) -> float:
     return float(attempts * state["TimeoutSeconds"] + sum(map(waiting_seconds, state["Retry"])))
 
 
-def test_a_function_ends_before_its_task_gives_up(
+def test_a_function_times_out_before_its_task(
     express_machine: Machine, resources: dict[str, Any]
 ) -> None:
     for name, task in tasks(express_machine).items():

@@ -113,7 +113,7 @@ def test_reset_says_if_the_model_has_no_baseline_of_its_own(cloud: None) -> None
     assert "s3://photos/baselines/next/2.json" in said
 
 
-def test_the_shipped_model_brings_its_own(cloud: None) -> None:
+def test_the_shipped_model_has_its_own_baseline(cloud: None) -> None:
     keep(NOW, model=f"{SHIPPED['name']}/{SHIPPED['version']}")
     assert "validation photos again" in set_baseline(STACK, 7, reset=True)
 
@@ -122,7 +122,9 @@ def test_the_shipped_model_brings_its_own(cloud: None) -> None:
     ("hours", "reviewed", "problem"),
     [(0, 40, "no predictions"), (1, 4, "4 reviews are too few")],
 )
-def test_too_little_is_refused(cloud: None, hours: int, reviewed: int, problem: str) -> None:
+def test_too_few_predictions_are_refused(
+    cloud: None, hours: int, reviewed: int, problem: str
+) -> None:
     for number in range(hours):
         keep(NOW - timedelta(hours=number), reviewed=reviewed)
     with pytest.raises(UserError, match=problem):

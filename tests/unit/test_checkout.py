@@ -15,7 +15,7 @@ def git(*arguments: str | Path) -> str:
 
 
 @pytest.mark.skipif(not (REPOSITORY / ".git").exists(), reason="no git checkout")
-def test_files_are_the_same_with_autocrlf(tmp_path: Path) -> None:
+def test_a_checkout_has_the_same_files_with_autocrlf(tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     git("clone", "--quiet", "--config", "core.autocrlf=true", REPOSITORY, clone)
     files = git("-C", clone, "ls-files", "-z", "--format=%(objectname) %(path)")

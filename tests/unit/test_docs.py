@@ -33,7 +33,7 @@ def test_links_lead_to_files(page: Path) -> None:
     assert not missing
 
 
-def test_events_to_put_are_json() -> None:
+def test_events_in_the_documentation_are_json() -> None:
     runbook = (REPOSITORY / "docs" / "operations.md").read_text()
     commands = re.findall(r"put-events --entries '(.*?)'", runbook, re.DOTALL)
     assert commands
@@ -42,7 +42,7 @@ def test_events_to_put_are_json() -> None:
         assert json.loads(entry["Detail"])
 
 
-def test_make_targets_exist() -> None:
+def test_make_targets_named_in_the_documentation_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
     named = set(re.findall(r"(?:^ *|`)make ([a-z-]+)", README, re.MULTILINE))
     assert named - targets == set()
@@ -77,7 +77,7 @@ def test_every_number_of_the_readme_is_in_its_source() -> None:
         assert number in (REPOSITORY / page).read_text()
 
 
-def test_the_price_at_rest_is_that_of_the_alarms() -> None:
+def test_the_price_at_rest_is_the_price_of_the_alarms() -> None:
     alarms = [
         name
         for name, resource in TEMPLATE["Resources"].items()
@@ -95,13 +95,13 @@ def test_outputs_named_in_the_readme_exist() -> None:
     assert named <= set(TEMPLATE["Outputs"])
 
 
-def test_threshold_is_the_one_chosen_for_the_model() -> None:
+def test_the_default_threshold_is_the_threshold_of_the_shipped_model() -> None:
     metadata = json.loads((REPOSITORY / "models" / "vehicles" / "metadata.json").read_text())
     assert float(TEMPLATE["Parameters"]["ConfidenceThreshold"]["Default"]) == metadata["threshold"]
     assert TEMPLATE["Parameters"]["Labels"]["Default"].split(",") == metadata["labels"]
 
 
-def test_every_alarm_is_in_the_runbook_and_nothing_else_is() -> None:
+def test_the_runbook_has_every_alarm_and_no_other() -> None:
     runbook = (REPOSITORY / "docs" / "operations.md").read_text()
     alarms = [
         name
@@ -112,7 +112,7 @@ def test_every_alarm_is_in_the_runbook_and_nothing_else_is() -> None:
     assert re.findall(r"^\| `(\w+Alarm)` \|", runbook, re.MULTILINE) == alarms
 
 
-def test_the_runbook_tells_what_missing_data_means() -> None:
+def test_the_runbook_says_what_missing_data_means() -> None:
     runbook = (REPOSITORY / "docs" / "operations.md").read_text()
     meanings = {"notBreaching": "no fault", "ignore": "state is kept"}
     for name, resource in TEMPLATE["Resources"].items():

@@ -14,7 +14,7 @@ from tests.support.functions import FUNCTIONS
 @pytest.mark.parametrize(
     "function", sorted(path.parent.name for path in FUNCTIONS.glob("*/app.py"))
 )
-def test_times_are_rfc_3339(
+def test_times_in_the_log_are_rfc_3339(
     aws: None, load: Callable[[str, str], ModuleType], function: str
 ) -> None:
     """Lambda gives a line of another format a time of its own, and the level INFO."""

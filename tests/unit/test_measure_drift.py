@@ -157,7 +157,7 @@ def test_without_a_drop_the_exponential_of_a_normal_increment_is_1_on_average(
     assert expected == pytest.approx(1, abs=1e-6)
 
 
-def test_the_cusum_statistic_is_pages(formulas):
+def test_the_cusum_statistic_is_that_of_page(formulas):
     """Page's other form: the distance of the plain sum from its lowest point so far."""
     generator = random.Random(1)
     increments = [generator.gauss(0, 1) for _ in range(500)]
@@ -369,7 +369,7 @@ def test_one_photo_below_the_threshold_is_no_drop_even_if_the_baseline_has_none(
     assert described(report, [newest, quiet], metadata)["accuracy_drop"] >= 1
 
 
-def test_the_alarm_ends_soon_after_its_cause(report):
+def test_the_accuracy_drop_ends_soon_after_its_cause(report):
     night = traffic(report, hours=12, photos=60, mean=0.75, audited=0)
     assert described(report, night)["accuracy_drop"] == pytest.approx(1.2)
     day = traffic(report, hours=6, photos=60, audited=0, seed=2)

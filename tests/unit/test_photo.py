@@ -51,7 +51,9 @@ from tests.support.repository import REPOSITORY
 @needs_odd_images
 @pytest.mark.parametrize(("name", "reason"), odd_images().items())
 @pytest.mark.filterwarnings("ignore")
-def test_odd_image(name: str, reason: str | None) -> None:
+def test_each_odd_file_of_the_shared_data_is_read_or_rejected_with_the_reason(
+    name: str, reason: str | None
+) -> None:
     data = (ODD_IMAGES / name).read_bytes()
     if reason:
         assert refusal(data) == reason
@@ -102,7 +104,7 @@ def test_every_exif_orientation_comes_out_upright(file_format: str, orientation:
     ],
 )
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG"])
-def test_longest_side_is_256_pixels_and_nothing_is_enlarged(
+def test_the_longest_side_has_256_pixels_and_small_photos_are_not_enlarged(
     file_format: str, size: tuple[int, int], result: tuple[int, int]
 ) -> None:
     assert shrink(encode(Image.new("RGB", size), file_format)).size == result
@@ -117,7 +119,7 @@ def test_a_large_photo_keeps_its_details() -> None:
 
 
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
-def test_metadata_stays_behind(file_format: str) -> None:
+def test_metadata_is_removed(file_format: str) -> None:
     exif = Image.Exif()
     exif[0x010F] = "SECRET camera"
     exif.get_ifd(0x8825)[1] = "N"
@@ -157,7 +159,7 @@ def test_a_transparent_colour_becomes_white(image: Image.Image, options: dict[st
     )
 
 
-def test_grey_with_alpha() -> None:
+def test_transparent_grey_becomes_white() -> None:
     image = shrink(encode(with_alpha("L"), "PNG"))
     assert_near(corners(image)[:1], [WHITE])
 
@@ -173,7 +175,7 @@ def test_16_bits_of_grey_are_scaled_not_clipped(file_format: str, mode: str) -> 
     assert [small.getpixel((x, 50)) for x in (0, 100, 199)] == pytest.approx([0, 128, 255], abs=3)
 
 
-def test_16_bits_of_grey_with_a_transparent_value() -> None:
+def test_16_bits_of_grey_with_a_transparent_value_are_read() -> None:
     def chunk(kind: bytes, body: bytes) -> bytes:
         return (
             struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -190,21 +192,21 @@ def test_16_bits_of_grey_with_a_transparent_value() -> None:
     [("CMYK", "JPEG"), ("CMYK", "TIFF"), ("YCbCr", "TIFF"), ("LAB", "TIFF"), ("P", "GIF"),
      ("P", "BMP"), ("P", "PNG"), ("RGB", "BMP"), ("RGBX", "TIFF"), ("RGB", "ICO")],
 )  # fmt: skip
-def test_colour_spaces(mode: str, file_format: str) -> None:
+def test_the_colours_are_right_in_every_colour_space(mode: str, file_format: str) -> None:
     image = quadrants(240, 180).convert(mode)
     small = shrink(encode(image, file_format))
     assert_near(corners(small), [RED, GREEN, BLUE, WHITE], tolerance=60 if mode == "LAB" else 20)
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "TIFF", "BMP", "GIF"])
-def test_one_bit(file_format: str) -> None:
+def test_a_photo_of_one_bit_is_read(file_format: str) -> None:
     image = Image.new("1", (100, 80), 1)
     image.paste(0, (0, 0, 50, 80))
     assert_near(corners(shrink(encode(image, file_format))), [(0, 0, 0), WHITE] * 2)
 
 
 @pytest.mark.parametrize("file_format", ["GIF", "WEBP", "PNG", "TIFF", "MPO", "AVIF", "HEIF"])
-def test_of_several_photos_the_first_counts(file_format: str) -> None:
+def test_the_first_photo_of_a_file_counts(file_format: str) -> None:
     others = [Image.new("RGB", (400, 300), "black"), Image.new("RGB", (400, 300), "gray")]
     data = encode(quadrants(), file_format, save_all=True, append_images=others)
     assert_near(corners(shrink(data)), [RED, GREEN, BLUE, WHITE], tolerance=20)
@@ -250,7 +252,7 @@ def test_a_webp_with_a_wrong_size_is_whole(lossless: bool, size: int) -> None:
     "file_format", ["PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "HEIF", "MPO"]
 )
 @pytest.mark.parametrize("tail", [LETTERS, bytes(999)], ids=["letters", "zeros"])
-def test_a_trailer_is_no_damage(file_format: str, tail: bytes) -> None:
+def test_a_photo_with_a_trailer_is_whole(file_format: str, tail: bytes) -> None:
     options = {"append_images": [SMALL], "save_all": True} if file_format == "MPO" else {}
     data = encode(NOISE, file_format, **options)
     assert_same(shrink(data + tail), shrink(data))
@@ -263,7 +265,7 @@ def test_a_gif_is_whole_without_its_trailer(lost: int) -> None:
 
 
 @pytest.mark.parametrize("file_format", ["GIF", "WEBP", "PNG", "MPO"])
-def test_an_animation_that_lost_a_later_frame_is_read(file_format: str) -> None:
+def test_an_animation_is_read_without_its_last_frame(file_format: str) -> None:
     data = encode(quadrants(), file_format, save_all=True, append_images=[NOISE.resize((400, 300))])
     assert_near(corners(shrink(data[:-300])), [RED, GREEN, BLUE, WHITE], tolerance=20)
 
@@ -300,7 +302,7 @@ def test_an_animation_that_lost_a_later_frame_is_read(file_format: str) -> None:
         "Photoshop",
     ],
 )
-def test_an_unsupported_format_says_what_to_send(data: bytes) -> None:
+def test_the_reason_says_what_to_send_if_the_format_is_not_supported(data: bytes) -> None:
     assert refusal(data) == UNSUPPORTED
 
 
@@ -328,7 +330,7 @@ COMPRESSION, PHOTOMETRIC, LENGTHS = 259, 262, 279  # tags of TIFF
     ],
     ids=["DNG of the sensor's values", "unknown compression", "floating point", "32 bits"],
 )
-def test_a_whole_tiff_of_another_kind_says_what_to_send(data: bytes) -> None:
+def test_the_reason_says_what_to_send_if_a_tiff_is_of_another_kind(data: bytes) -> None:
     assert refusal(data) == UNSUPPORTED
     assert refusal(data + LETTERS) == UNSUPPORTED
 
@@ -343,7 +345,7 @@ def test_a_whole_tiff_of_another_kind_says_what_to_send(data: bytes) -> None:
     ],
     ids=["cut DNG", "no pixels", "cut BigTIFF", "BigTIFF without a directory"],
 )
-def test_a_tiff_of_which_pixels_are_missing_is_damaged(data: bytes) -> None:
+def test_a_tiff_without_all_pixels_is_damaged(data: bytes) -> None:
     assert refusal(data) == DAMAGED
 
 
@@ -372,11 +374,11 @@ def test_a_bigtiff_is_read() -> None:
         bytes(10_000),
     ],
 )
-def test_other_files_are_no_photos(data: bytes) -> None:
+def test_other_files_are_not_photos(data: bytes) -> None:
     assert refusal(data) == NOT_A_PHOTO
 
 
-def test_an_empty_file() -> None:
+def test_an_empty_file_is_rejected() -> None:
     assert refusal(b"") == "the file is empty"
 
 
@@ -390,9 +392,7 @@ def test_half_a_photo_is_damaged(file_format: str, part: float) -> None:
 
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "AVIF", "HEIF"])
-def test_a_photo_of_which_the_rest_was_never_written_is_damaged(
-    file_format: str, part: float
-) -> None:
+def test_a_photo_whose_rest_was_never_written_is_damaged(file_format: str, part: float) -> None:
     data = encode(Image.effect_noise((640, 480), 60).convert("RGB"), file_format)
     written = int(len(data) * part)
     assert refusal(data[:written] + bytes(len(data) - written)) == DAMAGED
@@ -438,7 +438,7 @@ def test_too_many_pixels_are_refused(data: bytes) -> None:
     assert refusal(data) == TOO_MANY_PIXELS
 
 
-def test_an_icon_cannot_hide_a_huge_photo() -> None:
+def test_a_huge_photo_in_an_icon_is_rejected() -> None:
     png = png_of(9_000, 9_000)
     entry = struct.pack("<BBBBHHII", 64, 64, 0, 0, 1, 32, len(png), 22)
     assert refusal(b"\0\0\1\0\1\0" + entry + png) == TOO_MANY_PIXELS

@@ -260,7 +260,7 @@ SOON = (0, 0, 40)  # ready and due from now, for 40 minutes
         ),
     ],
 )
-def test_why_an_order_waits(
+def test_an_order_that_waits_has_the_reason(
     planning: Any, fleet: Any, order: Any, couriers: Any, reason: str
 ) -> None:
     orders, couriers = make(planning, fleet.depot, [order], couriers)
@@ -538,7 +538,7 @@ def test_orders_are_delivered_if_delivery_costs_nothing(
 
 
 @pytest.mark.parametrize("places", [[(0, 0)] * 5, [(0.01, 0.01)] * 5, [(0, 0), (0.01, 0.01)] * 2])
-def test_many_orders_at_one_location(planning: Any, fleet: Any, places: Any) -> None:
+def test_many_orders_at_one_location_are_planned(planning: Any, fleet: Any, places: Any) -> None:
     orders = [(*place, 1, *HURRY) for place in places]
     assert all("assigned" in reason for reason in reasons_of(planning, fleet, orders, [BICYCLE]))
 

@@ -80,7 +80,7 @@ def written(session: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("key", ["uploads/42/bike.jpg", 'uploads/42/my "new" bike é.jpg'])
-def test_the_files_name_the_stack_and_its_photo(
+def test_sample_events_name_the_stack_and_its_newest_photo(
     session: dict[str, Any], tmp_path: Path, key: str
 ) -> None:
     put = upload(session, key)
@@ -98,7 +98,7 @@ def test_the_files_name_the_stack_and_its_photo(
     assert (photo["version-id"], photo["etag"]) == (put["VersionId"], put["ETag"].strip('"'))
 
 
-def test_the_order_can_be_put_on_the_bus_of_the_stack(
+def test_the_sample_order_can_be_put_on_the_bus_of_the_stack(
     session: dict[str, Any], tmp_path: Path
 ) -> None:
     upload(session, "uploads/42/bike.jpg")
@@ -109,7 +109,7 @@ def test_the_order_can_be_put_on_the_bus_of_the_stack(
     assert order["due_until"][:10] == f"{datetime.now(UTC):%Y-%m-%d}"
 
 
-def test_the_events_are_of_today(session: dict[str, Any], tmp_path: Path) -> None:
+def test_sample_events_have_the_date_of_today(session: dict[str, Any], tmp_path: Path) -> None:
     upload(session, "uploads/42/bike.jpg")
     before = datetime.now(UTC)
     files = written(session, tmp_path)

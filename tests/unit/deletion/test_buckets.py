@@ -71,7 +71,7 @@ def test_keys_that_xml_cannot_carry_are_deleted_one_by_one(aws_account: Aws, cle
 
 
 @given(key=st.text(st.characters(codec="utf-8"), min_size=1, max_size=20))
-def test_what_goes_into_a_batch_can_be_parsed_again(key: str) -> None:
+def test_every_key_of_a_batch_can_be_parsed_again(key: str) -> None:
     if not buckets.NOT_IN_XML.search(key):
         element = ET.Element("Key")
         element.text = key
@@ -113,7 +113,7 @@ def test_uploads_are_listed_in_url_encoding_over_all_pages(aws_account: Aws) -> 
     assert (requests[1]["KeyMarker"], requests[1]["UploadIdMarker"]) == ("a\x01b", "0")
 
 
-def test_an_odd_key_that_s3_keeps_is_named_and_the_others_of_its_batch_go(
+def test_a_key_that_s3_keeps_is_named_and_the_rest_of_its_batch_is_deleted(
     aws_account: Aws,
 ) -> None:
     make_bucket(TRAINING_BUCKET)
@@ -125,7 +125,7 @@ def test_an_odd_key_that_s3_keeps_is_named_and_the_others_of_its_batch_go(
     assert list(s3_backends[ACCOUNT]["aws"].get_bucket(TRAINING_BUCKET).keys) == ["b\x01"]
 
 
-def test_a_version_that_s3_lists_for_ever_ends_in_a_message(aws_account: Aws) -> None:
+def test_the_command_ends_with_a_message_if_s3_lists_a_version_for_ever(aws_account: Aws) -> None:
     """As an emulator does whose XML changes a key."""
     make_bucket(TRAINING_BUCKET)
     listed = [{"Key": "line%0Aend", "VersionId": "1", "Size": 3}]
@@ -158,7 +158,7 @@ def sam_bucket(aws_account: Aws) -> str:
 
 
 @pytest.mark.parametrize("folder", [STACK, "scones-of-another-name", "deep/er"])
-def test_the_folder_that_the_stack_really_used_goes(
+def test_the_artifacts_folder_that_the_stack_used_is_deleted(
     aws_account: Aws, clean: Clean, sam_bucket: str, folder: str
 ) -> None:
     put(sam_bucket, f"{folder}/{ONE}", f"{folder}/{TWO}.template", f"{folder}/notes.txt")
@@ -169,7 +169,7 @@ def test_the_folder_that_the_stack_really_used_goes(
     assert keys_in(sam_bucket) == sorted([f"another-app/{ONE}", THREE, f"{folder}/notes.txt"])
 
 
-def test_what_another_stack_uses_of_the_same_folder_stays(
+def test_artifacts_that_another_stack_uses_stay(
     aws_account: Aws, clean: Clean, sam_bucket: str
 ) -> None:
     put(sam_bucket, *(f"shared/{name}" for name in (ONE, TWO, THREE)))
@@ -185,7 +185,7 @@ def test_what_another_stack_uses_of_the_same_folder_stays(
     )
 
 
-def test_without_a_folder_only_what_the_template_refers_to_goes(
+def test_only_artifacts_of_the_template_are_deleted_if_there_is_no_folder(
     aws_account: Aws, clean: Clean, sam_bucket: str
 ) -> None:
     put(sam_bucket, ONE, TWO)
@@ -194,7 +194,7 @@ def test_without_a_folder_only_what_the_template_refers_to_goes(
     assert keys_in(sam_bucket) == sorted([TWO, THREE, f"another-app/{ONE}"])
 
 
-def test_the_folder_of_the_stacks_name_goes_after_the_stack(
+def test_the_artifacts_folder_is_deleted_even_if_the_stack_is_gone(
     aws_account: Aws, clean: Clean, sam_bucket: str
 ) -> None:
     clean("--yes")
