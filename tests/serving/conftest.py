@@ -42,7 +42,7 @@ def write_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
 
 @pytest.fixture(scope="session")
 def start(write_model: Callable[..., Path]) -> Iterator[Callable[..., Server]]:
-    """Start a serving app of one's own; `command` replaces `python -m serving.app`."""
+    """Start a serving app for one test; `command` replaces `python -m serving.app`."""
     with ExitStack() as stack:
 
         def start_server(*, model_dir: Path | None = None, command: list[str] | None = None) -> Any:
@@ -67,5 +67,5 @@ def app() -> ModuleType:
 
 @pytest.fixture(scope="session")
 def slow_photo() -> bytes:
-    """4 megapixels of red PNG: no scaled decoding, so it takes some 40 milliseconds."""
+    """A red PNG of 4 megapixels. PNG has no scaled decoding, so it takes about 40 ms."""
     return draw_photo("red", (2400, 1700), "PNG", compress_level=1)

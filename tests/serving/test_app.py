@@ -80,7 +80,7 @@ def test_every_image_format_is_classified(server: Server, form: str) -> None:
 
 @pytest.mark.parametrize(
     "content_type",
-    # The last but one is what curl --data-binary says.
+    # The last but one is the content type of curl --data-binary.
     ["image/jpeg", "application/x-image", "application/x-www-form-urlencoded", None],
 )
 def test_the_format_follows_from_the_bytes_not_from_the_content_type(
@@ -139,7 +139,7 @@ def test_a_body_above_the_limit_is_refused_and_not_kept(server: Server, *, chunk
 
 
 def peak_memory(server: Server) -> int:
-    """The most memory, in bytes, that the process has had resident (Linux)."""
+    """The peak resident memory of the process, in bytes (Linux)."""
     status = Path(f"/proc/{server.process.pid}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
@@ -236,7 +236,7 @@ def test_a_photo_that_viewers_show_whole_is_classified(server: Server, name: str
 
 
 def half_sent(server: Server, photo: bytes = draw_photo("red")) -> HTTPConnection:
-    """A request that has taken its place, and whose last byte is still to come."""
+    """A request that has a place in the server, and has sent all but its last byte."""
     connection = server.connect()
     connection.putrequest("POST", "/invocations")
     connection.putheader("Content-Length", str(len(photo)))
@@ -297,7 +297,7 @@ def test_a_client_that_disconnects_frees_its_place(
     waiting = all_places()
     for connection in waiting:
         connection.close()
-    for _ in range(10):  # gone while their photo is in work
+    for _ in range(10):  # disconnect while the server works on their photo
         connection = half_sent(server, slow_photo)
         connection.send(slow_photo[-1:])
         connection.close()
@@ -315,7 +315,7 @@ def test_open_requests_are_finished_after_sigterm(
 ) -> None:
     stopping = start()
     in_work = [half_sent(stopping, slow_photo) for _ in range(16)]
-    assert stopping.request("GET", "/ping").status == 200  # so the sixteen have been read
+    assert stopping.request("GET", "/ping").status == 200  # so the server has read the sixteen
     stopping.process.send_signal(signal.SIGTERM)
     wait_until(lambda: not accepts(stopping), "the port closed")
     assert stopping.process.poll() is None
@@ -401,7 +401,7 @@ def test_boto3_raises_an_error_on_overload(
 
 
 def refused_start(*options: object) -> str:
-    """The one line that a serving app which cannot start leaves."""
+    """The one line that a serving app prints if it cannot start."""
     done = subprocess.run(
         [*APP, *map(str, options)],
         cwd=REPOSITORY,

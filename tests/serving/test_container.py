@@ -27,7 +27,7 @@ def container(start: Callable[..., Server]) -> Server:
     assert (python, [flag, module]) == ("python", APP[1:])
     assert options[:2] == ["--host", "0.0.0.0"]
     assert options[-2:] == ["--model-dir", "/opt/ml/model"]
-    options[1] = "127.0.0.1"  # in a container it is reached from outside, here it is not to be
+    options[1] = "127.0.0.1"  # reachable from outside in a container only
     return start(command=[*APP, *options, "serve"])
 
 

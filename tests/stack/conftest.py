@@ -1,4 +1,4 @@
-"""The template as CloudFormation sees it, and the state machine, both read offline."""
+"""The template as CloudFormation reads it, and the state machines. Nothing is deployed."""
 
 from typing import Any
 

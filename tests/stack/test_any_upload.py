@@ -1,6 +1,6 @@
-"""Any upload and any answer of the endpoint, through the state machine as the local cloud runs it.
+"""Any upload and any response of the endpoint, in the state machine as the local cloud runs it.
 
-The functions' rules are the real ones. DynamoDB is played by its documented limits.
+The rules of the functions are the real ones. DynamoDB has its documented limits.
 """
 
 import json
@@ -28,7 +28,7 @@ filtering = load_module("filter_inferences", "filtering")
 
 
 def definition() -> dict[str, Any]:
-    """The state machine, its substitutions named after themselves."""
+    """The state machine; each substitution is its own name."""
     text = (REPOSITORY / "statemachine" / "classify_photo.asl.json").read_text()
     filled = re.sub(r"\$\{(\w+)\}", lambda found: SUBSTITUTIONS.get(found[1], found[1]), text)
     machine: dict[str, Any] = json.loads(filled)
@@ -163,7 +163,7 @@ def plain(typed: dict[str, Any]) -> Any:
 
 
 def rounded(value: Any) -> Any:
-    """The value, its numbers with ten digits."""
+    """The value, with its numbers rounded to ten digits."""
     if isinstance(value, dict):
         return {name: rounded(each) for name, each in value.items()}
     return float(f"{value:.10g}") if isinstance(value, float | int) else value
@@ -223,7 +223,7 @@ FAULTS = st.sets(st.sampled_from(["lambda:invoke", "dynamodb:putItem", "events:p
 def test_an_upload_without_a_record_leaves_a_message_that_can_be_replayed(
     key: str, answer: bytes, down: set[str]
 ) -> None:
-    """DynamoDB always fails, or events do while it cannot be written to either."""
+    """All writes to DynamoDB fail, or the event fails and the record cannot be updated."""
     failing = frozenset(down | {"dynamodb:updateItem"})
     ended = run(upload(key), Services(answer, failing))
     whole = len(ended.services.records) == len(ended.services.events) == 1

@@ -1,6 +1,6 @@
-"""Deploying a model: every way through, and every argument as AWS's service models take it.
+"""The deployment of a model: every path, and every argument, checked with AWS's service models.
 
-What AWS would answer is given. tests/workflow goes the same ways on the local cloud.
+Each test gives the responses of AWS. tests/workflow takes the same paths on the local cloud.
 """
 
 from typing import Any
@@ -54,7 +54,7 @@ def serving(configuration: str, status: str = "InService", **more: Any) -> dict[
 
 
 def answers(variant: dict[str, Any], running: int = 1, **others: Any) -> dict[str, Any]:
-    """What AWS answers, with an endpoint in service on this variant."""
+    """The responses of AWS, if an endpoint with this variant is in service."""
     count = {"CurrentInstanceCount": running} if "InstanceType" in variant else {}
     described = {"VariantName": "AllTraffic", "ModelName": CHAMPION, "InitialVariantWeight": 1.0}
     return {
@@ -76,7 +76,7 @@ ROLLED_BACK = serving(CHAMPION, FailureReason="alarm stack-EndpointLatencyAlarm"
 TO_INSTANCES = REQUEST | {"variant": INSTANCES, "scaling": SCALING}
 TO_LARGER = REQUEST | {"variant": INSTANCES | {"InstanceType": "ml.m5.large"}, "scaling": SCALING}
 FIRST = REQUEST | {"variant": SERVERLESS}
-# The answers, the request, and how it ends: an outcome, or an error.
+# The responses, the input, and the result: an outcome or an error.
 WAYS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "serverless": (answers(SERVERLESS), REQUEST, "serves"),
     "on an instance": (answers(INSTANCES), REQUEST, "serves"),
@@ -159,7 +159,7 @@ def test_every_path_ends_with_its_outcome(way: str) -> None:
     else:
         assert walk.output["outcome"] == end
         assert walk.output["package"] == PACKAGE
-    # A model is approved before it is deployed; one that does not serve any more is rejected.
+    # A model is approved before it is deployed. It is rejected after a rollback.
     updates = {"UpdateEndpoint", "UpdateEndpointOnInstances", "CreateEndpoint"} & walk.calls.keys()
     assert not updates or walk.visited.index("ApproveModel") < walk.visited.index(min(updates))
     assert ("RejectModel" in walk.visited) == (end in ("rejected", "rolled back"))
@@ -177,7 +177,7 @@ TASKS = tasks(MACHINE).keys()
 
 @pytest.mark.parametrize("state", sorted(TASKS - {"DescribeModelPackageGroup"}))
 def test_a_call_that_fails_fails_the_deployment(state: str) -> None:
-    """Only if the group cannot be described, it is made."""
+    """The group is created only if it cannot be described."""
     for given, request, _ in WAYS.values():
         if state in deploy(given, request).visited:
             walk = deploy(given | {state: Failure("Some.Error", "the cause")}, request)
@@ -249,7 +249,7 @@ def test_the_endpoint_keeps_its_variant_if_the_input_has_none(variant: dict[str,
     [made] = calls["CreateConfiguration"]["ProductionVariants"]
     assert made | variant == made
     assert (made["VariantName"], made["ModelName"]) == ("AllTraffic", NEW)
-    # A serverless endpoint has no network isolation, nor rollback on alarms by AWS.
+    # A serverless endpoint has no network isolation, and AWS does not roll it back on alarms.
     assert calls["CreateModel"]["EnableNetworkIsolation"] == ("InstanceType" in variant)
     assert ("UpdateEndpointOnInstances" in calls) == ("InstanceType" in variant)
 
@@ -266,7 +266,7 @@ def test_instances_are_updated_blue_green_with_the_stacks_alarms(
     running: int, routing: str
 ) -> None:
     update = deploy(answers(INSTANCES, running)).calls["UpdateEndpointOnInstances"]
-    assert update["RetainAllVariantProperties"] is True  # the number that autoscaling has chosen
+    assert update["RetainAllVariantProperties"] is True  # as many as autoscaling has started
     config = update["DeploymentConfig"]
     traffic = config["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
     assert traffic["Type"] == routing
@@ -321,7 +321,7 @@ def test_an_alarm_from_before_the_update_does_not_roll_back() -> None:
     walk = deploy(answers(SERVERLESS, DescribeAlarmsBefore=ERRORS, DescribeAlarms=ERRORS))
     assert walk.output["outcome"] == "serves"
     assert walk.visited.index("DescribeAlarmsBefore") < walk.visited.index("UpdateEndpoint")
-    looks = [ERRORS, QUIET, ERRORS]  # over, and back
+    looks = [ERRORS, QUIET, ERRORS]  # roll forward, and back
     walk = deploy(answers(SERVERLESS, DescribeAlarmsBefore=ERRORS, DescribeAlarms=looks))
     assert walk.output["outcome"] == "rolled back"
 
@@ -330,7 +330,7 @@ def test_an_alarm_from_before_the_update_does_not_roll_back() -> None:
 def test_a_rollback_has_no_alarms_and_keeps_the_number_of_instances(
     variant: dict[str, Any],
 ) -> None:
-    """The alarms of the new model are still in ALARM, and would roll the rollback back."""
+    """The alarms of the new model are still in ALARM. With them, AWS would undo the rollback."""
     request = deploy(answers(variant, DescribeAlarms=ERRORS)).calls["RollBack"]
     assert request == {
         "EndpointName": ENDPOINT,

@@ -1,6 +1,6 @@
-"""Retraining: every way through, and every argument as AWS's service models take it.
+"""Retraining: every path, and every argument, checked with AWS's service models.
 
-What AWS would answer is given. tests/workflow goes the same ways on the local cloud.
+Each test gives the responses of AWS. tests/workflow takes the same paths on the local cloud.
 """
 
 import json
@@ -122,7 +122,7 @@ FAILED_STAGING = job(
 )
 NO_SPOT = job("Training", JOB, "Stopped", SecondaryStatus="MaxWaitTimeExceeded")
 UNPUBLISHED = {"Parameter": {"Value": "{}"}}
-# The answers, who starts it, and how it ends: the beginning of the outcome, an error, or nothing.
+# The responses, who starts it, and the result: the start of the outcome, an error, or nothing.
 WAYS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "serves": (answers(), ALARM, "serves: 2026.11.21-0330"),
     "refused": (answers(REFUSED), ALARM, "rejected: no better"),
@@ -304,7 +304,7 @@ def test_the_gate_decides_what_the_deployment_does(gate: dict[str, Any]) -> None
     assert request["approval"] == {"accepted": gate["accepted"], "reason": gate["reason"]}
     assert request["model"]["artifact"] == f"s3://{BUCKET}/jobs/{JOB}/output/model.tar.gz"
     assert request["model"]["report"] == f"reports/{STAMP}"
-    assert not {"variant", "scaling"} & request.keys()  # the endpoint stays what it runs on
+    assert not {"variant", "scaling"} & request.keys()  # the endpoint keeps its variant
 
 
 def test_make_delete_finds_the_names_of_a_retraining() -> None:
@@ -350,7 +350,7 @@ def test_the_daily_schedule_reads_the_alarms_that_start_a_retraining() -> None:
         (LEARNED, False),
         ({"learned_until": LATER}, False),
         ({"labelled_at": LATER, "learned_until": NOON}, True),
-        ({"labelled_at": NOON, "learned_until": NOON}, True),  # in doubt
+        ({"labelled_at": NOON, "learned_until": NOON}, True),  # if there is doubt
     ],
 )
 def test_only_people_can_retrain_without_new_labels(lock: dict[str, Any], trains: bool) -> None:
@@ -358,7 +358,7 @@ def test_only_people_can_retrain_without_new_labels(lock: dict[str, Any], trains
     for event in (ALARM, DAILY, SCHEDULE):
         taken = retrain(given, event)
         assert ("TrainModel" in taken.visited) == trains
-        if not trains:  # nothing that costs, and the next start need not wait
+        if not trains:  # no job was started, so the next start need not wait
             assert "DescribeEndpoint" not in taken.visited
             release = taken.calls["ReleaseLock"]["UpdateExpression"]
             assert "paused_until = :now" in release
@@ -383,7 +383,7 @@ def test_the_message_says_what_is_missing_for_a_retraining(
 
 
 def test_labels_are_new_if_they_came_after_the_last_retraining_began() -> None:
-    """What is labelled during the training is new to the next; a failed one has learned nothing."""
+    """Labels that come during a training are new for the next one. A failed training used none."""
     now = walk("serves").calls["AcquireLock"]["ExpressionAttributeValues"][":now"]
     for way in ("serves", "refused", "rolled back"):
         release = walk(way).calls["ReleaseLock"]
@@ -403,7 +403,7 @@ def test_the_lock_keeps_the_time_of_the_newest_label() -> None:
 
 
 def test_a_daily_schedule_starts_a_retraining_every_day() -> None:
-    """The next day's may come some seconds early, or this one seconds late."""
+    """The next start may come some seconds early, or this one some seconds late."""
     values = walk("still in alarm").calls["AcquireLock"]["ExpressionAttributeValues"]
     assert int(values[":paused"]["N"]) <= int(values[":now"]["N"]) + 24 * 3600 - 60
 

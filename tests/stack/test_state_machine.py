@@ -25,7 +25,7 @@ EXPRESS_SECONDS = 300  # the longest that AWS lets an EXPRESS execution run
 LONGEST_EXPRESSION = 150  # characters
 # Tasks whose failure ends the execution without a message: no queue comes after the queue.
 LAST_RESORTS = {"SendUploadToDeadLetterQueue", "SendReviewToDeadLetterQueue"}
-# The failure of these is an answer, or is not to be repeated.
+# Their failure is a response, or must not be repeated.
 NOT_RETRIED = {"DescribeModelPackageGroup", "CreateModelPackageGroup", "DeployModel"}
 
 
@@ -34,7 +34,7 @@ def catches_all(state: dict[str, Any]) -> bool:
 
 
 def uncaught(machine: Machine) -> set[str]:
-    """Tasks whose permanent failure nothing catches."""
+    """The tasks whose permanent failure nothing catches."""
     found: set[str] = set()
     for name, state in machine["States"].items():
         if not catches_all(state):
@@ -85,7 +85,7 @@ def test_every_task_has_a_timeout_and_retries(machine: Machine) -> None:
 
 
 def test_only_errors_that_aws_reports_are_retried(machine: Machine) -> None:
-    """On AWS, Lambda.Unknown is a crash: eight of them take longer than an execution may."""
+    """On AWS, Lambda.Unknown is a crash. Eight crashes take longer than an execution may."""
     for errors in values_of("ErrorEquals", machine):
         assert "Lambda.Unknown" not in errors
 
@@ -147,7 +147,7 @@ def test_jobs_are_not_started_by_integrations_that_know_few_fields(machine: Mach
 
 
 def lint(workflow: Workflow, flaw: dict[str, str]) -> list[str]:
-    """What cfn-lint says of a state machine that is written into a template.
+    """The problems that cfn-lint finds in a state machine within a template.
 
     It skips a definition in a file of its own, and knows only the partition `aws`.
     """
@@ -216,7 +216,7 @@ def test_a_burst_waits_for_functions_and_for_the_endpoint(express_machine: Machi
         if task["Resource"].endswith(":lambda:invoke"):
             throttled = retrier(task, "Lambda.TooManyRequestsException")
             assert throttled["MaxAttempts"] == 7, name
-        if name == "SerializeImage":  # where all photos of a burst arrive at once
+        if name == "SerializeImage":  # all photos of a burst arrive here at once
             assert waiting_seconds(throttled) >= 45
         if name == "ClassifyImage":
             busy = retrier(task, "EndpointBusyError")
@@ -234,7 +234,7 @@ def retrier(task: dict[str, Any], error: str) -> dict[str, Any]:
 
 
 def waiting_seconds(retrier: dict[str, Any]) -> float:
-    """The longest that a retrier waits, in all."""
+    """The longest total wait of a retrier."""
     if retrier["MaxAttempts"] == 0:
         return 0
     most = retrier.get("MaxDelaySeconds", float("inf"))

@@ -1,4 +1,4 @@
-"""What the users of the deployed stack rely on: privacy, retention, traces, alarms."""
+"""The properties of the deployed stack: privacy, retention, traces, alarms."""
 
 import json
 import re
@@ -222,7 +222,7 @@ def test_workflows_are_traced_and_log_no_photo_and_no_name(resources: Resources)
 
 
 RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
-    # rule: where it listens and to what, what it starts or feeds, its dead letters
+    # rule: its bus and pattern, its target, its dead-letter queue
     "PhotoUploadedRule": (
         {  # S3 sends to the default bus
             "Name": {"Fn::Sub": "${AWS::StackName}-photo-uploaded"},
@@ -290,7 +290,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
             },
         },
         {"Ref": "RetrainModelStateMachine"},
-        None,  # the daily schedule asks for the same alarms, in the day in which the rule tries
+        None,  # the daily schedule reads the same alarms while EventBridge retries
     ),
 }
 
@@ -306,7 +306,7 @@ def test_each_rule_has_its_target_and_no_event_is_lost(resources: Resources) -> 
         assert target["Arn"] == starts, name
         kept = {"Arn": attribute(dead_letters)} if dead_letters else None
         assert target.get("DeadLetterConfig") == kept, name
-        # AWS takes no FIFO queue for what a rule cannot deliver.
+        # AWS accepts no FIFO queue as the dead-letter queue of a rule.
         if dead_letters:
             assert "FifoQueue" not in resources[dead_letters]["Properties"], name
         assert target["RetryPolicy"] == {
@@ -335,12 +335,12 @@ def test_drift_is_measured_after_every_hour(resources: Resources) -> None:
 
 
 def test_plans_are_made_one_at_a_time(resources: Resources) -> None:
-    """All goes through one group of a FIFO queue, of which Lambda takes one batch at a time."""
+    """All messages have one group of a FIFO queue. Lambda takes one batch of a group at a time."""
     [(_, mapping)] = of_type(resources, "AWS::Lambda::EventSourceMapping").items()
     assert mapping == {
         "FunctionName": {"Ref": "DispatchOrdersFunction"},
         "EventSourceArn": attribute("DispatchQueue"),
-        "BatchSize": 10,  # the most that AWS allows for a FIFO queue
+        "BatchSize": 10,  # the maximum of AWS for a FIFO queue
         "FunctionResponseTypes": ["ReportBatchItemFailures"],
     }
     queue = resources["DispatchQueue"]["Properties"]
@@ -389,7 +389,7 @@ def test_the_schedule_plans_as_often_as_the_planner_expects(
     assert schedule["ScheduleExpression"] == "rate(1 minute)"
     assert schedule["FlexibleTimeWindow"] == {"Mode": "OFF"}
     assert schedule["Target"]["RoleArn"] == attribute("ReplanScheduleRole")
-    # The queue drops what it had within five minutes: each message has to be another.
+    # The queue drops a message that repeats one of the last five minutes, so each one differs.
     assert "<aws.scheduler.scheduled-time>" in schedule["Target"]["Input"]
     assert json.loads(schedule["Target"]["Input"])["detail-type"] == "Replan"
 
@@ -450,7 +450,7 @@ def test_each_schedule_names_itself_in_its_input(
 
 
 def test_the_daily_schedule_and_the_rule_have_the_same_alarms(resources: Resources) -> None:
-    """An event that cannot be delivered is no loss: the rule has no dead letters."""
+    """The rule has no dead-letter queue: the schedule replaces an event that is not delivered."""
     listens = RULES["ModelAlarmRule"][0]["EventPattern"]["detail"]["alarmName"]
     heard = {prefix["prefix"]["Fn::Sub"].removeprefix("${AWS::StackName}-") for prefix in listens}
     substitutions = resources["RetrainModelStateMachine"]["Properties"]["DefinitionSubstitutions"]
@@ -459,7 +459,7 @@ def test_the_daily_schedule_and_the_rule_have_the_same_alarms(resources: Resourc
 
 
 def test_each_workflow_reads_its_own_alarms(resources: Resources) -> None:
-    """Client errors are the caller's."""
+    """Client errors (4xx) are faults of the caller, not of the model."""
     for workflow, alarms in (
         ("RetrainModel", ("AccuracyAlarm", "AccuracyDropAlarm", "DriftAlarm")),
         ("DeployModel", ("EndpointServerErrorsAlarm", "EndpointLatencyAlarm")),
@@ -473,8 +473,8 @@ def test_each_workflow_reads_its_own_alarms(resources: Resources) -> None:
 
 WORKFLOW = {"StateMachineArn": {"Ref": "ClassifyPhotoStateMachine"}}
 ENDPOINT = {"EndpointName": {"Ref": "EndpointName"}, "VariantName": "AllTraffic"}
-OURS = {"service": {"Ref": "AWS::StackName"}}  # not those of another stack of the account
-# A fault: if nothing is counted, nothing failed. The first one sets the alarm to ALARM.
+OURS = {"service": {"Ref": "AWS::StackName"}}  # not the metrics of another stack of the account
+# Counts of faults. No data means no fault. The first fault sets the alarm to ALARM.
 FAULTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "ClassifyPhotoFailedAlarm": ("AWS/States", "ExecutionsFailed", WORKFLOW),
     "ClassifyPhotoTimedOutAlarm": ("AWS/States", "ExecutionsTimedOut", WORKFLOW),
@@ -496,8 +496,8 @@ FAULTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "EndpointServerErrorsAlarm": ("AWS/SageMaker", "Invocation5XXErrors", ENDPOINT),
     "EndpointClientErrorsAlarm": ("AWS/SageMaker", "Invocation4XXErrors", ENDPOINT),
 }
-# Measured once an hour: where nothing is measured, nothing is known, and the alarm stays as it was.
-# Over or under what, how many hours in a row, and the statistic that they all are over it.
+# Measured once an hour. Without data the alarm keeps its state.
+# Operator, threshold, number of hours in sequence, and statistic.
 MEASUREMENTS: dict[str, tuple[str, str, Any, int, str]] = {
     "AccuracyAlarm": (
         "MeasuredAccuracyHigh",
@@ -556,7 +556,7 @@ def test_slow_responses_of_the_endpoint_have_an_alarm(resources: Resources) -> N
     alarm = resources["EndpointLatencyAlarm"]["Properties"]
     assert watched(alarm) == ("AWS/SageMaker", "ModelLatency", ENDPOINT)
     assert alarm["ExtendedStatistic"] == "p99"
-    # To ignore few samples is to ring never: 99% takes a thousand photos in five minutes.
+    # With it the alarm would stay OK: the 99th percentile needs a thousand photos in five minutes.
     assert "EvaluateLowSampleCountPercentile" not in alarm
     assert alarm["Threshold"] == 2_000_000  # microseconds
     assert (alarm["Period"], alarm["EvaluationPeriods"]) == (300, 3)
@@ -655,7 +655,7 @@ def test_every_parameter_has_a_description_a_default_and_bounds(template: dict[s
 
 
 def test_the_message_for_a_refused_parameter_names_the_bounds(template: dict[str, Any]) -> None:
-    """CloudFormation itself names no allowed value."""
+    """The message of CloudFormation alone does not list the allowed values."""
     for name, parameter in template["Parameters"].items():
         message = parameter["ConstraintDescription"]
         assert message.startswith("must be "), name

@@ -1,4 +1,4 @@
-"""An AWS account with a deployed stack, for tests of what deletes it.
+"""An AWS account with a deployed stack, for the tests of `operations.delete`.
 
 Moto is the AWS. What it lacks answers here as AWS documents it: CloudFormation, which gets stuck
 on a bucket that is not empty, and four calls of SageMaker.
@@ -47,7 +47,7 @@ class RefusedError(Exception):
 
 @dataclass
 class Aws:
-    """Moto, the stack, and the calls that are answered here.
+    """Moto, the stack, and the calls to which this class responds.
 
     Attributes:
         answers: what answers a call in moto's place, by its name.
@@ -88,7 +88,7 @@ class Aws:
         return boto3.client(service)
 
     def answer(self, model: Any, params: dict[str, Any], **_: Any) -> Any:
-        """Botocore's event before a call: an answer, or None to let moto answer."""
+        """Handle botocore's event before a call: a response, or None to let moto respond."""
         self.calls.append(model.name)
         if model.name not in self.answers:
             return None
@@ -219,7 +219,7 @@ class Aws:
 
 
 def train(endpoint: str, tags: list[dict[str, str]], status: str = "Completed") -> None:
-    """What the training makes, under its names and tags."""
+    """Create what a training run creates, with its names and tags."""
     sagemaker, ecr, logs = (boto3.client(name) for name in ("sagemaker", "ecr", "logs"))
     version = f"{endpoint}-20261120"
     sagemaker.create_training_job(
@@ -304,7 +304,7 @@ def make_bucket(name: str, tags: list[dict[str, str]] | None = None) -> None:
         Bucket=name, Key="uploads/7/big.jpg", UploadId=upload, PartNumber=1, Body=b"0" * 2**20
     )
     if tags:
-        # CloudFormation's own tags, which S3 takes from nobody else.
+        # S3 accepts these tags from CloudFormation only.
         backend = s3_backends[ACCOUNT]["aws"]
         backend.tagger.tag_resource(backend.get_bucket(name).arn, tags)
 
@@ -320,7 +320,7 @@ def make_table(name: str, tags: list[dict[str, str]] | None = None) -> None:
 
 
 def deploy(account: Aws, status: str = "CREATE_COMPLETE") -> None:
-    """The stack, with a bucket, a table, a log group and an alarm."""
+    """Create the stack, with a bucket, a table, a log group and an alarm."""
     make_bucket(PHOTOS_BUCKET_NAME)
     make_table(f"{STACK}-PredictionsTable-1ABC")
     boto3.client("logs").create_log_group(logGroupName=f"/aws/lambda/{STACK}")
@@ -334,7 +334,7 @@ def deploy(account: Aws, status: str = "CREATE_COMPLETE") -> None:
 
 
 def inventory() -> dict[str, list[str]]:
-    """Names of all that is in the account, by kind."""
+    """The names of all resources of the account, by kind."""
     sagemaker, logs = boto3.client("sagemaker"), boto3.client("logs")
     streams: list[str] = []
     groups = [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]]

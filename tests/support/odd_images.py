@@ -1,4 +1,4 @@
-"""The awkward files of the shared data, and which of them are readable photos."""
+"""The odd files of the shared data, and which of them are readable photos."""
 
 import csv
 import os

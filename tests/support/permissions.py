@@ -1,4 +1,4 @@
-"""Permissions of the deployed stack: taken away for a while, or evaluated."""
+"""Permissions of the deployed stack: removed for a while, or evaluated."""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from tests.support.stack import Stack
 
 @contextmanager
 def without(stack: Stack, role: str, policy: str, action: str) -> Iterator[None]:
-    """Take an action out of a policy of a role."""
+    """Remove an action from a policy of a role."""
     iam = stack.cloud.client("iam")
     names = {"RoleName": stack.physical_name(role), "PolicyName": policy}
     document = iam.get_role_policy(**names)["PolicyDocument"]

@@ -17,7 +17,7 @@ from PIL import Image
 from tests.support.repository import REPOSITORY
 
 APP = [sys.executable, "-m", "serving.app"]
-PATIENCE = 60  # seconds until a condition that must come is given up
+PATIENCE = 60  # seconds until a condition that must come counts as failed
 INPUT_SIZE = 32
 COLOURS = {"bicycle": "red", "motorcycle": "lime", "other": "blue"}  # what the small model knows
 

@@ -1,4 +1,4 @@
-"""The functions as Lambda imports them, and an AWS for them."""
+"""The functions as Lambda imports them, with moto as AWS."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from moto import mock_aws
 
 from tests.support.functions import load_module
 
-SERVICE_MODELS = create_loader()  # keeps what it has read: all sessions share it
+SERVICE_MODELS = create_loader()  # all sessions share it, because it caches what it has read
 
 
 @dataclass
@@ -38,7 +38,7 @@ def load() -> Callable[[str, str], ModuleType]:
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Lambda's environment as the template sets it, and no way to a real AWS."""
+    """Lambda's environment as the template sets it, without access to a real AWS."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     for name, value in {

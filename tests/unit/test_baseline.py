@@ -1,4 +1,4 @@
-"""Making traffic the baseline: what it says, and what it refuses."""
+"""The traffic as baseline: the output of the command, and its errors."""
 
 import json
 from collections.abc import Callable
@@ -78,7 +78,7 @@ def test_traffic_becomes_the_baseline_that_the_function_reads(
     assert baseline.below_threshold.accuracy == pytest.approx(0.75)
     assert baseline.mean_confidence == 0.94
     assert (baseline.mean_novelty, baseline.novelty_deviation) == (0.4, 0.2)
-    # The accuracy is known of those that were reviewed, and of no others.
+    # The accuracy comes from reviewed predictions only.
     assert (baseline.above_threshold.photos, baseline.below_threshold.photos) == (80, 80)
 
 
@@ -96,7 +96,7 @@ def in_bucket() -> dict[str, bytes]:
 
 
 def test_reset_uses_the_models_own_baseline_again(cloud: None) -> None:
-    """That of a retrained model is nowhere else: it survives."""
+    """The baseline of a retrained model has no other copy, so it is not deleted."""
     own = {"baselines/next/2.json": b"its own"}
     boto3.client("s3").put_object(Bucket="photos", Key="baselines/next/2.json", Body=b"its own")
     keep(NOW, model="next/2")

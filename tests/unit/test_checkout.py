@@ -21,7 +21,7 @@ def test_a_checkout_has_the_same_files_with_autocrlf(tmp_path: Path) -> None:
     files = git("-C", clone, "ls-files", "-z", "--format=%(objectname) %(path)")
     recorded = dict(reversed(each.split(" ", 1)) for each in files.split("\0")[:-1])
     names = [name for name in recorded if not (clone / name).is_symlink()]
-    # Hashed as they lie there, without conversion.
+    # Hash the files of the checkout, without conversion.
     found = git("-C", clone, "hash-object", "--no-filters", *names).split()
     assert names
     assert [name for name, own in zip(names, found, strict=True) if own != recorded[name]] == []

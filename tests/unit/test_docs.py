@@ -1,4 +1,4 @@
-"""What the README and the docs say is what the project has."""
+"""The README and the docs agree with the project."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The map of a dispatch: all that was dispatched is on it, and it needs nothing else."""
+"""The map of a dispatch: it has all routes and orders, and needs no other file."""
 
 import re
 from xml.etree import ElementTree as ET

@@ -1,4 +1,4 @@
-"""What `make drill` shows, where no cloud is needed: its photos, its hours, its verdict."""
+"""The parts of `make drill` that need no cloud: its photos, its hours, its result."""
 
 import io
 import json
@@ -58,7 +58,10 @@ def test_every_fault_comes_after_quiet_hours_and_is_followed_by_some(
         ([set(), {"DriftAlarm"}, {"DriftAlarm"}, {"DriftAlarm", "AccuracyAlarm"}], True),
         ([set(), {"DriftAlarm"}, set(), {"DriftAlarm"}], True),
         ([{"DriftAlarm"}, {"DriftAlarm", "AccuracyAlarm"}, set(), {"DriftAlarm"}], False),
-        ([set(), {"DriftAlarm"}, {"DriftAlarm"}, {"DriftAlarm"}], False),  # the second: unnoticed
+        (
+            [set(), {"DriftAlarm"}, {"DriftAlarm"}, {"DriftAlarm"}],
+            False,
+        ),  # the second one, which no alarm noticed
     ],
 )
 def test_the_drill_says_whether_the_alarms_were_as_expected(

@@ -1,4 +1,4 @@
-"""How the local cloud invokes functions: its corrections of MiniStack, without a cloud."""
+"""The corrections of MiniStack in local/emulator.py, without a running cloud."""
 
 import asyncio
 import contextvars
@@ -18,7 +18,7 @@ QUEUE = {"attributes": {"VisibilityTimeout": "270"}, "messages": []}
 
 @pytest.fixture
 def ministack(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """MiniStack, as it was before and after the test."""
+    """MiniStack, restored after the test."""
     for module, name in (
         (lambda_svc, "_execute_function"),
         (lambda_svc, "_run_sqs_batch"),
@@ -113,7 +113,7 @@ def test_only_executions_that_events_started_wait_for_their_place(
 
 
 def test_a_token_is_verified_with_the_keys_of_its_user_pool(ministack: pytest.MonkeyPatch) -> None:
-    """Over TLS, MiniStack does not get them from itself, and refuses every token."""
+    """Over TLS, MiniStack alone cannot fetch its own keys, and refuses every token."""
 
     async def fetch(url: str) -> str:
         return f"fetched {url}"

@@ -1,4 +1,4 @@
-"""Which new model may serve."""
+"""The decision whether a new model may serve."""
 
 import itertools
 
@@ -8,7 +8,7 @@ from training import gate
 
 
 def named(truth: list[str], wrong: set[int]) -> list[str]:
-    """What a model names that is wrong on these photos."""
+    """The predictions of a model that is wrong on these photos."""
     return ["none" if at in wrong else label for at, label in enumerate(truth)]
 
 

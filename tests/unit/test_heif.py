@@ -1,4 +1,4 @@
-"""HEIC and AVIF: whole whatever their brands, sequences and grids included."""
+"""HEIC and AVIF: read with any brands, also as sequences and grids."""
 
 import io
 import struct
@@ -122,7 +122,7 @@ def grid(image: Image.Image, *, version: int = 1) -> bytes:
     corners = [(x, y) for y in (0, TILE) for x in (0, TILE)]
     tiles = [coded(image.crop((x, y, x + TILE, y + TILE))) for x, y in corners]
     layout = struct.pack(">BBBBHH", 0, 0, 1, 1, 2 * TILE, 2 * TILE)
-    item = ">H" if version < 2 else ">I"  # how wide an item's number is
+    item = ">H" if version < 2 else ">I"  # bytes of the number of an item
 
     def meta(start: int) -> bytes:
         locations, offset = b"", 0

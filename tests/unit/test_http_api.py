@@ -1,4 +1,4 @@
-"""Who may send requests to the API, and how it says no."""
+"""Who may send requests to the API, and its responses to others."""
 
 from collections.abc import Callable
 from types import ModuleType

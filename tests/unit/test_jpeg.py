@@ -1,4 +1,4 @@
-"""JPEG: whole with all rows, whatever follows them; damaged without."""
+"""JPEG: whole if it has all rows, with anything after them; otherwise damaged."""
 
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ def test_a_progressive_jpeg_that_ends_after_its_first_scans_is_damaged() -> None
 
 def test_a_jpeg_with_a_thousand_scans_is_refused() -> None:
     data = encode(quadrants(), "JPEG", progressive=True)
-    scan = data.index(b"\xff\xda", data.index(b"\xff\xda") + 2)  # one that can follow itself
+    scan = data.index(b"\xff\xda", data.index(b"\xff\xda") + 2)  # a scan that can be repeated
     end = data.index(b"\xff\xc4", scan)
     repeated = [data[:end] + times * data[scan:end] + data[end:] for times in (10, 1000)]
     assert shrink(repeated[0]).size == (256, 192)

@@ -1,4 +1,4 @@
-"""What `make run`, `make up`, `make down` and `make clean` do with odd input and odd situations."""
+"""`make run`, `make up`, `make down` and `make clean` with odd input and in odd situations."""
 
 import json
 import os
@@ -157,7 +157,7 @@ def test_an_unreadable_folder_is_named(
     scan = os.scandir
 
     def scandir(path: str) -> "os.ScandirIterator[str]":
-        if Path(path) == tmp_path / locked:  # the tests may run as root, who reads all
+        if Path(path) == tmp_path / locked:  # the tests may run as root, who can read every folder
             raise PermissionError(13, "Permission denied", path)
         return scan(path)
 
@@ -217,7 +217,7 @@ def test_a_cloud_of_which_one_process_died_is_restarted(
         raise LocalCloudError("started anew")
 
     monkeypatch.setattr(LocalCloud, "start", start)
-    started = left_behind("up", *names)  # they do not answer
+    started = left_behind("up", *names)  # they do not respond
     assert carried_out(keep, "up") == 1
     assert capsys.readouterr().out.splitlines() == [
         "stopping what an earlier `make up` left running",
@@ -349,7 +349,7 @@ AWKWARD = 'with space, it\'s "new"'
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A checkout as far as make needs it, with a Python that prints its arguments."""
+    """The files of a checkout that make needs, with a Python that prints its arguments."""
     folder = tmp_path / AWKWARD
     (folder / ".venv" / "bin").mkdir(parents=True)
     (folder / "requirements").mkdir()

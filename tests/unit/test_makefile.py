@@ -1,4 +1,4 @@
-"""What `make` says before it starts long work."""
+"""The checks of `make` before long work."""
 
 import os
 import shutil

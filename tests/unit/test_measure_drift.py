@@ -122,7 +122,7 @@ def test_the_stratified_interval_of_one_stratum_is_wilsons(formulas):
 def test_the_stratified_accuracy_weights_each_stratum_by_its_predictions(formulas):
     strata = [formulas.Stratum(900, 45, 45), formulas.Stratum(100, 100, 70)]
     accuracy = formulas.stratified_interval(strata)
-    assert accuracy.value == pytest.approx(0.97)  # a plain average of the reviews says 79%
+    assert accuracy.value == pytest.approx(0.97)  # a plain average of the reviews is 79%
     assert accuracy.low < 0.97 < accuracy.high
 
 
@@ -158,7 +158,7 @@ def test_without_a_drop_the_exponential_of_a_normal_increment_is_1_on_average(
 
 
 def test_the_cusum_statistic_is_that_of_page(formulas):
-    """Page's other form: the distance of the plain sum from its lowest point so far."""
+    """Page's second form: the distance of the plain sum from its minimum so far."""
     generator = random.Random(1)
     increments = [generator.gauss(0, 1) for _ in range(500)]
     plain = list(itertools.accumulate(increments, initial=0.0))

@@ -1,4 +1,4 @@
-"""Which files are photos, and what becomes of them: small, upright, on white, in bounded memory."""
+"""Which files are photos, and the result: small, upright, on white, in bounded memory."""
 
 import io
 import struct
@@ -45,7 +45,7 @@ from tests.support.photos import (
 )
 from tests.support.repository import REPOSITORY
 
-# Every awkward file at hand
+# Odd files of the shared data
 
 
 @needs_odd_images
@@ -72,7 +72,7 @@ def test_each_odd_file_of_the_shared_data_is_read_or_rejected_with_the_reason(
     assert max(difference.mean) < 12  # of 255: JPEG and another filter, nothing turned or inverted
 
 
-# What phones, messengers and scanners write
+# Photos of phones, messengers and scanners
 
 
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
@@ -218,7 +218,7 @@ def test_the_small_jpeg_stays_far_below_the_limit_of_a_state() -> None:
     assert len(photo.shrink(noise)) * 4 / 3 < 128 * 1024
 
 
-# Whole photos that a careless decoder calls damaged
+# Whole photos that other decoders call damaged
 
 
 @needs_cases
@@ -270,7 +270,7 @@ def test_an_animation_is_read_without_its_last_frame(file_format: str) -> None:
     assert_near(corners(shrink(data[:-300])), [RED, GREEN, BLUE, WHITE], tolerance=20)
 
 
-# What cannot be read at all: taking it again does not help
+# Formats that cannot be read: another photo in this format does not help
 
 
 @pytest.mark.parametrize(
@@ -353,7 +353,7 @@ def test_a_bigtiff_is_read() -> None:
     assert_same(shrink(encode(NOISE, "TIFF", big_tiff=True)), shrink(encode(NOISE, "TIFF")))
 
 
-# What is no photo
+# Files that are not photos
 
 
 @pytest.mark.parametrize(
@@ -407,7 +407,7 @@ def test_a_photo_cut_in_its_header_is_damaged(file_format: str) -> None:
 
 
 def png_of(width: int, height: int) -> bytes:
-    """A PNG that says it is that large, and ends there."""
+    """A PNG whose header has this size, without rows."""
     header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
     body = b"IDAT" + zlib.compress(b"")
@@ -415,7 +415,7 @@ def png_of(width: int, height: int) -> bytes:
 
 
 def jpeg_of(width: int, height: int, **options: Any) -> bytes:
-    """A JPEG that says it is that large, and holds one block."""
+    """A JPEG whose header has this size, with one block."""
     data = bytearray(encode(Image.new("RGB", (8, 8)), "JPEG", **options))
     frame = data.index(b"\xff\xc2" if options.get("progressive") else b"\xff\xc0")
     data[frame + 5 : frame + 9] = struct.pack(">HH", height, width)

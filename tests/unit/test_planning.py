@@ -1,4 +1,4 @@
-"""The constraints of each plan, computed again from orders, couriers and vehicle types."""
+"""Each plan keeps its constraints, computed again from orders, couriers and vehicle types."""
 
 import math
 import random
@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-SLACK = timedelta(seconds=2)  # rounding up to whole seconds may add so much to a leg
+SLACK = timedelta(seconds=2)  # rounding up to whole seconds may add this much to a leg
 
 
 @pytest.fixture(scope="module")
 def planning(load: Callable[[str, str], ModuleType]) -> Any:
-    """The module, with a short search, after which the constraints hold as well."""
+    """The module, with a short search. The constraints hold after a short search as well."""
     module: Any = load("dispatch_orders", "planning")
     module.search.most_iterations = lambda _: 60
     return module

@@ -1,4 +1,4 @@
-"""PNG: whole with all rows, whatever the metadata; damaged without."""
+"""PNG: whole if it has all rows, with any metadata; otherwise damaged."""
 
 import struct
 import zlib

@@ -1,4 +1,4 @@
-"""A reviewer's tool: what is shown, what is sent, and that several people can use it at once."""
+"""The reviewer's tool: what it shows and sends, and how several people use it at once."""
 
 import contextlib
 import io
@@ -34,7 +34,7 @@ STACK = {
 
 
 def describe_stacks(**_: Any) -> tuple[SimpleNamespace, dict[str, Any]]:
-    """Moto's CloudFormation wants packages that nothing else here needs."""
+    """Moto's CloudFormation needs packages that nothing else here needs."""
     return SimpleNamespace(status_code=200), {"Stacks": [STACK]}
 
 
@@ -339,7 +339,7 @@ def test_missing_credentials_are_reported_in_one_line(
 def test_ctrl_c_ends_with_the_number_of_recorded_reviews(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """At the question, and again while the last reviews are waited for."""
+    """At the question, and again while the command waits for the last reviews."""
     desk.add("a", 1)
     desk.add("b", 2)
     pressed = iter("b")
@@ -414,7 +414,7 @@ def test_two_reviewers_at_once_record_each_photo_once(
     keys = iter("bb")
 
     def read() -> str:
-        bert.run()  # meanwhile, in another terminal
+        bert.run()  # at the same time, in another terminal
         return next(keys, review.QUIT)
 
     assert review.review(review.Session(desk.reviews, "anna", read=read)) == 0

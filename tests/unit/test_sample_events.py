@@ -1,4 +1,4 @@
-"""`make events` writes files that name what a deployed stack has."""
+"""`make events` writes files with the names of a deployed stack."""
 
 import json
 from collections.abc import Iterator

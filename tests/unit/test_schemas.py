@@ -26,7 +26,7 @@ def without(detail: dict[str, Any], name: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def read(load: Callable[[str, str], ModuleType]) -> Callable[[str, Any], Any]:
-    """What the dispatch reads in an event; ValueError if it refuses the event."""
+    """The message that the dispatch reads from an event; ValueError if it refuses the event."""
     messages = load("dispatch_orders", "messages")
     orders = load("dispatch_orders", "orders")
     fleet = load("dispatch_orders", "fleet").read_fleet()

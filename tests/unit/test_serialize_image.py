@@ -1,4 +1,4 @@
-"""Which photo the function reads from S3, and what it returns."""
+"""The photo that the function reads from S3, and its result."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""What the browser gets of web/, and what the headers forbid."""
+"""The files of web/ that a browser gets, and what their headers forbid."""
 
 import gzip
 from collections.abc import Callable

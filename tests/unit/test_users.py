@@ -1,4 +1,4 @@
-"""What `make users` does, and what it says if it cannot."""
+"""`make users`: its effects and its errors."""
 
 import sys
 from typing import Any

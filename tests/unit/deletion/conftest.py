@@ -21,7 +21,7 @@ def aws_account(aws: None) -> Aws:
 
 @pytest.fixture
 def clean(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Clean:
-    """Run the script as a person does; without --yes, nobody answers."""
+    """Run the command as a person does. `answer` is typed at its question."""
 
     def run(*arguments: str, answer: str | None = None) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["delete", *arguments])

@@ -1,4 +1,4 @@
-"""Every object goes, whatever its key is; SAM's artifacts go, whatever their folder is."""
+"""All objects are deleted, with any key, and SAM's artifacts, in any folder."""
 
 from typing import Any
 from urllib.parse import quote_plus
@@ -49,7 +49,7 @@ def keys_in(bucket: str) -> list[str]:
 
 
 def list_versions(_: dict[str, Any]) -> dict[str, Any]:
-    """As S3 does it: keys in URL encoding. Moto fails at keys that XML cannot carry."""
+    """List keys in URL encoding, as S3 does. Moto fails at keys that XML cannot represent."""
     keys = s3_backends[ACCOUNT]["aws"].get_bucket(TRAINING_BUCKET).keys
     versions = [
         {"Key": quote_plus(key), "VersionId": version.version_id, "Size": 3}
@@ -89,7 +89,7 @@ def test_unfinished_uploads_of_any_key_are_aborted() -> None:
 
 
 def test_uploads_are_listed_in_url_encoding_over_all_pages(aws_account: Aws) -> None:
-    """As S3 answers EncodingType=url, of which moto knows nothing."""
+    """Respond to EncodingType=url as S3 does. Moto does not know it."""
     make_bucket(TRAINING_BUCKET)
     requests: list[Any] = []
     client = Account(STACK).client
@@ -126,7 +126,7 @@ def test_a_key_that_s3_keeps_is_named_and_the_rest_of_its_batch_is_deleted(
 
 
 def test_the_command_ends_with_a_message_if_s3_lists_a_version_for_ever(aws_account: Aws) -> None:
-    """As an emulator does whose XML changes a key."""
+    """Respond like an emulator whose XML changes a key."""
     make_bucket(TRAINING_BUCKET)
     listed = [{"Key": "line%0Aend", "VersionId": "1", "Size": 3}]
     page = {"EncodingType": "url", "IsTruncated": False, "Versions": listed}
@@ -165,7 +165,7 @@ def test_the_artifacts_folder_that_the_stack_used_is_deleted(
     aws_account.templates[STACK] = f"CodeUri: s3://{sam_bucket}/{folder}/{ONE}"
     outcome = clean("--yes")
     assert outcome.code == 0, outcome.err
-    # What SAM did not upload is not ours.
+    # An object that SAM did not upload is not ours.
     assert keys_in(sam_bucket) == sorted([f"another-app/{ONE}", THREE, f"{folder}/notes.txt"])
 
 

@@ -1,4 +1,4 @@
-"""Deleting removes all that is ours, nothing else, and says what it could not do."""
+"""`operations.delete` removes all that is ours and nothing else, and reports what remains."""
 
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ def test_everything_is_deleted_and_a_second_run_finds_nothing(
         "configuration, 1 model, 1 model package group, 1 ECR repository, 1 alarm, 2 S3 buckets, "
         "1 stack, 1 DynamoDB table, 2 log groups"
     )
-    # Not ours alone: SageMaker's log group of all jobs stays, our job's stream does not.
+    # SageMaker's log group of all jobs stays. The stream of our job is deleted.
     shared = ["/aws/sagemaker/ProcessingJobs", "/aws/sagemaker/TrainingJobs"]
     assert inventory() == {"log groups": shared}
     assert aws_account.stack is None
@@ -105,7 +105,7 @@ def test_everything_is_deleted_after_a_yes(clean: Clean) -> None:
 
 @pytest.mark.usefixtures("aws_account")
 def test_resources_of_others_stay(clean: Clean) -> None:
-    """Another endpoint of the project, names like ours without our tags, another region's stack."""
+    """Resources of another endpoint or region, and resources with our names and other tags."""
     train(f"{ENDPOINT}-2", OTHERS)
     elsewhere = STACK_ID.replace(REGION, "us-east-1")
     make_bucket(
@@ -162,7 +162,7 @@ def test_a_stack_is_deleted_even_if_its_bucket_was_deleted_by_hand(
 def test_buckets_are_emptied_in_batches(aws_account: Aws, clean: Clean) -> None:
     """S3 lists and deletes at most 1000 at a time."""
     make_bucket(TRAINING_BUCKET, OURS)
-    backend = s3_backends[ACCOUNT]["aws"]  # many times faster than through boto3
+    backend = s3_backends[ACCOUNT]["aws"]  # many times faster than with boto3
     for number in range(1100):
         backend.put_object(TRAINING_BUCKET, f"data/{number}", b"")
     aws_account.calls.clear()
@@ -175,7 +175,7 @@ def test_buckets_are_emptied_in_batches(aws_account: Aws, clean: Clean) -> None:
 def test_objects_that_s3_keeps_are_named_and_the_stack_stays(
     aws_account: Aws, clean: Clean
 ) -> None:
-    """AWS would delete all but the bucket, and leave the stack in DELETE_FAILED."""
+    """AWS would delete all except the bucket. The stack would stay in DELETE_FAILED."""
     deploy(aws_account)
     train(ENDPOINT, OURS)
     error = {"Key": "uploads/7/a +é%.jpg", "Code": "AccessDenied", "Message": "Access Denied"}
@@ -338,7 +338,7 @@ def test_a_resource_that_only_its_tags_show_is_named(clean: Clean) -> None:
 def test_deleted_resources_that_the_tag_index_still_lists_are_ignored(
     aws_account: Aws, clean: Clean
 ) -> None:
-    """It still names a queue; CloudFormation remembers that the stack has deleted it."""
+    """The index still has a queue. CloudFormation knows that the stack has deleted it."""
     aws_account.resources = {"Replaced": ("AWS::SQS::Queue", "https://queue")}
     arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{STACK}-Queue-1ABC"
     index = {"ResourceTagMappingList": [{"ResourceARN": arn, "Tags": BY_STACK}]}

@@ -1,4 +1,4 @@
-"""What would refuse to be deleted is named before anything is deleted."""
+"""Obstacles are named before anything is deleted."""
 
 import json
 from collections.abc import Callable
