@@ -11,12 +11,8 @@ import pytest
 from tests.support.repository import REPOSITORY
 
 FUNCTIONS = REPOSITORY / "functions"
-INSTALLER_FILES = {
-    "INSTALLER",
-    "RECORD",
-    "REQUESTED",
-    ".lock",
-}  # they say which program installed the package, and when
+# They say which program installed the package, and when.
+INSTALLER_FILES = {"INSTALLER", "RECORD", "REQUESTED", ".lock"}
 
 
 def package_of(folder: Path, path: Path, function: str = "SerializeImage") -> Path:

@@ -219,64 +219,15 @@ class Aws:
 
 
 def train(endpoint: str, tags: list[dict[str, str]], status: str = "Completed") -> None:
-    """Create what a training run creates, with its names and tags."""
-    sagemaker, ecr, logs = (boto3.client(name) for name in ("sagemaker", "ecr", "logs"))
+    """Create what a training run and a deployment create, with their names and tags."""
     version = f"{endpoint}-20261120"
-    sagemaker.create_training_job(
-        TrainingJobName=version,
-        RoleArn=ROLE,
-        AlgorithmSpecification={"TrainingInputMode": "File", "TrainingImage": "image"},
-        OutputDataConfig={"S3OutputPath": "s3://bucket/"},
-        ResourceConfig={"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1},
-        StoppingCondition={"MaxRuntimeInSeconds": 60},
-        Tags=tags,
-    )
-    sagemaker_backends[ACCOUNT][REGION].training_jobs[version].training_job_status = status
-    sagemaker.create_processing_job(
-        ProcessingJobName=f"{version}-stage-0",
-        RoleArn=ROLE,
-        AppSpecification={"ImageUri": "image"},
-        ProcessingResources={
-            "ClusterConfig": {
-                "InstanceCount": 1,
-                "InstanceType": "ml.m5.xlarge",
-                "VolumeSizeInGB": 30,
-            }
-        },
-        Tags=tags,
-    )
-    job = sagemaker_backends[ACCOUNT][REGION].processing_jobs[f"{version}-stage-0"]
-    job.processing_job_status = status
-    for kind, name in (("Training", version), ("Processing", f"{version}-stage-0")):
-        group = {"logGroupName": f"/aws/sagemaker/{kind}Jobs"}
-        if not logs.describe_log_groups(logGroupNamePrefix=group["logGroupName"])["logGroups"]:
-            logs.create_log_group(**group)
-        logs.create_log_stream(**group, logStreamName=f"{name}/algo-1-1")
-    sagemaker.create_model(ModelName=version, ExecutionRoleArn=ROLE, Tags=tags)
-    sagemaker.create_endpoint_config(
-        EndpointConfigName=version,
-        ProductionVariants=[
-            {
-                "VariantName": "AllTraffic",
-                "ModelName": version,
-                "InstanceType": "ml.m5.large",
-                "InitialInstanceCount": 2,
-            }
-        ],
-        Tags=tags,
-    )
-    sagemaker.create_endpoint(EndpointName=endpoint, EndpointConfigName=version, Tags=tags)
-    boto3.client("application-autoscaling").register_scalable_target(
-        ServiceNamespace="sagemaker",
-        ResourceId=f"endpoint/{endpoint}/variant/AllTraffic",
-        ScalableDimension="sagemaker:variant:DesiredInstanceCount",
-        MinCapacity=1,
-        MaxCapacity=2,
-    )
+    start_jobs(version, tags, status)
+    serve(endpoint, version, tags)
+    sagemaker, logs = boto3.client("sagemaker"), boto3.client("logs")
     sagemaker.create_model_package_group(ModelPackageGroupName=endpoint)
     for _ in range(2):
         sagemaker.create_model_package(ModelPackageGroupName=endpoint)
-    ecr.create_repository(repositoryName=endpoint, tags=tags)
+    boto3.client("ecr").create_repository(repositoryName=endpoint, tags=tags)
     logs.create_log_group(logGroupName=f"/aws/sagemaker/Endpoints/{endpoint}")
     boto3.client("cloudwatch").put_metric_alarm(
         AlarmName=f"{endpoint}-errors",
@@ -288,6 +239,59 @@ def train(endpoint: str, tags: list[dict[str, str]], status: str = "Completed") 
         Threshold=0,
         ComparisonOperator="GreaterThanThreshold",
         Tags=tags,
+    )
+
+
+def start_jobs(version: str, tags: list[dict[str, str]], status: str) -> None:
+    """Create a training job and a processing job of this status, and their logs."""
+    sagemaker, logs = boto3.client("sagemaker"), boto3.client("logs")
+    backend = sagemaker_backends[ACCOUNT][REGION]
+    sagemaker.create_training_job(
+        TrainingJobName=version,
+        RoleArn=ROLE,
+        AlgorithmSpecification={"TrainingInputMode": "File", "TrainingImage": "image"},
+        OutputDataConfig={"S3OutputPath": "s3://bucket/"},
+        ResourceConfig={"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1},
+        StoppingCondition={"MaxRuntimeInSeconds": 60},
+        Tags=tags,
+    )
+    backend.training_jobs[version].training_job_status = status
+    cluster = {"InstanceCount": 1, "InstanceType": "ml.m5.xlarge", "VolumeSizeInGB": 30}
+    sagemaker.create_processing_job(
+        ProcessingJobName=f"{version}-stage-0",
+        RoleArn=ROLE,
+        AppSpecification={"ImageUri": "image"},
+        ProcessingResources={"ClusterConfig": cluster},
+        Tags=tags,
+    )
+    backend.processing_jobs[f"{version}-stage-0"].processing_job_status = status
+    for kind, name in (("Training", version), ("Processing", f"{version}-stage-0")):
+        group = {"logGroupName": f"/aws/sagemaker/{kind}Jobs"}
+        if not logs.describe_log_groups(logGroupNamePrefix=group["logGroupName"])["logGroups"]:
+            logs.create_log_group(**group)
+        logs.create_log_stream(**group, logStreamName=f"{name}/algo-1-1")
+
+
+def serve(endpoint: str, version: str, tags: list[dict[str, str]]) -> None:
+    """Create an endpoint on two instances, with its model, its configuration and its scaling."""
+    sagemaker = boto3.client("sagemaker")
+    sagemaker.create_model(ModelName=version, ExecutionRoleArn=ROLE, Tags=tags)
+    variant = {
+        "VariantName": "AllTraffic",
+        "ModelName": version,
+        "InstanceType": "ml.m5.large",
+        "InitialInstanceCount": 2,
+    }
+    sagemaker.create_endpoint_config(
+        EndpointConfigName=version, ProductionVariants=[variant], Tags=tags
+    )
+    sagemaker.create_endpoint(EndpointName=endpoint, EndpointConfigName=version, Tags=tags)
+    boto3.client("application-autoscaling").register_scalable_target(
+        ServiceNamespace="sagemaker",
+        ResourceId=f"endpoint/{endpoint}/variant/AllTraffic",
+        ScalableDimension="sagemaker:variant:DesiredInstanceCount",
+        MinCapacity=1,
+        MaxCapacity=2,
     )
 
 
