@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.support.repository import REPOSITORY
-from tests.support.serving import APP, PATIENCE, Server, draw_photo
+from tests.support.serving import APP, Server, draw_photo
+from tests.support.waiting import PATIENCE
 
 DOCKERFILE = (REPOSITORY / "serving" / "Dockerfile").read_text().replace("\\\n", "")
 

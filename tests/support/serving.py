@@ -15,9 +15,9 @@ import pillow_heif
 from PIL import Image
 
 from tests.support.repository import REPOSITORY
+from tests.support.waiting import PATIENCE
 
 APP = [sys.executable, "-m", "serving.app"]
-PATIENCE = 60  # seconds until a condition that must come counts as failed
 INPUT_SIZE = 32
 COLOURS = {"bicycle": "red", "motorcycle": "lime", "other": "blue"}  # what the small model knows
 
