@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.drawn import write_cifar, write_photos
+from tests.support.repository import REPOSITORY
 from training.classifier import train, trainer
 from training.dataset.stage import stage
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="session")
