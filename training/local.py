@@ -83,6 +83,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--models", type=Path, default=Path("models"), help="default: %(default)s")
     parser.add_argument("--build", type=Path, default=Path("build"), help="default: %(default)s")
     parser.add_argument("--backbone", default=Settings.backbone, help="default: %(default)s")
+    parser.add_argument(
+        "--input-size",
+        type=positive,
+        default=Settings.input_size,
+        help="pixels a side; more of them show smaller details (default: %(default)s)",
+    )
     parser.add_argument("--fine-tune", action="store_true", help="fine-tune the last stages too")
     parser.add_argument(
         "--folds", type=positive, default=FOLDS, help="parts of the sources (default: %(default)s)"
@@ -116,6 +122,7 @@ def main(arguments: list[str] | None = None) -> None:
         name=options.model_name or options.name,
         version=options.version,
         backbone=options.backbone,
+        input_size=options.input_size,
         fine_tuning=FineTuning() if options.fine_tune else None,
         folds=options.folds,
         folds_left_out=options.folds_left_out,
