@@ -5,9 +5,12 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
+from onnx import numpy_helper
+from scipy.special import softmax
 
 from serving.preprocess import preprocess
 from tests.support.drawn import COLOURS, draw_photo, encoded, write_photos
@@ -215,3 +218,17 @@ def test_too_few_photos_of_a_label_is_a_dataset_error(tmp_path):
         file.unlink()
     with pytest.raises(DatasetError, match=r"other \(3\): at least 20"):
         stage([photos], tmp_path / "dataset")
+
+
+def test_activation_says_where_the_logits_come_from(tiny_model):
+    network = onnx.load(tiny_model / "model.onnx")
+    [bias] = [
+        numpy_helper.to_array(each)
+        for each in network.graph.initializer
+        if each.name == "classifier/bias"
+    ]
+    session = onnxruntime.InferenceSession(tiny_model / "model.onnx")
+    images = np.random.default_rng(0).integers(0, 256, (2, 3, 64, 64)).astype(np.float32)
+    activation, probabilities = session.run(["activation", "probabilities"], {"image": images})
+    logits = activation.mean((1, 2)) + bias
+    np.testing.assert_allclose(softmax(logits, axis=1), probabilities, atol=1e-4)
