@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 from urllib.parse import urlencode
@@ -16,8 +15,9 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from local.browser import Reply
+from tests.support.repository import REPOSITORY
 
-CONTRACT = Path(__file__).parents[2] / "docs" / "openapi.yaml"
+CONTRACT = REPOSITORY / "docs" / "openapi.yaml"
 
 
 def request(
