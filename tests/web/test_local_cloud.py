@@ -256,4 +256,5 @@ def test_a_working_day_fills_both_pages(shop: Shop) -> None:
     page.goto(shop.web.courier_page)
     sign_in(page, person.name, person.password)
     expect(page.get_by_role("button", name="Delivered").first).to_be_visible()
+    page.locator(".brand img").evaluate("image => image.decode()")
     look(page, "courier")

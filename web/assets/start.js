@@ -45,5 +45,8 @@ async function keepForOffline() {
   await navigator.serviceWorker.register("assets/worker.js", { scope: "./" });
   const files = performance.getEntriesByType("resource").map(({ name }) => name)
     .filter((name) => name.startsWith(new URL("assets/", location.href).href));
-  await (await caches.open("pages")).addAll([location.origin + location.pathname, ...files]);
+  const cache = await caches.open("pages");
+  for (const url of new Set([location.origin + location.pathname, ...files])) {
+    if (!await cache.match(url, { ignoreVary: true })) await cache.add(url);
+  }
 }
