@@ -104,8 +104,12 @@ def draw_photo(
     return stream.getvalue()
 
 
-def colour_model() -> bytes:
-    """softmax(mean of the pixels / 32) in ONNX's protobuf encoding (onnx/onnx.proto)."""
+def colour_model(*, explains: bool = True) -> bytes:
+    """softmax(mean of the pixels / 32) in ONNX's protobuf encoding (onnx/onnx.proto).
+
+    Without `explains`, it is like models that have no activation.
+    """
+    positions = message(5, text(1, "perm") + b"".join(number(8, at) for at in (0, 2, 3, 1)) + INTS)
     graph = (
         node("GlobalAveragePool", ["image"], "mean")
         + node("Flatten", ["mean"], "flat")
@@ -116,13 +120,17 @@ def colour_model() -> bytes:
         + tensor(11, "image", ["batch", 3, INPUT_SIZE, INPUT_SIZE])
         + tensor(12, "probabilities", ["batch", 3])
     )
+    if explains:
+        graph += node("Transpose", ["image"], "positions", positions)
+        graph += node("Mul", ["positions", "scale"], "activation")
+        graph += tensor(12, "activation", ["batch", INPUT_SIZE, INPUT_SIZE, 3])
     opset = text(1, "") + number(2, 17)
     return number(1, 8) + message(7, graph) + message(8, opset)
 
 
-def node(operator: str, inputs: list[str], output: str) -> bytes:
+def node(operator: str, inputs: list[str], output: str, attributes: bytes = b"") -> bytes:
     names = b"".join(text(1, name) for name in inputs)
-    return message(1, names + text(2, output) + text(4, operator))
+    return message(1, names + text(2, output) + text(4, operator) + attributes)
 
 
 def tensor(tag: int, name: str, shape: list[str | int]) -> bytes:
@@ -142,6 +150,9 @@ def message(tag: int, value: bytes) -> bytes:
 
 def number(tag: int, value: int) -> bytes:
     return varint(tag << 3) + varint(value)
+
+
+INTS = b"\xa0\x01\x07"  # the type of an attribute that is a list of integers
 
 
 def varint(value: int) -> bytes:
