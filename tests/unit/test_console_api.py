@@ -153,6 +153,16 @@ def test_alarms_are_counted_and_say_what_to_do(client: Client) -> None:
     assert alarms[0]["description"] == "Read the runbook."
 
 
+def test_now_is_compressed_for_browsers_that_take_it(client: Client) -> None:
+    order("o-1")
+    plain = client.get("/api/console/now")
+    packed = client.get("/api/console/now", headers={"Accept-Encoding": "gzip, br"})
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert packed.json == plain.json
+    known = {"Accept-Encoding": "gzip, br", "If-None-Match": packed.headers["ETag"]}
+    assert client.get("/api/console/now", headers=known).status == 304
+
+
 def test_now_has_no_body_while_nothing_changes(client: Client) -> None:
     before = now(client)
     etag = client.get("/api/console/now").headers["ETag"]

@@ -13,16 +13,18 @@ from types import ModuleType
 
 import pytest
 
-from local import keep, processes, run
+from local import demo, keep, processes, run
 from local.cloud import LocalCloud
 from local.processes import PROJECT, LocalCloudError, free_port
+
+COMMANDS = [(run, []), (keep, ["up"]), (demo, [])]
 
 
 @pytest.fixture
 def state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """The folder of the local clouds."""
     before = {number: signal.getsignal(number) for number in processes.STOP_SIGNALS}
-    for module in (run, keep, processes):
+    for module in (run, keep, demo, processes):
         monkeypatch.setattr(module, "STATE", tmp_path)
     yield tmp_path
     for number, handler in before.items():
@@ -74,7 +76,7 @@ def carried_out(module: ModuleType, *arguments: str) -> int:
 
 @pytest.mark.parametrize("port", ["80000", "0", "-1", "80", "http", ""])
 @pytest.mark.parametrize("option", ["--cloud-port", "--serving-port"])
-@pytest.mark.parametrize(("module", "action"), [(run, []), (keep, ["up"])])
+@pytest.mark.parametrize(("module", "action"), COMMANDS)
 def test_a_port_that_nobody_can_use_is_refused_at_once(
     state: Path,
     module: ModuleType,
@@ -91,7 +93,7 @@ def test_a_port_that_nobody_can_use_is_refused_at_once(
     assert list(state.iterdir()) == []
 
 
-@pytest.mark.parametrize(("module", "action"), [(run, []), (keep, ["up"])])
+@pytest.mark.parametrize(("module", "action"), COMMANDS)
 def test_one_port_for_both_is_refused_at_once(
     state: Path, module: ModuleType, action: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -103,7 +105,7 @@ def test_one_port_for_both_is_refused_at_once(
 
 
 @pytest.mark.parametrize("taken", ["--cloud-port", "--serving-port"])
-@pytest.mark.parametrize(("module", "action"), [(run, []), (keep, ["up"])])
+@pytest.mark.parametrize(("module", "action"), COMMANDS)
 def test_a_taken_port_is_found_before_anything_is_changed(
     state: Path,
     module: ModuleType,
@@ -111,7 +113,7 @@ def test_a_taken_port_is_found_before_anything_is_changed(
     taken: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    files = [state / name / "tmp" / "of-a-running-cloud" for name in ("run", "up")]
+    files = [state / name / "tmp" / "of-a-running-cloud" for name in ("run", "up", "demo")]
     for file in files:
         file.parent.mkdir(parents=True)
         file.touch()

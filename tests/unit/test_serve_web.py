@@ -28,6 +28,7 @@ def client(
         "UPLOADS_URL": UPLOADS,
         "LABELS": "bicycle,motorcycle,other",
         "MAX_PHOTO_BYTES": "25000000",
+        "MAP_TILES": "",
     }.items():
         environment.setenv(name, value)
     app = load("serve_web", "app")
@@ -90,6 +91,10 @@ def test_the_browser_may_load_and_send_nothing_elsewhere(client: Client, path: s
     assert headers["Referrer-Policy"] == "no-referrer"
 
 
+def test_the_worker_among_the_assets_may_open_the_pages(client: Client) -> None:
+    assert client.get("/assets/a/b.js").headers["Service-Worker-Allowed"] == "/"
+
+
 def test_the_configuration_of_the_pages_has_no_secret(client: Client) -> None:
     assert client.get("/config.json").json == {
         "region": "eu-west-1",
@@ -97,4 +102,21 @@ def test_the_configuration_of_the_pages_has_no_secret(client: Client) -> None:
         "sign_in_url": SIGN_IN,
         "labels": ["bicycle", "motorcycle", "other"],
         "max_photo_bytes": 25_000_000,
+        "map_tiles": "",
     }
+
+
+def test_a_street_map_comes_from_the_chosen_server_alone(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert images_from(client) == "'self' blob: data:"
+    tiles = "https://tiles.example.com:8443/{z}/{x}/{y}.png"
+    monkeypatch.setenv("MAP_TILES", tiles)
+    assert images_from(client) == "'self' blob: data: https://tiles.example.com:8443"
+    assert client.get("/config.json").json["map_tiles"] == tiles
+
+
+def images_from(client: Client) -> str:
+    headers = client.get("/console").headers
+    policy = dict(each.split(" ", 1) for each in headers["Content-Security-Policy"].split("; "))
+    return policy["img-src"]
