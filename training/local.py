@@ -12,7 +12,7 @@ If photos of a label are in folders of other names, name the label before them:
 
     make train PHOTOS=my/photos NAME=my_model ARGS="--label other my/food my/posts"
 
-The shipped model. With `--fine-tune` the backbone is trained gently too: about an hour on two cores.
+The shipped model. `--fine-tune` also trains the backbone gently: about an hour on two cores.
 If a run is interrupted, the next one continues.
 
     python -m training.local --name vehicles --model-name scones-vehicle-classifier \

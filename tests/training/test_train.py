@@ -14,7 +14,7 @@ from scipy.special import softmax
 
 from serving.preprocess import preprocess
 from tests.support.drawn import COLOURS, draw_photo, encoded, write_photos
-from tests.training.conftest import settings
+from tests.support.training import settings
 from training.classifier import train, trainer
 from training.classifier.backbone import load_backbone
 from training.classifier.features import OnnxNetwork

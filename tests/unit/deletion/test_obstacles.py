@@ -105,7 +105,6 @@ def test_nothing_is_deleted_if_there_is_an_obstacle(
     deploy(aws_account)
     make_bucket(TRAINING_BUCKET, OURS)
     refuse(aws_account)
-    before = inventory()
     aws_account.calls.clear()
     for arguments in (("--dry-run",), ("--yes",)):
         outcome = clean(*arguments)
@@ -115,8 +114,7 @@ def test_nothing_is_deleted_if_there_is_an_obstacle(
     assert outcome.err.endswith(
         "delete: nothing was deleted: remove the obstacles, and run this again\n"
     )
-    assert inventory() == before
-    changing = ("Delete", "Abort", "Stop", "Deregister", "Put")
+    changing = ("Abort", "Create", "Delete", "Deregister", "Put", "Stop", "Update")
     assert not [call for call in aws_account.calls if call.startswith(changing)]
 
 
