@@ -36,6 +36,7 @@ from training.classifier.train import Result, positive, train
 from training.classifier.trainer import Settings
 from training.dataset import folders
 from training.dataset.records import DatasetError
+from training.dataset.splits import TEST_SHARE
 from training.dataset.stage import stage, summary
 from training.report import fill_card
 
@@ -54,6 +55,7 @@ def train_folder(
     *,
     labelled: Iterable[tuple[str, Path]] = (),
     cifar_100: Path | None = None,
+    test_share: float = TEST_SHARE,
 ) -> Result:
     """Stage folders of photos and train on them; the card of the model is its report.
 
@@ -63,7 +65,9 @@ def train_folder(
         DatasetError: something that the user can fix.
 
     """
-    description = stage(photos, settings.dataset, labelled=labelled, cifar_100=cifar_100)
+    description = stage(
+        photos, settings.dataset, labelled=labelled, cifar_100=cifar_100, test_share=test_share
+    )
     print(summary(description))
     print_excluded(settings.dataset)
     result = train(settings)
@@ -82,6 +86,13 @@ def print_excluded(dataset: Path) -> None:
         print(f"  left out: {row['file']}: {row['reason']}")
     if len(rows) > SHOWN:
         print(f"  and {len(rows) - SHOWN} more: see {dataset / 'excluded.csv'}")
+
+
+def share(text: str) -> float:
+    number = float(text)
+    if not 0 <= number <= 0.5:  # noqa: PLR2004
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 0.5")
+    return number
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -110,6 +121,13 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="pixels a side; more of them show smaller details (default: %(default)s)",
     )
     parser.add_argument("--fine-tune", action="store_true", help="fine-tune the last stages too")
+    parser.add_argument(
+        "--test-share",
+        type=share,
+        default=TEST_SHARE,
+        help="share of the photos that are kept for the gate of a retraining, from 0 to 0.5. "
+        "If a label has few photos, give 0: cross-validation measures (default: %(default)s)",
+    )
     parser.add_argument(
         "--folds", type=positive, default=FOLDS, help="parts of the sources (default: %(default)s)"
     )
@@ -155,6 +173,7 @@ def main(arguments: list[str] | None = None) -> None:
             settings,
             labelled=folders.labelled(options.label),
             cifar_100=options.cifar,
+            test_share=options.test_share,
         )
     except (DatasetError, OSError, ValueError) as error:
         sys.exit(f"train: {error}")

@@ -232,3 +232,11 @@ def test_activation_says_where_the_logits_come_from(tiny_model):
     activation, probabilities = session.run(["activation", "probabilities"], {"image": images})
     logits = activation.mean((1, 2)) + bias
     np.testing.assert_allclose(softmax(logits, axis=1), probabilities, atol=1e-4)
+
+
+def test_models_of_two_input_sizes_share_a_cache(staged, tmp_path):
+    for size in (64, 96):
+        run = settings(staged, tmp_path, input_size=size)
+        train.train(run)
+        shape = onnxruntime.InferenceSession(run.model_dir / "model.onnx").get_inputs()[0].shape
+        assert shape[2:] == [size, size]

@@ -173,9 +173,10 @@ class Trainer:
             return Path(self.settings.backbone) / "model.onnx"
         if not isinstance(network, TorchNetwork):
             raise TypeError("only a PyTorch backbone can be exported")
-        path = self.settings.cache_dir / f"backbone-{network.digest}.onnx"
+        size = self.settings.input_size
+        path = self.settings.cache_dir / f"backbone-{network.digest}-{size}.onnx"
         if not path.is_file():
-            backbone.export_backbone(network.backbone.cpu(), self.settings.input_size, path)
+            backbone.export_backbone(network.backbone.cpu(), size, path)
         return path
 
     def check_export(

@@ -17,7 +17,9 @@ from training.dataset.records import Photo
 TEST_SHARE = 0.10  # of the groups of photos
 
 
-def assign_splits(photos: list[Photo], links: Iterable[tuple[int, int]]) -> dict[int, str]:
+def assign_splits(
+    photos: list[Photo], links: Iterable[tuple[int, int]], test_share: float = TEST_SHARE
+) -> dict[int, str]:
     """Set the split and the group of every photo; return positions to exclude, with the reason.
 
     `links` are pairs of near-duplicates. A photo whose split is set keeps it. If a near-duplicate
@@ -27,7 +29,9 @@ def assign_splits(photos: list[Photo], links: Iterable[tuple[int, int]]) -> dict
     for cluster in clusters(photos, links):
         group = min(photos[at].group for at in cluster)
         fixed = {photos[at].split for at in cluster} - {""}
-        split = next((name for name in ("test", "train") if name in fixed), hashed_split(group))
+        split = next(
+            (name for name in ("test", "train") if name in fixed), hashed_split(group, test_share)
+        )
         for at in cluster:
             if photos[at].split in ("", split):
                 photos[at].split, photos[at].group = split, group
@@ -49,7 +53,7 @@ def clusters(photos: list[Photo], links: Iterable[tuple[int, int]]) -> Iterable[
     return members.values()
 
 
-def hashed_split(key: str) -> str:
+def hashed_split(key: str, test_share: float) -> str:
     """Train or test by a hash of `key`: the same on every machine, for ever."""
     position = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) / 2**64
-    return "test" if position < TEST_SHARE else "train"
+    return "test" if position < test_share else "train"

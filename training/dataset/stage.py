@@ -52,7 +52,7 @@ from training.dataset.records import (
     sorted_labels,
     write_rows,
 )
-from training.dataset.splits import assign_splits
+from training.dataset.splits import TEST_SHARE, assign_splits
 from training.dataset.upload import upload
 
 
@@ -63,6 +63,7 @@ def stage(
     labelled: Iterable[tuple[str, Path]] = (),
     cifar_100: Path | None = None,
     base: Path | None = None,
+    test_share: float = TEST_SHARE,
     dry_run: bool = False,
 ) -> dict[str, Any]:
     """Make the dataset in the folder `dataset`; return what dataset.json holds.
@@ -89,7 +90,7 @@ def stage(
     keep = without_copies(read, len(found), excluded)
     photos = [read[at] for at in keep]
     keep_earlier_splits(photos, [path for path in (dataset, base) if path])
-    left_out = assign_splits(photos, near_duplicates(grey[keep]))
+    left_out = assign_splits(photos, near_duplicates(grey[keep]), test_share)
     excluded += [Excluded(photos[at].file, reason) for at, reason in sorted(left_out.items())]
     kept = [photo for at, photo in enumerate(photos) if at not in left_out]
     check_counts(kept, labels)
