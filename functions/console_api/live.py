@@ -33,6 +33,8 @@ ORDER_FIELDS = (
     "vehicle",
     "arrives_at",
     "delivered_at",
+    "pinned_to",
+    "held_by",
 )
 
 dynamodb = boto3.client("dynamodb")
@@ -75,7 +77,7 @@ def scan_couriers() -> list[Any]:
 def courier_of(courier: Record, now: datetime) -> dict[str, Any]:
     """A courier on shift."""
     is_out = courier.get("returns_at", "") > text(now)
-    names = ("courier_id", "vehicle", "shift_ends_at")
+    names = ("courier_id", "vehicle", "shift_ends_at", "image_id")
     return {name: courier[name] for name in names} | {
         "state": "on_route" if is_out else "free",
         "departs_at": courier["departs_at"] if is_out else None,

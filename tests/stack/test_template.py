@@ -265,6 +265,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
             "EventPattern": {
                 "detail-type": [
                     "Order Placed",
+                    "Order Changed",
                     "Order Cancelled",
                     "Order Delivered",
                     "Courier Off Shift",

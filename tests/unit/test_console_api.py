@@ -10,6 +10,7 @@ from typing import Any
 import boto3
 import pytest
 
+from tests.support.schemas import EVENTS, problems
 from tests.support.tables import resources, schema
 from tests.support.web import Client
 
@@ -119,6 +120,7 @@ def now(client: Client) -> dict[str, Any]:
 
 def test_the_view_now_has_couriers_open_orders_photos_and_counts(client: Client) -> None:
     shift = {"vehicle": "bicycle", "checked_in_at": at(-60), "shift_ends_at": at(400)}
+    shift["image_id"] = "uploads/x/1.jpg#v"
     route = {"departs_at": at(-5), "returns_at": at(20)}
     put("CouriersTable", courier_id="anna", **shift, **route)
     put("CouriersTable", courier_id="ben", **shift | {"vehicle": "motorcycle"})
@@ -298,6 +300,94 @@ def test_only_an_order_that_waits_can_be_cancelled(client: Client, published: li
     assert client.post(cancel, {"order_id": "o-1"}).status == 202
     [(kind, detail)] = published
     assert (kind, detail["order_id"], detail["cancelled_by"]) == ("Order Cancelled", "o-1", "max")
+
+
+CHANGES = "/api/console/changes"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"courier_id": "ben"},
+        {"courier_id": None},
+        {"held": True},
+        {"held": False, "courier_id": "ben"},
+    ],
+)
+def test_a_change_of_an_order_is_published_with_who_changed_it(
+    client: Client, published: list[Any], change: dict[str, Any]
+) -> None:
+    order("o-1")
+    assert client.post(CHANGES, {"order_id": "o-1", **change}).status == 202
+    [(kind, detail)] = published
+    assert kind == "Order Changed"
+    assert problems(EVENTS["Order Changed"], detail) == []
+    assert detail.pop("changed_at")
+    assert detail == {"order_id": "o-1", "changed_by": "max", **change}
+
+
+def test_a_changed_window_is_published(client: Client, published: list[Any]) -> None:
+    order("o-1")
+    window = {"due_from": at(60), "due_until": at(90)}
+    assert client.post(CHANGES, {"order_id": "o-1", **window}).status == 202
+    assert {name: published[0][1][name] for name in window} == window
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({}, "send due_from and due_until, courier_id or held"),
+        ({"due_from": at(60)}, "send due_from and due_until together"),
+        ({"due_from": at(60), "due_until": None}, "send due_from and due_until together"),
+        ({"due_from": at(60), "due_until": at(30)}, "due_until is before due_from"),
+        ({"due_from": at(-60), "due_until": at(-30)}, "due_until is in the past"),
+        ({"held": None}, "held"),
+        ({"courier_id": ""}, "courier_id"),
+    ],
+)
+def test_a_change_that_is_not_valid_is_refused_with_the_reason(
+    client: Client, published: list[Any], change: dict[str, Any], reason: str
+) -> None:
+    order("o-1")
+    reply = client.post(CHANGES, {"order_id": "o-1", **change})
+    assert (reply.status, published) == (422, [])
+    assert reason in reply.json["detail"]
+
+
+def test_an_order_can_be_changed_until_its_courier_leaves(
+    client: Client, published: list[Any]
+) -> None:
+    for courier_id, minutes in (("ann", 1), ("bob", -1)):
+        put("CouriersTable", courier_id=courier_id, departs_at=at(minutes))
+        order(f"of-{courier_id}", "assigned", courier_id=courier_id)
+    order("done", "delivered")
+    replies = {
+        order_id: client.post(CHANGES, {"order_id": order_id, "held": True})
+        for order_id in ("of-ann", "of-bob", "done", "unknown")
+    }
+    assert {order_id: reply.status for order_id, reply in replies.items()} == {
+        "of-ann": 202,
+        "of-bob": 409,
+        "done": 409,
+        "unknown": 404,
+    }
+    assert "Courier bob has left with the order" in replies["of-bob"].json["detail"]
+    assert [detail["order_id"] for _, detail in published] == ["of-ann"]
+
+
+def test_a_person_ends_the_shift_of_a_courier_who_is_on_shift(
+    client: Client, published: list[Any]
+) -> None:
+    shift = {"vehicle": "bicycle", "checked_in_at": at(-60), "shift_ends_at": at(400)}
+    put("CouriersTable", courier_id="ann", **shift)
+    put("CouriersTable", courier_id="bob", **shift, off_shift_at=at(-1))
+    end = "/api/console/off-shift"
+    assert client.post(end, {"courier_id": "bob"}).status == 409
+    assert client.post(end, {"courier_id": "nobody"}).status == 409
+    assert client.post(end, {"courier_id": "ann"}).status == 202
+    [(kind, detail)] = published
+    assert (kind, detail["courier_id"], detail["ended_by"]) == ("Courier Off Shift", "ann", "max")
+    assert problems(EVENTS[kind], detail) == []
 
 
 # ── Reviews ──

@@ -1,7 +1,8 @@
-// Orders: the list of one day, filters, new orders, import, cancellation.
+// Orders: the list, filters, new orders, import, changes, cancellation.
 
 import { boxes, time } from "./format.js";
 import { readOrders } from "./csv.js";
+import { ChangeForm } from "./change-form.js";
 import { OrderForm } from "./order-form.js";
 import { confirmed } from "./ui.js";
 import { html, nothing } from "./vendor/lit-html/lit-html.js";
@@ -20,6 +21,7 @@ export class View {
   constructor(shop) {
     this.shop = shop;
     this.form = new OrderForm(shop);
+    this.change = new ChangeForm(shop, () => this.#read());
   }
 
   onEnter() {
@@ -86,12 +88,29 @@ export class View {
       this.form.open(null);
       return;
     }
+    const row = document.activeElement.closest("tr[data-order]");
+    const order = row && this.#pages?.flatMap(({ items }) => items).find(({ order_id }) => order_id === row.dataset.order);
+    if (order && this.#command(event, order)) {
+      event.preventDefault();
+      return;
+    }
     const rows = [...document.querySelectorAll("tbody tr")];
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (!step || !rows.length) return;
     event.preventDefault();
     const at = rows.indexOf(document.activeElement.closest("tr"));
     rows[at < 0 ? 0 : Math.min(rows.length - 1, Math.max(0, at + step))].focus();
+  }
+
+  /** Runs the command of a key for the order of the focused row, and returns whether there is one. */
+  #command({ key, target }, order) {
+    if (target.closest("button") || !this.change.canChange(order)) return false;
+    const isOpen = order.state !== "assigned";
+    if (key === "Enter" || key === "e") this.change.open(order);
+    else if (key === "h") this.change.send(order, { held: order.held_by === null });
+    else if (key === "x" && isOpen) this.#cancel(order);
+    else return false;
+    return true;
   }
 
   render() {
@@ -116,8 +135,10 @@ export class View {
         : html`<p class="loading">${orders ? "No order fits these filters." : "Loading…"}</p>`}
       </section>
       ${next ? html`<button @click=${() => { this.#cursors.push(next); this.#read(); }}>Show more</button>` : nothing}
-      <p class="muted small">Keys: <kbd>↑</kbd> <kbd>↓</kbd> move in the list, <kbd>n</kbd> new order.</p>
+      <p class="muted small keys">Keys: <kbd>n</kbd> new order, <kbd>↑</kbd> <kbd>↓</kbd> move in the list. For the order that has the focus:
+        <kbd>e</kbd> change, <kbd>h</kbd> hold back or release, <kbd>x</kbd> cancel.</p>
       ${this.form.render()}
+      ${this.change.render()}
       <dialog id="cancel-order" aria-labelledby="cancel-title"><form method="dialog">
         <h2 id="cancel-title">Cancel order ${this.#cancelling?.order_id}?</h2>
         <p>No courier will bring it.</p>
@@ -127,15 +148,17 @@ export class View {
 
   #row(order) {
     const open = order.state === "new" || order.state === "waiting";
-    return html`<tr tabindex="-1">
+    return html`<tr tabindex="-1" data-order=${order.order_id}>
       <th scope="row">${order.order_id}</th>
-      <td><span class="badge ${STATES[order.state]}">${order.state}</span>${order.late ? html` <span class="badge bad">late</span>` : nothing}</td>
+      <td><span class="badge ${STATES[order.state]}">${order.state}</span>${order.late ? html` <span class="badge bad">late</span>` : nothing}
+        ${order.held_by ? html`<span class="badge">held back</span>` : nothing}</td>
       <td>${order.boxes ? boxes(order.boxes) : "–"}</td>
       <td>${order.due_from ? html`${time(order.due_from)} – ${time(order.due_until)}` : "–"}</td>
-      <td>${order.courier_id ?? "–"}</td>
+      <td>${order.courier_id ?? "–"}${order.pinned_to && order.pinned_to !== order.courier_id ? html` <span class="badge">pinned to ${order.pinned_to}</span>` : nothing}</td>
       <td>${time(order.delivered_at ?? order.arrives_at)}</td>
       <td class="wide">${order.reason}</td>
-      <td>${open ? html`<button class="compact danger" aria-label="Cancel order ${order.order_id}" @click=${() => this.#cancel(order)}>Cancel</button>` : nothing}</td>
+      <td class="actions">${this.change.canChange(order) ? html`<button class="compact" aria-label="Change order ${order.order_id}" @click=${() => this.change.open(order)}>Change</button>` : nothing}
+        ${open ? html`<button class="compact danger" aria-label="Cancel order ${order.order_id}" @click=${() => this.#cancel(order)}>Cancel</button>` : nothing}</td>
     </tr>`;
   }
 
