@@ -13,7 +13,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import AwareDatetime, BaseModel, Field, model_validator
 
-from functions.console_api import live, overruling, people, reviews
+from functions.console_api import live, overruling, people, quality, reviews
 from functions.http_api.bus import publish
 from functions.http_api.http import (
     MANAGERS,
@@ -143,7 +143,7 @@ def list_orders(
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
     cursor: str | None = None,
 ) -> dict[str, Any]:
-    """A page of the orders of one day."""
+    """A page of the open orders, or of the orders of one day."""
     return live.list_orders(day, state, courier_id, limit, cursor)
 
 
@@ -225,7 +225,7 @@ def review_photo(review: Label) -> Response[str]:
 @app.get("/api/console/quality")
 def read_quality(hours: Annotated[int, Query(ge=1, le=168)] = 24) -> dict[str, Any]:
     """The newest drift reports, and the alarms."""
-    return {"hours": live.read_reports(hours), "alarms": live.read_alarms()}
+    return {"hours": quality.read_reports(hours), "alarms": quality.read_alarms()}
 
 
 # ── People ──

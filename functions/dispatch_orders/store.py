@@ -173,6 +173,7 @@ def add_order(order: Order, plan_from: datetime, why_early: str, now: datetime) 
         expires_at=expiry(order.due_until),
         plan_from=text(plan_from),
         dispatch_state=WAITING,
+        open_state="open",
     )
 
 

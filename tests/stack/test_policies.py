@@ -115,6 +115,7 @@ ROLES = {
         {
             ("dynamodb:Scan", "${CouriersTable.Arn}"),
             ("dynamodb:GetItem", "${OrdersTable.Arn}"),
+            ("dynamodb:Query", "${OrdersTable.Arn}/index/open_orders"),
             ("dynamodb:Query", "${OrdersTable.Arn}/index/by_day"),
             ("dynamodb:Query", "${PredictionsTable.Arn}/index/by_hour"),
             ("dynamodb:Query", "${PredictionsTable.Arn}/index/to_review"),

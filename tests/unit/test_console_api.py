@@ -90,6 +90,8 @@ def order(order_id: str, status: str = "waiting", minute: float = 0, **changes: 
     }
     if status in ("new", "waiting"):
         record |= {"dispatch_state": "waiting", "plan_from": at(0)}
+    if status in ("new", "waiting", "assigned"):
+        record["open_state"] = "open"
     put("OrdersTable", **(record | changes))
 
 
@@ -200,17 +202,26 @@ def pages(client: Client, **query: str) -> list[list[str]]:
             return found
 
 
-def test_orders_are_listed_in_pages_newest_first(client: Client) -> None:
+def test_orders_of_a_day_are_listed_in_pages_newest_first(client: Client) -> None:
     for number in range(5):
         order(f"o-{number}", minute=number)
-    assert [each for page in pages(client, limit="2") for each in page] == [
-        "o-4",
-        "o-3",
-        "o-2",
-        "o-1",
-        "o-0",
-    ]
-    assert all(len(page) <= 2 for page in pages(client, limit="2"))
+    found = pages(client, day=today(), limit="2")
+    assert [each for page in found for each in page] == ["o-4", "o-3", "o-2", "o-1", "o-0"]
+    assert all(len(page) <= 2 for page in found)
+
+
+def test_open_orders_are_listed_whatever_the_day_by_the_end_of_their_windows(
+    client: Client,
+) -> None:
+    for order_id, minutes in (("soon", 5), ("next-week", 6 * 1440), ("late", -60)):
+        day = at(minutes)[:10]
+        order(order_id, due_until=at(minutes), day=day)
+    order("forgotten", "assigned", due_until=at(-1500))
+    for status in ("delivered", "cancelled", "refused"):
+        order(status, status)
+    found = pages(client, limit="2")
+    assert [each for page in found for each in page] == ["late", "soon", "next-week"]
+    assert {each["order_id"] for each in now(client)["orders"]} == {"late", "soon", "next-week"}
 
 
 def test_orders_are_filtered_by_state_courier_and_day(client: Client) -> None:
@@ -218,8 +229,10 @@ def test_orders_are_filtered_by_state_courier_and_day(client: Client) -> None:
         mine = {"courier_id": "anna"} if number % 2 else {"courier_id": "ben"}
         order(f"o-{number}", "assigned" if number < 4 else "delivered", number, **mine)
     order("o-9", day="2026-01-01")
-    found = pages(client, state="assigned", courier_id="anna", limit="1")
+    chosen = {"state": "assigned", "courier_id": "anna", "limit": "1"}
+    found = pages(client, day=today(), **chosen)
     assert [each for page in found for each in page] == ["o-3", "o-1"]
+    assert {each for page in pages(client, **chosen) for each in page} == {"o-3", "o-1"}
     assert pages(client, day="2026-01-01") == [["o-9"]]
 
 
@@ -248,7 +261,7 @@ def test_a_refused_order_is_listed_with_its_reason(client: Client) -> None:
         day=today(),
         recorded_at=at(0),
     )
-    [item] = client.get("/api/console/orders").json["items"]
+    [item] = client.get("/api/console/orders", query={"day": today()}).json["items"]
     assert (item["state"], item["late"], item["latitude"]) == ("refused", False, None)
 
 

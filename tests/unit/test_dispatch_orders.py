@@ -1,175 +1,31 @@
 """The dispatch handles events that are repeated, late, invalid, or interrupted by a crash."""
 
-import json
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 from unicodedata import normalize
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from moto import mock_aws
 
-from tests.support.tables import schema
-
-PROJECT = Path(__file__).resolve().parents[2]
-TABLES = ("CouriersTable", "OrdersTable")
-NOW = datetime.now(UTC)
-DEPOT = (52.0907, 5.1214)
-PUT_EVENTS = "provide-client-params.events.PutEvents"
-
-
-def at(minutes: float) -> str:
-    """The time in so many minutes."""
-    return (NOW + timedelta(minutes=minutes)).isoformat()
-
-
-def event(kind: str, detail: Any) -> dict[str, Any]:
-    """An event as EventBridge delivers it."""
-    return {"version": "0", "id": "e-1", "detail-type": kind, "source": "test", "detail": detail}
-
-
-def photo(
-    courier: str = "ann", label: str = "bicycle", minute: float = -30, **changes: Any
-) -> dict[str, Any]:
-    """An accepted photo that is recorded in so many minutes."""
-    return event(
-        "Photo Classified",
-        {
-            "image_id": f"uploads/{courier}/{minute}.jpg#1",
-            "sender_id": courier,
-            "status": "accepted",
-            "label": label,
-            "recorded_at": at(minute),
-        }
-        | changes,
-    )
-
-
-def order(order_id: str = "o-1", **changes: Any) -> dict[str, Any]:
-    """An order near the depot that has to leave at once."""
-    return event(
-        "Order Placed",
-        {
-            "order_id": order_id,
-            "latitude": DEPOT[0] + 0.01,
-            "longitude": DEPOT[1],
-            "boxes": 1,
-            "ready_at": at(-5),
-            "due_from": at(-5),
-            "due_until": at(12),
-        }
-        | changes,
-    )
-
-
-def off_shift(courier: str, minute: float) -> dict[str, Any]:
-    return event("Courier Off Shift", {"courier_id": courier, "off_shift_at": at(minute)})
-
-
-REPLAN = {"source": "scones-unlimited", "detail-type": "Replan", "time": "2026-11-20T12:00:00Z"}
-
-
-@dataclass
-class Dispatch:
-    """The function, its tables, its queue, and its events."""
-
-    app: ModuleType
-    context: Any
-    queue_url: str
-    published: list[dict[str, Any]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.sqs, self.dynamodb = boto3.client("sqs"), boto3.resource("dynamodb")
-        # The modules that `app` imported, with its clients.
-        self.dispatching, self.intake = (
-            sys.modules[f"functions.dispatch_orders.{name}"] for name in ("dispatching", "intake")
-        )
-        self.store, self.waiting = self.dispatching.store, self.dispatching.waiting
-        self.publishing = sys.modules["functions.dispatch_orders.publishing"]
-        self.publishing.events.meta.events.register(PUT_EVENTS, self.listen)
-
-    def listen(self, params: dict[str, Any], **_: Any) -> None:
-        self.published += params["Entries"]
-
-    def take(self, *bodies: Any) -> list[str]:
-        """Invoke the function with a batch; return the numbers of the failed messages."""
-        records = [
-            {
-                "messageId": str(number),
-                "body": body if isinstance(body, str) else json.dumps(body),
-                "attributes": {"MessageGroupId": "dispatch", "ApproximateReceiveCount": "1"},
-                "eventSource": "aws:sqs",
-            }
-            for number, body in enumerate(bodies)
-        ]
-        response = self.app.handler({"Records": records}, self.context)
-        return [failure["itemIdentifier"] for failure in response["batchItemFailures"]]
-
-    def order(self, order_id: str = "o-1") -> dict[str, Any]:
-        item: dict[str, Any] = self.dynamodb.Table("OrdersTable").get_item(
-            Key={"order_id": order_id}
-        )["Item"]
-        return item
-
-    def orders(self) -> list[dict[str, Any]]:
-        return self.dynamodb.Table("OrdersTable").scan()["Items"]
-
-    def courier(self, courier_id: str = "ann") -> dict[str, Any]:
-        item: dict[str, Any] = self.dynamodb.Table("CouriersTable").get_item(
-            Key={"courier_id": courier_id}
-        )["Item"]
-        return item
-
-    def new_events(self) -> list[tuple[str, dict[str, Any]]]:
-        """The events since the last call: type and detail."""
-        found = [(entry["DetailType"], json.loads(entry["Detail"])) for entry in self.published]
-        assert {(entry["Source"], entry["EventBusName"]) for entry in self.published} <= {
-            ("scones-unlimited", "bus")
-        }
-        self.published.clear()
-        return found
-
-
-@pytest.fixture(scope="module")
-def app(load: Callable[[str, str], ModuleType]) -> ModuleType:
-    """The function, loaded once. Its clients call moto, which each test starts again."""
-    with pytest.MonkeyPatch.context() as patch, mock_aws():
-        patch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-        return load("dispatch_orders", "app")
-
-
-@pytest.fixture
-def dispatch(
-    app: ModuleType, aws: None, environment: pytest.MonkeyPatch, context: Any
-) -> Iterator[Dispatch]:
-    dynamodb, sqs, events = boto3.client("dynamodb"), boto3.client("sqs"), boto3.client("events")
-    for name in TABLES:
-        dynamodb.create_table(TableName=name, **schema(name))
-    queue = sqs.create_queue(QueueName="dispatch.fifo", Attributes={"FifoQueue": "true"})
-    events.create_event_bus(Name="bus")
-    for name, value in {
-        "COURIERS_TABLE_NAME": "CouriersTable",
-        "ORDERS_TABLE_NAME": "OrdersTable",
-        "EVENT_BUS_NAME": "bus",
-        "DISPATCH_QUEUE_URL": queue["QueueUrl"],
-        "SHIFT_HOURS": "8",
-        "ORDER_RETENTION_DAYS": "90",
-    }.items():
-        environment.setenv(name, value)
-    own = Dispatch(app, context, queue["QueueUrl"])
-    yield own
-    own.publishing.events.meta.events.unregister(PUT_EVENTS, own.listen)
-
+from tests.support.dispatching import (
+    DEPOT,
+    NOW,
+    REPLAN,
+    Dispatch,
+    at,
+    cancelled,
+    change,
+    delivered,
+    event,
+    off_shift,
+    order,
+    photo,
+)
 
 # ── Assignment ──
 
@@ -381,16 +237,6 @@ def test_an_off_shift_event_that_arrives_before_the_photo_ends_the_shift(
 # ── A courier delivers, the shop cancels ──
 
 
-def delivered(order_id: str, dispatch_id: str, minute: float, courier: str = "ann") -> Any:
-    detail = {"order_id": order_id, "dispatch_id": dispatch_id, "courier_id": courier}
-    return event("Order Delivered", detail | {"delivered_at": at(minute)})
-
-
-def cancelled(order_id: str) -> dict[str, Any]:
-    detail = {"order_id": order_id, "cancelled_by": "max", "cancelled_at": at(0)}
-    return event("Order Cancelled", detail)
-
-
 def test_a_delivered_order_stays_delivered(dispatch: Dispatch) -> None:
     dispatch.take(photo(), order())
     route = dispatch.courier()["dispatch_id"]
@@ -449,254 +295,6 @@ def test_an_order_that_a_courier_has_is_not_cancelled(dispatch: Dispatch) -> Non
     before = dispatch.order()
     dispatch.take(cancelled("o-1"))
     assert dispatch.order() == before
-
-
-# ── A person overrules the planner ──
-
-
-def change(order_id: str, minute: float = -1, **changes: Any) -> dict[str, Any]:
-    """Anna changes an order."""
-    detail = {"order_id": order_id, "changed_by": "anna", "changed_at": at(minute)}
-    return event("Order Changed", detail | changes)
-
-
-def test_an_order_that_is_held_back_waits_until_it_is_released(dispatch: Dispatch) -> None:
-    dispatch.take(order())
-    dispatch.take(change("o-1", -3, held=True), photo())
-    assert dispatch.order()["reason"] == "waiting: held back by anna"
-    dispatch.take(REPLAN, order())
-    assert dispatch.order()["status"] == "waiting"
-    dispatch.take(change("o-1", -2, held=False))
-    assert dispatch.order()["courier_id"] == "ann"
-    assert "held_by" not in dispatch.order()
-
-
-def test_an_order_that_is_held_back_can_be_cancelled(dispatch: Dispatch) -> None:
-    dispatch.take(order(), change("o-1", held=True), cancelled("o-1"), photo())
-    assert dispatch.order()["reason"] == "cancelled by max"
-
-
-def test_a_pinned_order_goes_with_its_courier_only(dispatch: Dispatch) -> None:
-    pinned = "pinned to courier bob by anna"
-    dispatch.take(order(), change("o-1", -3, courier_id="bob"), photo("ann"))
-    assert dispatch.order()["reason"] == f"waiting: courier bob is not checked in; {pinned}"
-    dispatch.take(photo("bob"))
-    assert dispatch.order()["courier_id"] == "bob"
-    assert dispatch.order()["reason"].endswith(f" km; {pinned}")
-    [(_, detail)] = dispatch.new_events()
-    assert detail["stops"][0]["reason"] == dispatch.order()["reason"]
-
-
-def test_a_pinned_order_says_why_its_courier_cannot_deliver_it(dispatch: Dispatch) -> None:
-    far = order(latitude=DEPOT[0] + 0.1, due_until=at(35))
-    dispatch.take(far, change("o-1", courier_id="ann"), photo("ann"), photo("bob", "motorcycle"))
-    beyond = "waiting: beyond bicycle range; pinned to courier ann by anna"
-    assert dispatch.order()["reason"] == beyond
-    dispatch.take(change("o-1", 0, courier_id=None))
-    assert dispatch.order()["courier_id"] == "bob"
-    assert "pinned" not in dispatch.order()["reason"]
-
-
-def test_an_order_on_a_route_that_has_not_left_moves_to_another_courier(
-    dispatch: Dispatch,
-) -> None:
-    due = {"ready_at": at(1), "due_from": at(1)}
-    dispatch.take(order("o-1", **due), order("o-2", **due), photo("ann"))
-    assert {each["courier_id"] for each in dispatch.orders()} == {"ann"}
-    [(_, assigned)] = dispatch.new_events()
-    dispatch.take(photo("bob"), change("o-1", courier_id="bob"))
-    assert dispatch.order("o-1")["courier_id"] == "bob"
-    assert dispatch.order("o-2")["status"] == "assigned"
-    assert dispatch.order("o-2")["dispatch_id"] != assigned["dispatch_id"]
-    withdrawn, *_ = dispatch.new_events()
-    assert withdrawn == (
-        "Orders Withdrawn",
-        {
-            "dispatch_id": assigned["dispatch_id"],
-            "courier_id": "ann",
-            "order_ids": ["o-1", "o-2"],
-            "reason": "anna changed the route of courier ann",
-        },
-    )
-
-
-def test_an_order_is_taken_off_a_route_that_has_not_left(dispatch: Dispatch) -> None:
-    dispatch.take(order(ready_at=at(1), due_from=at(1)), photo("ann"))
-    assert dispatch.order()["status"] == "assigned"
-    dispatch.take(change("o-1", held=True), REPLAN)
-    assert dispatch.order()["reason"] == "waiting: held back by anna"
-    assert "courier_id" not in dispatch.order()
-    assert "dispatch_id" not in dispatch.courier("ann")
-
-
-def test_an_order_on_the_road_stays_with_its_courier(dispatch: Dispatch) -> None:
-    dispatch.take(order(), photo("ann"), photo("bob"))
-    before = dispatch.order()
-    assert datetime.fromisoformat(dispatch.courier(before["courier_id"])["departs_at"]) <= (
-        datetime.now(UTC)
-    )
-    dispatch.take(change("o-1", -2, held=True), change("o-1", courier_id="bob"))
-    assert dispatch.order() == before
-
-
-def test_a_changed_window_is_planned(dispatch: Dispatch) -> None:
-    dispatch.take(order(due_until=at(300)), photo())
-    assert "more orders may join" in dispatch.order()["reason"]
-    dispatch.take(change("o-1", -3, due_from=at(200), due_until=at(300)))
-    moved = dispatch.order()
-    assert moved["reason"].startswith("waiting: not due before ")
-    assert moved["reason"].endswith(" UTC; window changed by anna")
-    assert moved["day"] == at(300)[:10]
-    dispatch.take(change("o-1", -2, due_from=at(-5), due_until=at(12)))
-    assert dispatch.order()["reason"].endswith(" km; window changed by anna")
-    assert dispatch.order()["status"] == "assigned"
-
-
-def test_the_newest_change_counts_and_a_repeated_one_changes_nothing(dispatch: Dispatch) -> None:
-    dispatch.take(order(), change("o-1", -2, courier_id="bob"))
-    dispatch.take(change("o-1", -3, courier_id="cid"))
-    assert dispatch.order()["pinned_to"] == "bob"
-    before = dispatch.order()
-    dispatch.take(change("o-1", -2, courier_id="bob"), REPLAN)
-    assert dispatch.order() == before
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"held": "yes"},
-        {"courier_id": 7},
-        {"courier_id": ""},
-        {"due_from": at(5)},
-        {"due_from": at(-20), "due_until": at(-10)},
-        {"due_from": at(20), "due_until": at(10)},
-        {"held": True, "changed_by": ""},
-        {"held": True, "changed_at": at(60)},
-        {"held": True, "order_id": "unknown"},
-        {"held": True, "order_id": None},
-    ],
-)
-def test_a_change_that_is_not_valid_changes_nothing(
-    dispatch: Dispatch, changes: dict[str, Any]
-) -> None:
-    dispatch.take(order())
-    before = dispatch.order()
-    detail = change("o-1")["detail"] | changes
-    assert dispatch.take(event("Order Changed", detail)) == []
-    assert dispatch.order() == before
-
-
-def test_a_person_ends_a_shift_and_the_reason_says_who(dispatch: Dispatch) -> None:
-    dispatch.take(photo("ann"), order())
-    ended = off_shift("ann", 0)
-    ended["detail"]["ended_by"] = "anna"
-    dispatch.new_events()
-    dispatch.sqs.send_message(
-        QueueUrl=dispatch.queue_url,
-        MessageBody="{}",
-        MessageGroupId="dispatch",
-        MessageDeduplicationId="1",
-    )
-    dispatch.take(ended, REPLAN)
-    assert dispatch.order()["status"] == "waiting"
-    [(kind, detail)] = dispatch.new_events()
-    assert (kind, detail["reason"]) == ("Orders Withdrawn", "anna ended the shift")
-
-
-couriers = st.sampled_from(["ann", "bob", "cid"])
-order_ids = st.sampled_from(["o-1", "o-2", "o-3"])
-happenings = st.one_of(
-    st.tuples(st.just("photo"), couriers, st.sampled_from(["bicycle", "motorcycle"])),
-    st.tuples(st.just("pin"), order_ids, st.none() | couriers),
-    st.tuples(st.just("hold"), order_ids, st.booleans()),
-    st.tuples(st.just("window"), order_ids, st.integers(10, 90)),
-    st.tuples(st.just("off shift"), couriers, st.none()),
-    st.tuples(st.just("cancel"), order_ids, st.none()),
-    st.tuples(st.just("repeat"), st.integers(0, 20), st.none()),
-    st.tuples(st.just("wait"), st.integers(1, 20), st.none()),
-)
-
-
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(happenings, min_size=5, max_size=15))
-def test_whatever_people_change_no_order_has_two_couriers(
-    dispatch: Dispatch, happenings: list[tuple[str, Any, Any]]
-) -> None:
-    """A pin and a hold count from the moment at which they are stored."""
-    day = Day(dispatch)
-    for kind, what, value in happenings:
-        day.happens(kind, what, value)
-        day.check()
-
-
-class Day:
-    """A day on which orders and couriers change; its clock moves by itself."""
-
-    def __init__(self, dispatch: Dispatch) -> None:
-        self.dispatch, self.minute, self.sent = dispatch, 0.0, list[dict[str, Any]]()
-        self.courier_of: dict[str, str] = {}
-        for table, key in (("OrdersTable", "order_id"), ("CouriersTable", "courier_id")):
-            for each in dispatch.dynamodb.Table(table).scan()["Items"]:
-                dispatch.dynamodb.Table(table).delete_item(Key={key: each[key]})
-        dispatch.new_events()
-        for number in (1, 2, 3):
-            self.send(order(f"o-{number}", ready_at=at(2), due_from=at(2), due_until=at(30)))
-
-    def send(self, body: dict[str, Any]) -> None:
-        """Take one event, and make a plan."""
-        self.sent.append(body)
-        record = self.dispatch.intake.SQSRecord(
-            {"messageId": "1", "body": json.dumps(body), "attributes": {}}
-        )
-        batch = self.dispatch.intake.Batch(
-            self.dispatch.app.fleet, NOW + timedelta(minutes=self.minute)
-        )
-        batch.take(record)
-        self.dispatch.dispatching.dispatch(batch.fleet, batch.now, batch.new_orders)
-
-    def happens(self, kind: str, what: Any, value: Any) -> None:
-        """Let something happen, half a minute after what happened before."""
-        self.minute += what if kind == "wait" else 0.5
-        match kind:
-            case "photo":
-                self.send(photo(what, value, self.minute))
-            case "pin":
-                self.send(change(what, self.minute, courier_id=value))
-            case "hold":
-                self.send(change(what, self.minute, held=value))
-            case "window":
-                window = {"due_from": at(self.minute), "due_until": at(self.minute + value)}
-                self.send(change(what, self.minute, **window))
-            case "off shift":
-                self.send(off_shift(what, self.minute))
-            case "cancel":
-                self.send(cancelled(what))
-            case "repeat":
-                self.send(self.sent[what % len(self.sent)])
-            case _:
-                self.send(REPLAN)
-
-    def check(self) -> None:
-        """Follow the events: an order gets a courier only if it has none, and may have this one."""
-        stored = {each["order_id"]: each for each in self.dispatch.orders()}
-        for kind, detail in self.dispatch.new_events():
-            if kind == "Orders Withdrawn":
-                for order_id in detail["order_ids"]:
-                    assert self.courier_of.pop(order_id) == detail["courier_id"]
-                continue
-            for stop in detail["stops"]:
-                order_id = stop["order_id"]
-                assert order_id not in self.courier_of
-                self.courier_of[order_id] = detail["courier_id"]
-                assert "held_by" not in stored[order_id]
-                pinned_to = stored[order_id].get("pinned_to", detail["courier_id"])
-                assert pinned_to == detail["courier_id"]
-        assert self.courier_of == {
-            order_id: each["courier_id"]
-            for order_id, each in stored.items()
-            if each["status"] == "assigned"
-        }
 
 
 # ── Events that are refused ──
@@ -840,16 +438,36 @@ json_values = st.recursive(
     lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(), values, max_size=3),
     max_leaves=5,
 )
-FIELDS = [*order()["detail"], *photo()["detail"], "reviewed_at", "off_shift_at"]
+ALL_FIELDS = {
+    name: value
+    for each in (
+        order(),
+        photo(),
+        off_shift("ann", -1),
+        change("o-1", held=True, courier_id="ann"),
+        cancelled("o-1"),
+        delivered("o-1", "d-1", -1),
+    )
+    for name, value in each["detail"].items()
+}
+FIELDS = [*ALL_FIELDS, "reviewed_at", "ended_by"]
 
 
 def changed(kind: str, changes: dict[str, Any]) -> dict[str, Any]:
     """An event with all fields, some of them changed."""
-    detail = order()["detail"] | photo()["detail"] | {"off_shift_at": at(-1)}
-    return event(kind, detail | changes)
+    return event(kind, ALL_FIELDS | changes)
 
 
-kinds = st.sampled_from(["Order Placed", "Photo Classified", "Courier Off Shift"])
+kinds = st.sampled_from(
+    [
+        "Order Placed",
+        "Order Changed",
+        "Order Cancelled",
+        "Order Delivered",
+        "Photo Classified",
+        "Courier Off Shift",
+    ]
+)
 some_fields = st.dictionaries(st.sampled_from(FIELDS), json_values, max_size=4)
 bodies = st.builds(changed, kinds, some_fields)
 
@@ -1033,7 +651,7 @@ def test_a_plan_contains_only_orders_that_can_leave_soon(
 
 
 @pytest.fixture(scope="module")
-def choosing(app: ModuleType) -> ModuleType:
+def choosing(dispatch_app: ModuleType) -> ModuleType:
     """The module that chooses orders."""
     return sys.modules["functions.dispatch_orders.waiting"]
 

@@ -40,6 +40,7 @@ CONTENT_SECURITY_POLICY = (
 )
 DEPOT = {"latitude": 52.0907, "longitude": 5.1214}
 LABELS = ["bicycle", "motorcycle", "other"]
+OPEN = ("new", "waiting", "assigned")
 CLIENT_ID = "web"
 
 
@@ -199,7 +200,7 @@ class Shop:
             couriers.append({key: shift[key] for key in keys} | times | photo)
         open_orders = [
             order for order in self.orders.values()
-            if order["state"] in ("new", "waiting", "assigned")
+            if order["state"] in OPEN
         ]  # fmt: skip
         counts = {
             "couriers_on_shift": len(couriers),
@@ -214,10 +215,10 @@ class Shop:
         }  # fmt: skip
 
     def read_orders(self, name: str, query: dict[str, str]) -> tuple[int, Any]:
-        day = query.get("day", iso(datetime.now(UTC))[:10])
+        day = query.get("day")
         found = [
             order for order_id, order in self.orders.items()
-            if self.day_of.get(order_id, day) == day
+            if (order["state"] in OPEN if day is None else self.day_of.get(order_id, day) == day)
             and query.get("state", order["state"]) == order["state"]
             and query.get("courier_id", order["courier_id"]) == order["courier_id"]
         ]  # fmt: skip

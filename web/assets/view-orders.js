@@ -11,8 +11,10 @@ import { repeat } from "./vendor/lit-html/directives/repeat.js";
 
 const STATES = { new: "", waiting: "wait", assigned: "", delivered: "good", cancelled: "", refused: "bad" };
 
+const CLOSED = ["delivered", "cancelled", "refused"]; // listed by day only
+
 export class View {
-  #filters = { day: new Date().toISOString().slice(0, 10), state: "", courier_id: "" };
+  #filters = { day: "", state: "", courier_id: "" }; // without a day: open orders
   #cursors = [null]; // of the pages that are shown
   #pages = null;
   #import = null; // { name, orders, errors, placed }
@@ -44,6 +46,7 @@ export class View {
 
   #filter(name, value) {
     this.#filters[name] = value;
+    if (name === "state" && CLOSED.includes(value) && !this.#filters.day) this.#filters.day = new Date().toISOString().slice(0, 10);
     this.#cursors = [null];
     return this.#read();
   }
@@ -118,7 +121,8 @@ export class View {
     const next = this.#pages?.at(-1).next;
     return html`
       <div class="tools">
-        <label class="field"><span>Day (UTC)</span><input type="date" .value=${live(this.#filters.day)} @change=${(event) => this.#filter("day", event.target.value)}></label>
+        <label class="field"><span>Due on (UTC)</span><input type="date" .value=${live(this.#filters.day)} @change=${(event) => this.#filter("day", event.target.value)}></label>
+        ${this.#filters.day ? html`<button @click=${() => this.#filter("day", "")}>All open orders</button>` : nothing}
         <label class="field"><span>State</span><select @change=${(event) => this.#filter("state", event.target.value)}>
           <option value="">all</option>${Object.keys(STATES).map((state) => html`<option>${state}</option>`)}</select></label>
         <label class="field"><span>Courier</span><select @change=${(event) => this.#filter("courier_id", event.target.value)}>
@@ -132,7 +136,7 @@ export class View {
         ${orders?.length ? html`<table>
           <thead><tr><th>Order</th><th>State</th><th>Boxes</th><th>Window</th><th>Courier</th><th>Arrives</th><th class="wide">Why</th><th><span class="hidden-label">Action</span></th></tr></thead>
           <tbody>${repeat(orders, ({ order_id }) => order_id, (order) => this.#row(order))}</tbody></table>`
-        : html`<p class="loading">${orders ? "No order fits these filters." : "Loading…"}</p>`}
+        : html`<p class="loading">${orders ? this.#filters.day ? "No order fits these filters." : "No open order fits these filters." : "Loading…"}</p>`}
       </section>
       ${next ? html`<button @click=${() => { this.#cursors.push(next); this.#read(); }}>Show more</button>` : nothing}
       <p class="muted small keys">Keys: <kbd>n</kbd> new order, <kbd>↑</kbd> <kbd>↓</kbd> move in the list. For the order that has the focus:
