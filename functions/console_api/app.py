@@ -224,8 +224,13 @@ def review_photo(review: Label) -> Response[str]:
 
 @app.get("/api/console/quality")
 def read_quality(hours: Annotated[int, Query(ge=1, le=168)] = 24) -> dict[str, Any]:
-    """The newest drift reports, and the alarms."""
-    return {"hours": quality.read_reports(hours), "alarms": quality.read_alarms()}
+    """The newest drift reports, the deliveries of these hours, the last retrainings, the alarms."""
+    return {
+        "hours": quality.read_reports(hours),
+        "deliveries": quality.read_deliveries(hours),
+        "retrainings": quality.read_retrainings(),
+        "alarms": quality.read_alarms(),
+    }
 
 
 # ── People ──

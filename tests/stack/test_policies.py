@@ -122,6 +122,7 @@ ROLES = {
             ("dynamodb:GetItem", "${PredictionsTable.Arn}"),
             (f"dynamodb:UpdateItem {ONLY_THE_LEASE}", "${PredictionsTable.Arn}"),
             ("dynamodb:Query", "${DriftTable.Arn}"),
+            ("dynamodb:GetItem", "${RetrainingTable.Arn}"),
             ("cloudwatch:DescribeAlarms", "*"),
             ("events:PutEvents", "${EventBus.Arn}"),
             *(

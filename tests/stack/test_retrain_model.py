@@ -187,8 +187,9 @@ def test_every_way_ends_as_it_should(way: str) -> None:
         assert taken.visited.count("Notify") == 1
     else:
         assert outcome(taken).startswith(end)
-        assert taken.visited[-4:] == [
+        assert taken.visited[-5:] == [
             "DescribeRelease",
+            "DescribeHistory",
             "ReleaseLock",
             "HasFailed",
             "RetrainingEnded",
@@ -207,7 +208,8 @@ TASKS = {name for name, state in all_states(MACHINE).items() if state["Type"] ==
 @pytest.mark.parametrize("failing", sorted(TASKS - {"Notify", "ReleaseLock"}))
 def test_whatever_fails_is_told_and_releases_the_lock(failing: str) -> None:
     taken = retrain(answers(**{failing: Failure("Some.Error", "the cause\n" * 500)}), DAILY)
-    assert taken.visited[-5:-1] == ["Notify", "DescribeRelease", "ReleaseLock", "HasFailed"]
+    after = ["Notify", "DescribeRelease", "DescribeHistory", "ReleaseLock", "HasFailed"]
+    assert taken.visited[-6:-1] == after
     assert taken.failure
     assert "Some.Error" in taken.calls["Notify"]["Message"]
 
@@ -388,7 +390,12 @@ def test_labels_are_used_up_from_the_beginning_of_the_retraining_that_learned_th
         assert "paused_until" not in release["UpdateExpression"]
         assert release["ExpressionAttributeValues"][":began"] == now
     failed = walk("job fails").calls["ReleaseLock"]
-    assert failed["UpdateExpression"] == "SET running_until = :now, outcome = :outcome"
+    assert failed["UpdateExpression"] == (
+        "SET running_until = :now, outcome = :outcome"
+        ", history = list_append(:this, if_not_exists(history, :none))"
+    )
+    [kept] = failed["ExpressionAttributeValues"][":this"]["L"]
+    assert kept["M"]["outcome"]["S"].startswith("failed: ")
     assert ":began" not in failed["ExpressionAttributeValues"]
 
 

@@ -14,7 +14,7 @@ from tests.support.schemas import EVENTS, problems
 from tests.support.tables import resources, schema
 from tests.support.web import Client
 
-TABLES = ("PredictionsTable", "CouriersTable", "OrdersTable", "DriftTable")
+TABLES = ("PredictionsTable", "CouriersTable", "OrdersTable", "DriftTable", "RetrainingTable")
 
 
 def today() -> str:
@@ -473,6 +473,40 @@ def test_the_newest_reports_come_first(client: Client) -> None:
     hours = client.get("/api/console/quality").json["hours"]
     assert [each["hour"] for each in hours] == ["2026-11-20T14", "2026-11-20T13"]
     assert hours[0]["report"] == {"hour": "2026-11-20T14"}
+
+
+def test_lateness_is_measured_from_deliveries(client: Client) -> None:
+    def delivered(order_id: str, at_minute: float, due: float) -> None:
+        times = {"delivered_at": at(at_minute), "due_until": at(due), "day": at(due)[:10]}
+        order(order_id, "delivered", **times)
+
+    assert client.get("/api/console/quality").json["deliveries"] == {
+        "delivered": 0,
+        "late": 0,
+        "median_minutes_late": None,
+    }
+    for number, minutes in enumerate((-20, -10, 5, 7, 30)):
+        delivered(f"o-{number}", -60, -60 - minutes)
+    delivered("early", -60, 1440)
+    delivered("of yesterday", -1441, -1500)
+    order("on the road", "assigned")
+    assert client.get("/api/console/quality").json["deliveries"] == {
+        "delivered": 6,
+        "late": 3,
+        "median_minutes_late": 7.0,
+    }
+    week = client.get("/api/console/quality", query={"hours": "168"}).json["deliveries"]
+    assert (week["delivered"], week["late"]) == (7, 4)
+
+
+def test_the_last_retrainings_say_why_a_model_serves_or_does_not(client: Client) -> None:
+    assert client.get("/api/console/quality").json["retrainings"] == []
+    outcomes = ["serves: 2026.11.21-0330", "rejected: 12 of 400 photos better, 15 worse"]
+    history = [{"ended_at": 1795521600 - n, "outcome": each} for n, each in enumerate(outcomes * 4)]
+    put("RetrainingTable", name="retraining", history=history)
+    found = client.get("/api/console/quality").json["retrainings"]
+    assert [each["outcome"] for each in found] == [*outcomes, *outcomes, outcomes[0]]
+    assert found[0]["ended_at"].startswith("2026-11-24T")
 
 
 # ── People ──

@@ -1,5 +1,6 @@
 """The dispatch handles events that are repeated, late, invalid, or interrupted by a crash."""
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -235,6 +236,19 @@ def test_an_off_shift_event_that_arrives_before_the_photo_ends_the_shift(
 
 
 # ── A courier delivers, the shop cancels ──
+
+
+@pytest.mark.parametrize(("minute", "seconds"), [(-20, 0.0), (-16, 120.0)])
+def test_how_late_an_order_was_delivered_is_a_metric_once(
+    dispatch: Dispatch, minute: float, seconds: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dispatch.take_at(
+        -30, order(ready_at=at(-35), due_from=at(-35), due_until=at(-18)), photo(minute=-31)
+    )
+    report = delivered("o-1", dispatch.courier()["dispatch_id"], minute)
+    dispatch.take(report, report)
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+    assert [each["DeliveryLateness"] for each in found] == [[seconds]]
 
 
 def test_a_delivered_order_stays_delivered(dispatch: Dispatch) -> None:

@@ -76,6 +76,8 @@ class Shop:
         self.reviews: list[dict[str, str]] = []
         self.latest: list[dict[str, Any]] = []
         self.alarms: list[dict[str, str]] = []
+        self.lateness: dict[str, Any] = {"delivered": 0, "late": 0, "median_minutes_late": None}
+        self.retrainings: list[dict[str, str]] = []
         self.hours: list[dict[str, Any]] = []
         self.off_shift: list[str] = []
         self.changes: list[dict[str, Any]] = []
@@ -276,7 +278,10 @@ class Shop:
         return 202, None
 
     def read_quality(self, name: str, query: dict[str, str]) -> tuple[int, Any]:
-        return 200, {"hours": self.hours[: int(query.get("hours", 24))], "alarms": self.alarms}
+        return 200, {
+            "hours": self.hours[: int(query.get("hours", 24))], "alarms": self.alarms,
+            "deliveries": self.lateness, "retrainings": self.retrainings,
+        }  # fmt: skip
 
     def read_people(self, name: str, query: dict[str, str]) -> tuple[int, Any]:
         return 200, {"items": sorted(self.people.values(), key=str), "next": None}
@@ -551,6 +556,11 @@ def fill(shop: Shop) -> None:
         {"name": "AccuracyAlarm", "state": "OK", "since": minutes(-6000),
          "description": "Accuracy is below the minimum. Label more photos, then retrain."},
     ]  # fmt: skip
+    shop.lateness = {"delivered": 160, "late": 8, "median_minutes_late": 6.5}
+    shop.retrainings = [
+        {"ended_at": minutes(-3000), "outcome": "rejected: 12 photos better, 15 worse"},
+        {"ended_at": minutes(-9000), "outcome": "serves: 2026.11.14-0330"},
+    ]
     for hour in range(24):
         moment = datetime.now(UTC) - timedelta(hours=hour + 1)
         measured = None if hour > 20 else round(0.965 - 0.0006 * (24 - hour), 3)

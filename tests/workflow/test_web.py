@@ -258,4 +258,5 @@ def test_a_manager_manages_people(shop: Shop, manager: Browser) -> None:
 
 
 def test_quality_can_be_read(manager: Browser) -> None:
-    assert assert_ok(manager.api("GET", "api/console/quality")).keys() == {"hours", "alarms"}
+    found = assert_ok(manager.api("GET", "api/console/quality"))
+    assert found.keys() == {"hours", "deliveries", "retrainings", "alarms"}

@@ -81,11 +81,16 @@ export class ChangeForm {
 
   render() {
     const order = this.#order;
-    const couriers = new Set([...this.shop.now?.couriers.map(({ courier_id }) => courier_id) ?? [], ...order?.pinned_to ? [order.pinned_to] : []]);
-    return html`<dialog id=${DIALOG} aria-labelledby="change-order-title">
-      <form @submit=${(event) => this.#save(event)}>
-        <h2 id="change-order-title">Change order ${order?.order_id}</h2>
-        ${order?.state === "assigned" ? html`<p class="muted small">It is on a route of courier ${order.courier_id} that has not left. The whole route is planned again.</p>` : nothing}
+    return html`<dialog id=${DIALOG} aria-labelledby="change-order-title" @close=${() => { this.#order = null; this.shop.update(); }}>
+      ${order ? this.#form(order) : nothing}</dialog>`;
+  }
+
+  #form(order) {
+    const couriers = new Set(this.shop.now?.couriers.map(({ courier_id }) => courier_id));
+    if (order.pinned_to) couriers.add(order.pinned_to);
+    return html`<form @submit=${(event) => this.#save(event)}>
+        <h2 id="change-order-title">Change order ${order.order_id}</h2>
+        ${order.state === "assigned" ? html`<p class="muted small">It is on a route of courier ${order.courier_id} that has not left. The whole route is planned again.</p>` : nothing}
         <div class="form">
           <label class="field"><span>Deliver from</span><input name="due_from" type="datetime-local" required></label>
           <label class="field"><span>Deliver until</span><input name="due_until" type="datetime-local" required></label>
@@ -98,6 +103,6 @@ export class ChangeForm {
           <button type="button" @click=${(event) => event.target.closest("dialog").close()}>Close</button>
           <button class="primary" ?disabled=${this.#saving}>Change the order</button>
         </div>
-      </form></dialog>`;
+      </form>`;
   }
 }
