@@ -210,7 +210,7 @@ def test_an_order_is_cancelled(shop: Shop, manager: Browser) -> None:
 def test_a_person_overrules_the_planner(shop: Shop, manager: Browser) -> None:
     """Pin to a courier who is not there, hold back, release, change the window."""
     order = {"latitude": DEPOT[0] + 0.01, "longitude": DEPOT[1], "boxes": 1}
-    order |= {"ready_at": in_minutes(300), "due_from": in_minutes(360)}
+    order |= {"ready_at": in_minutes(-5), "due_from": in_minutes(360)}
     order |= {"due_until": in_minutes(390)}
     order_id = assert_ok(manager.api("POST", "api/console/orders", order), 202)["order_id"]
 
@@ -230,8 +230,6 @@ def test_a_person_overrules_the_planner(shop: Shop, manager: Browser) -> None:
     change(held=False, due_from=in_minutes(-5), due_until=in_minutes(30))
     missing = "waiting: courier nobody is not checked in; window changed by "
     when(lambda: found()["reason"].startswith(missing), "a plan of the pinned order")
-    change(due_from=in_minutes(360), due_until=in_minutes(390))
-    when(lambda: "not checked in" not in found()["reason"], "a plan with the new window")
     assert_ok(manager.api("POST", "api/console/cancellations", {"order_id": order_id}), 202)
     when(lambda: not found(), "an order that is not open")
     assert (
