@@ -129,13 +129,13 @@ def users() -> people.Users:
 # ── Now and orders ──
 
 
-@app.get("/api/console/now")
+@app.get("/api/console/now", compress=True)
 def read_now() -> dict[str, Any]:
     """Couriers on shift, open orders, the newest photos, and counts."""
     return live.read_now()
 
 
-@app.get("/api/console/orders")
+@app.get("/api/console/orders", compress=True)
 def list_orders(
     day: date | None = None,
     state: live.OrderState | None = None,

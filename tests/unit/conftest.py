@@ -1,4 +1,4 @@
-"""The functions as Lambda imports them, and an AWS for them."""
+"""The functions as Lambda imports them, with moto as AWS."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -7,12 +7,16 @@ from types import ModuleType
 from typing import Any
 
 import boto3
+import botocore.session
 import pytest
+from botocore.loaders import create_loader
 from moto import mock_aws
 
 from tests.support.dispatching import PUT_EVENTS, TABLES, Dispatch
 from tests.support.functions import load_module
 from tests.support.tables import schema
+
+SERVICE_MODELS = create_loader()  # all sessions share it, because it caches what it has read
 
 
 @dataclass
@@ -37,7 +41,7 @@ def load() -> Callable[[str, str], ModuleType]:
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Lambda's environment as the template sets it, and no way to a real AWS."""
+    """Lambda's environment as the template sets it, without access to a real AWS."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     for name, value in {
@@ -49,6 +53,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    monkeypatch.setattr(botocore.session, "create_loader", lambda _: SERVICE_MODELS)
     return monkeypatch
 
 

@@ -36,7 +36,8 @@ TYPES = {
 }
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "worker-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
 )
 DEPOT = {"latitude": 52.0907, "longitude": 5.1214}
 LABELS = ["bicycle", "motorcycle", "other"]
@@ -81,6 +82,7 @@ class Shop:
         self.hours: list[dict[str, Any]] = []
         self.off_shift: list[str] = []
         self.changes: list[dict[str, Any]] = []
+        self.map_tiles = ""
         self.deliveries: list[dict[str, str]] = []
         self.tokens: dict[str, str] = {}
         self.codes: dict[str, dict[str, str]] = {}
@@ -361,6 +363,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.send(200, {
                     "region": "eu-west-1", "client_id": CLIENT_ID, "labels": LABELS,
                     "sign_in_url": f"{self.server.url}/sign-in", "max_photo_bytes": 20_000_000,
+                    "map_tiles": self.shop.map_tiles,
                 })  # fmt: skip
             else:
                 self.send_file(url.path)
@@ -399,6 +402,7 @@ class Handler(BaseHTTPRequestHandler):
             "ETag": etag,
             "Cache_Control": "no-cache",
             "Content_Security_Policy": CONTENT_SECURITY_POLICY,
+            "Service_Worker_Allowed": "/",
         }
         kind = TYPES.get(file.suffix, "application/octet-stream")
         if self.headers.get("If-None-Match") == etag:

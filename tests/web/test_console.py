@@ -1,12 +1,13 @@
 """The console: map, orders, review, quality, people."""
 
+import math
 import re
 from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
 
 from tests.web.conftest import DESKTOP, PHONE, look
-from tests.web.fake_api import Shop, fill
+from tests.web.fake_api import Server, Shop, fill
 
 type SignedIn = Callable[..., Page]
 
@@ -67,6 +68,34 @@ def test_an_order_is_placed_where_the_map_was_clicked_and_shows_there(
     assert drawn
     assert abs(drawn["x"] + drawn["width"] / 2 - box["x"] - box["width"] / 2) < 3
     assert abs(drawn["y"] + drawn["height"] / 2 - box["y"] - box["height"] / 2 + 100) < 3
+
+
+def test_a_street_map_is_drawn_to_scale_below_the_routes(
+    signed_in: SignedIn, shop: Shop, server: Server
+) -> None:
+    shop.add_order("1001", 5, 0)
+    shop.map_tiles = f"{server.url}/assets/icon.svg?{{z}}/{{x}}/{{y}}"
+    page = open_console(signed_in)
+    expect(page.locator(".map .streets image")).not_to_have_count(0)
+    depot = page.locator(".map > svg .depot rect").bounding_box()
+    assert depot
+    x, y = depot["x"] + depot["width"] / 2, depot["y"] + depot["height"] / 2
+    [tile] = [
+        (address, box)
+        for image in page.locator(".map .streets image").all()
+        if (box := image.bounding_box()) and (address := image.get_attribute("href"))
+        if box["x"] <= x < box["x"] + box["width"] and box["y"] <= y < box["y"] + box["height"]
+    ]
+    address, box = tile
+    z, column, row = map(int, address.rpartition("?")[2].split("/"))
+    # Where the shop is in the Mercator projection, in tiles.
+    east = (5.1214 + 180) / 360 * 2**z
+    north = (1 - math.asinh(math.tan(math.radians(52.0907))) / math.pi) / 2 * 2**z
+    assert (column, row) == (int(east), int(north))
+    assert abs((x - box["x"]) / box["width"] - east % 1) < 0.01
+    assert abs((y - box["y"]) / box["height"] - north % 1) < 0.01
+    page.mouse.click(x, y - 100)
+    expect(page.get_by_label("Boxes")).to_be_visible()
 
 
 def test_a_refused_order_says_which_field_is_wrong(signed_in: SignedIn, shop: Shop) -> None:
@@ -304,25 +333,6 @@ def test_quality_shows_accuracy_charts_and_what_to_do_at_an_alarm(
     page.get_by_text("Numbers by hour").click()
     numbers = page.get_by_role("group", name="Numbers by hour")
     expect(numbers.locator("tbody tr")).to_have_count(24)
-
-
-def test_a_manager_creates_resets_and_blocks_users(signed_in: SignedIn, shop: Shop) -> None:
-    page = open_console(signed_in, "people")
-    page.get_by_label("User name").fill("Nadia")
-    page.get_by_label("Group").select_option("couriers")
-    page.get_by_role("button", name="Create user").click()
-    expect(page.get_by_role("dialog")).to_contain_text("Password of nadia")
-    look(page, "console-password")
-    page.get_by_role("button", name="I have noted it").click()
-    row = page.get_by_role("row", name="nadia")
-    expect(row).to_contain_text("must choose a password")
-    page.get_by_role("button", name="Block nadia").click()
-    expect(row).to_contain_text("blocked")
-    look(page, "console-people")
-    page.get_by_role("button", name="Unblock nadia").click()
-    expect(row).not_to_contain_text("blocked")
-    page.get_by_role("button", name="Reset password of anna").click()
-    expect(page.get_by_role("dialog")).to_contain_text("Password of anna")
 
 
 def test_a_reviewer_has_no_people_and_a_courier_no_console(signed_in: SignedIn, shop: Shop) -> None:

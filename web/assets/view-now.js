@@ -16,7 +16,7 @@ export class View {
   constructor(shop) {
     this.shop = shop;
     this.form = new OrderForm(shop);
-    this.map = new ShopMap({ update: shop.update, onPlace: (place) => this.form.open(place) });
+    this.map = new ShopMap({ tiles: shop.config.map_tiles, update: shop.update, onPlace: (place) => this.form.open(place) });
   }
 
   render() {
