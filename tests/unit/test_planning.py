@@ -303,6 +303,24 @@ def test_bicycles_get_near_orders_and_motorcycles_get_far_ones(planning: Any, fl
     ]
 
 
+@pytest.mark.parametrize("courier", ["courier-0", "courier-1", "courier-2"])
+def test_a_pinned_order_goes_with_its_courier_although_another_one_costs_less(
+    planning: Any, fleet: Any, courier: str
+) -> None:
+    kinds = ["bicycle", "motorcycle", "bicycle"]
+    couriers = [(kind, None, 300, None) for kind in kinds]
+    orders, couriers = make(planning, fleet.depot, [(0.01, 0, 1, 0, 0, 12)] * 4, couriers)
+    pinned, free = replace(orders[0], pinned_to=courier, overruled="pinned"), orders[1:]
+    plan = planning.plan_routes(
+        [pinned, *free], couriers, vehicles=fleet.vehicles, depot=fleet.depot, now=NOW
+    )
+    found = {stop.order_id: route for route in plan.routes for stop in route.stops}
+    assert found["order-0"].courier_id == courier
+    assert {"order-1", "order-2", "order-3"} <= found.keys()
+    [reason] = [s.reason for s in found["order-0"].stops if s.order_id == "order-0"]
+    assert reason.endswith(" km; pinned")
+
+
 def test_a_full_route_leaves_at_once_and_other_orders_wait_for_the_return(
     planning: Any, fleet: Any
 ) -> None:
