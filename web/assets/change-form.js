@@ -7,6 +7,7 @@ const DIALOG = "change-order";
 
 export class ChangeForm {
   #order = null;
+  #couriers = []; // as they were when the form opened: options that move would change the choice
   #problem = null;
   #saving = false;
 
@@ -25,6 +26,8 @@ export class ChangeForm {
   open(order) {
     this.#order = order;
     this.#problem = null;
+    const onShift = this.shop.now?.couriers.map(({ courier_id }) => courier_id) ?? [];
+    this.#couriers = [...new Set([...onShift, ...order.pinned_to ? [order.pinned_to] : []])];
     this.shop.update();
     const dialog = document.getElementById(DIALOG);
     const { elements } = dialog.querySelector("form");
@@ -36,13 +39,14 @@ export class ChangeForm {
     elements.courier_id.focus();
   }
 
-  /** Sends a change, and returns whether it was accepted. */
-  async send(order, change) {
-    return this.shop.guarded(async () => {
-      await this.shop.api.post("api/console/changes", { order_id: order.order_id, ...change });
-      this.onSaved();
-      return true;
-    });
+  /** Sends a change without the form; a refusal becomes a line on the page. */
+  send(order, change) {
+    return this.shop.guarded(() => this.#post(order, change));
+  }
+
+  async #post({ order_id }, change) {
+    await this.shop.api.post("api/console/changes", { order_id, ...change });
+    this.onSaved();
   }
 
   #changes({ elements }) {
@@ -69,9 +73,8 @@ export class ChangeForm {
     this.#saving = true;
     this.shop.update();
     try {
-      await this.shop.api.post("api/console/changes", { order_id: this.#order.order_id, ...change });
+      await this.#post(this.#order, change);
       dialog.close();
-      this.onSaved();
     } catch (error) {
       this.#problem = error.message;
     }
@@ -86,8 +89,6 @@ export class ChangeForm {
   }
 
   #form(order) {
-    const couriers = new Set(this.shop.now?.couriers.map(({ courier_id }) => courier_id));
-    if (order.pinned_to) couriers.add(order.pinned_to);
     return html`<form @submit=${(event) => this.#save(event)}>
         <h2 id="change-order-title">Change order ${order.order_id}</h2>
         ${order.state === "assigned" ? html`<p class="muted small">It is on a route of courier ${order.courier_id} that has not left. The whole route is planned again.</p>` : nothing}
@@ -95,7 +96,7 @@ export class ChangeForm {
           <label class="field"><span>Deliver from</span><input name="due_from" type="datetime-local" required></label>
           <label class="field"><span>Deliver until</span><input name="due_until" type="datetime-local" required></label>
           <label class="field"><span>Pin to courier</span><select name="courier_id">
-            <option value="">any courier</option>${[...couriers].map((courier_id) => html`<option>${courier_id}</option>`)}</select></label>
+            <option value="">any courier</option>${this.#couriers.map((courier_id) => html`<option>${courier_id}</option>`)}</select></label>
           <label class="check"><input name="held" type="checkbox"> Hold it back until it is released</label>
         </div>
         ${this.#problem ? html`<p class="notice bad" role="alert">${this.#problem}</p>` : nothing}

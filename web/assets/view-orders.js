@@ -126,7 +126,7 @@ export class View {
         <label class="field"><span>State</span><select @change=${(event) => this.#filter("state", event.target.value)}>
           <option value="">all</option>${Object.keys(STATES).map((state) => html`<option>${state}</option>`)}</select></label>
         <label class="field"><span>Courier</span><select @change=${(event) => this.#filter("courier_id", event.target.value)}>
-          <option value="">all</option>${this.shop.now?.couriers.map(({ courier_id }) => html`<option>${courier_id}</option>`)}</select></label>
+          <option value="">all</option>${repeat(this.shop.now?.couriers ?? [], ({ courier_id }) => courier_id, ({ courier_id }) => html`<option>${courier_id}</option>`)}</select></label>
         <span class="grow"></span>
         <span class="file"><input id="csv" type="file" accept=".csv,text/csv" @change=${(event) => this.#choose(event)}><label class="button" for="csv">Import CSV</label></span>
         <button class="primary" aria-keyshortcuts="n" @click=${() => this.form.open(null)}>New order</button>
