@@ -12,11 +12,11 @@ If photos of a label are in folders of other names, name the label before them:
 
     make train PHOTOS=my/photos NAME=my_model ARGS="--label other my/food my/posts"
 
-The shipped model, in minutes without a GPU. With `--fine-tune` the backbone is trained gently too,
-hours without a GPU. If a run is interrupted, the next one continues.
+The shipped model. With `--fine-tune` the backbone is trained gently too: about an hour on two cores.
+If a run is interrupted, the next one continues.
 
     python -m training.local --name vehicles --model-name scones-vehicle-classifier \
-        --version 3.0.0 \
+        --version 3.1.0 --fine-tune --folds 3 \
         --photos ../shared/data/photos --photos ../shared/data/photos_more \
         --cifar ../shared/data/cifar-100-binary-subset.tar.xz
 """

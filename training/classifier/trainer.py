@@ -32,7 +32,7 @@ class Settings:
     output_dir: Path = Path("build/training")  # the report goes there
     cache_dir: Path = Path("build/cache")  # features and checkpoints
     name: str = "scones-vehicle-classifier"
-    version: str = "3.0.0"
+    version: str = "1.0.0"
     backbone: str = "tf_efficientnet_lite2"  # a model of timm, or the folder of a model made here
     input_size: int = 224  # pixels
     fine_tuning: FineTuning | None = None
