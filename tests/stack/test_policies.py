@@ -115,12 +115,14 @@ ROLES = {
         {
             ("dynamodb:Scan", "${CouriersTable.Arn}"),
             ("dynamodb:GetItem", "${OrdersTable.Arn}"),
+            ("dynamodb:Query", "${OrdersTable.Arn}/index/open_orders"),
             ("dynamodb:Query", "${OrdersTable.Arn}/index/by_day"),
             ("dynamodb:Query", "${PredictionsTable.Arn}/index/by_hour"),
             ("dynamodb:Query", "${PredictionsTable.Arn}/index/to_review"),
             ("dynamodb:GetItem", "${PredictionsTable.Arn}"),
             (f"dynamodb:UpdateItem {ONLY_THE_LEASE}", "${PredictionsTable.Arn}"),
             ("dynamodb:Query", "${DriftTable.Arn}"),
+            ("dynamodb:GetItem", "${RetrainingTable.Arn}"),
             ("cloudwatch:DescribeAlarms", "*"),
             ("events:PutEvents", "${EventBus.Arn}"),
             *(

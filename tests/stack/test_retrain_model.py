@@ -188,8 +188,9 @@ def test_every_path_ends_with_its_outcome(way: str) -> None:
         assert taken.visited.count("Notify") == 1
     else:
         assert outcome(taken).startswith(end)
-        assert taken.visited[-4:] == [
+        assert taken.visited[-5:] == [
             "DescribeRelease",
+            "DescribeHistory",
             "ReleaseLock",
             "HasFailed",
             "RetrainingEnded",
@@ -208,7 +209,8 @@ TASKS = tasks(MACHINE).keys()
 @pytest.mark.parametrize("failing", sorted(TASKS - {"Notify", "ReleaseLock"}))
 def test_any_failure_is_reported_and_releases_the_lock(failing: str) -> None:
     taken = retrain(answers(**{failing: Failure("Some.Error", "the cause\n" * 500)}), DAILY)
-    assert taken.visited[-5:-1] == ["Notify", "DescribeRelease", "ReleaseLock", "HasFailed"]
+    after = ["Notify", "DescribeRelease", "DescribeHistory", "ReleaseLock", "HasFailed"]
+    assert taken.visited[-6:-1] == after
     assert taken.failure
     assert "Some.Error" in taken.calls["Notify"]["Message"]
 
@@ -391,7 +393,12 @@ def test_labels_are_new_if_they_came_after_the_last_retraining_began() -> None:
         assert "paused_until" not in release["UpdateExpression"]
         assert release["ExpressionAttributeValues"][":began"] == now
     failed = walk("job fails").calls["ReleaseLock"]
-    assert failed["UpdateExpression"] == "SET running_until = :now, outcome = :outcome"
+    assert failed["UpdateExpression"] == (
+        "SET running_until = :now, outcome = :outcome"
+        ", history = list_append(:this, if_not_exists(history, :none))"
+    )
+    [kept] = failed["ExpressionAttributeValues"][":this"]["L"]
+    assert kept["M"]["outcome"]["S"].startswith("failed: ")
     assert ":began" not in failed["ExpressionAttributeValues"]
 
 

@@ -96,6 +96,23 @@ def test_predictions_and_orders_have_indexes(resources: Resources) -> None:
         },
         "OrdersTable": {
             "to_dispatch": ([("dispatch_state", "HASH"), ("plan_from", "RANGE")], ["due_until"]),
+            "open_orders": (
+                [("open_state", "HASH"), ("due_until", "RANGE")],
+                [
+                    "status",
+                    "reason",
+                    "latitude",
+                    "longitude",
+                    "boxes",
+                    "ready_at",
+                    "due_from",
+                    "courier_id",
+                    "vehicle",
+                    "arrives_at",
+                    "pinned_to",
+                    "held_by",
+                ],
+            ),
             "by_day": (
                 [("day", "HASH"), ("recorded_at", "RANGE")],
                 [
@@ -111,6 +128,8 @@ def test_predictions_and_orders_have_indexes(resources: Resources) -> None:
                     "vehicle",
                     "arrives_at",
                     "delivered_at",
+                    "pinned_to",
+                    "held_by",
                 ],
             ),
         },
@@ -265,6 +284,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
             "EventPattern": {
                 "detail-type": [
                     "Order Placed",
+                    "Order Changed",
                     "Order Cancelled",
                     "Order Delivered",
                     "Courier Off Shift",

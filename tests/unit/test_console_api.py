@@ -9,10 +9,11 @@ from typing import Any
 import boto3
 import pytest
 
+from tests.support.schemas import EVENTS, problems
 from tests.support.tables import at, put, resources, schema
 from tests.support.web import Client
 
-TABLES = ("PredictionsTable", "CouriersTable", "OrdersTable", "DriftTable")
+TABLES = ("PredictionsTable", "CouriersTable", "OrdersTable", "DriftTable", "RetrainingTable")
 
 
 def today() -> str:
@@ -70,6 +71,8 @@ def order(order_id: str, status: str = "waiting", minute: float = 0, **changes: 
     }
     if status in ("new", "waiting"):
         record |= {"dispatch_state": "waiting", "plan_from": at(0)}
+    if status in ("new", "waiting", "assigned"):
+        record["open_state"] = "open"
     put("OrdersTable", **(record | changes))
 
 
@@ -100,6 +103,7 @@ def now(client: Client) -> dict[str, Any]:
 
 def test_the_view_now_has_couriers_open_orders_photos_and_counts(client: Client) -> None:
     shift = {"vehicle": "bicycle", "checked_in_at": at(-60), "shift_ends_at": at(400)}
+    shift["image_id"] = "uploads/x/1.jpg#v"
     route = {"departs_at": at(-5), "returns_at": at(20)}
     put("CouriersTable", courier_id="anna", **shift, **route)
     put("CouriersTable", courier_id="ben", **shift | {"vehicle": "motorcycle"})
@@ -189,17 +193,26 @@ def pages(client: Client, **query: str) -> list[list[str]]:
             return found
 
 
-def test_orders_are_listed_in_pages_newest_first(client: Client) -> None:
+def test_orders_of_a_day_are_listed_in_pages_newest_first(client: Client) -> None:
     for number in range(5):
         order(f"o-{number}", minute=number)
-    assert [each for page in pages(client, limit="2") for each in page] == [
-        "o-4",
-        "o-3",
-        "o-2",
-        "o-1",
-        "o-0",
-    ]
-    assert all(len(page) <= 2 for page in pages(client, limit="2"))
+    found = pages(client, day=today(), limit="2")
+    assert [each for page in found for each in page] == ["o-4", "o-3", "o-2", "o-1", "o-0"]
+    assert all(len(page) <= 2 for page in found)
+
+
+def test_open_orders_are_listed_whatever_the_day_by_the_end_of_their_windows(
+    client: Client,
+) -> None:
+    for order_id, minutes in (("soon", 5), ("next-week", 6 * 1440), ("late", -60)):
+        day = at(minutes)[:10]
+        order(order_id, due_until=at(minutes), day=day)
+    order("forgotten", "assigned", due_until=at(-1500))
+    for status in ("delivered", "cancelled", "refused"):
+        order(status, status)
+    found = pages(client, limit="2")
+    assert [each for page in found for each in page] == ["late", "soon", "next-week"]
+    assert {each["order_id"] for each in now(client)["orders"]} == {"late", "soon", "next-week"}
 
 
 def test_orders_are_filtered_by_state_courier_and_day(client: Client) -> None:
@@ -207,8 +220,10 @@ def test_orders_are_filtered_by_state_courier_and_day(client: Client) -> None:
         mine = {"courier_id": "anna"} if number % 2 else {"courier_id": "ben"}
         order(f"o-{number}", "assigned" if number < 4 else "delivered", number, **mine)
     order("o-9", day="2026-01-01")
-    found = pages(client, state="assigned", courier_id="anna", limit="1")
+    chosen = {"state": "assigned", "courier_id": "anna", "limit": "1"}
+    found = pages(client, day=today(), **chosen)
     assert [each for page in found for each in page] == ["o-3", "o-1"]
+    assert {each for page in pages(client, **chosen) for each in page} == {"o-3", "o-1"}
     assert pages(client, day="2026-01-01") == [["o-9"]]
 
 
@@ -237,7 +252,7 @@ def test_a_refused_order_is_listed_with_its_reason(client: Client) -> None:
         day=today(),
         recorded_at=at(0),
     )
-    [item] = client.get("/api/console/orders").json["items"]
+    [item] = client.get("/api/console/orders", query={"day": today()}).json["items"]
     assert (item["state"], item["late"], item["latitude"]) == ("refused", False, None)
 
 
@@ -289,6 +304,94 @@ def test_only_an_order_that_waits_can_be_cancelled(client: Client, published: li
     assert client.post(cancel, {"order_id": "o-1"}).status == 202
     [(kind, detail)] = published
     assert (kind, detail["order_id"], detail["cancelled_by"]) == ("Order Cancelled", "o-1", "max")
+
+
+CHANGES = "/api/console/changes"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"courier_id": "ben"},
+        {"courier_id": None},
+        {"held": True},
+        {"held": False, "courier_id": "ben"},
+    ],
+)
+def test_a_change_of_an_order_is_published_with_who_changed_it(
+    client: Client, published: list[Any], change: dict[str, Any]
+) -> None:
+    order("o-1")
+    assert client.post(CHANGES, {"order_id": "o-1", **change}).status == 202
+    [(kind, detail)] = published
+    assert kind == "Order Changed"
+    assert problems(EVENTS["Order Changed"], detail) == []
+    assert detail.pop("changed_at")
+    assert detail == {"order_id": "o-1", "changed_by": "max", **change}
+
+
+def test_a_changed_window_is_published(client: Client, published: list[Any]) -> None:
+    order("o-1")
+    window = {"due_from": at(60), "due_until": at(90)}
+    assert client.post(CHANGES, {"order_id": "o-1", **window}).status == 202
+    assert {name: published[0][1][name] for name in window} == window
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({}, "send due_from and due_until, courier_id or held"),
+        ({"due_from": at(60)}, "send due_from and due_until together"),
+        ({"due_from": at(60), "due_until": None}, "send due_from and due_until together"),
+        ({"due_from": at(60), "due_until": at(30)}, "due_until is before due_from"),
+        ({"due_from": at(-60), "due_until": at(-30)}, "due_until is in the past"),
+        ({"held": None}, "held"),
+        ({"courier_id": ""}, "courier_id"),
+    ],
+)
+def test_a_change_that_is_not_valid_is_refused_with_the_reason(
+    client: Client, published: list[Any], change: dict[str, Any], reason: str
+) -> None:
+    order("o-1")
+    reply = client.post(CHANGES, {"order_id": "o-1", **change})
+    assert (reply.status, published) == (422, [])
+    assert reason in reply.json["detail"]
+
+
+def test_an_order_can_be_changed_until_its_courier_leaves(
+    client: Client, published: list[Any]
+) -> None:
+    for courier_id, minutes in (("ann", 1), ("bob", -1)):
+        put("CouriersTable", courier_id=courier_id, departs_at=at(minutes))
+        order(f"of-{courier_id}", "assigned", courier_id=courier_id)
+    order("done", "delivered")
+    replies = {
+        order_id: client.post(CHANGES, {"order_id": order_id, "held": True})
+        for order_id in ("of-ann", "of-bob", "done", "unknown")
+    }
+    assert {order_id: reply.status for order_id, reply in replies.items()} == {
+        "of-ann": 202,
+        "of-bob": 409,
+        "done": 409,
+        "unknown": 404,
+    }
+    assert "Courier bob has left with the order" in replies["of-bob"].json["detail"]
+    assert [detail["order_id"] for _, detail in published] == ["of-ann"]
+
+
+def test_a_person_ends_the_shift_of_a_courier_who_is_on_shift(
+    client: Client, published: list[Any]
+) -> None:
+    shift = {"vehicle": "bicycle", "checked_in_at": at(-60), "shift_ends_at": at(400)}
+    put("CouriersTable", courier_id="ann", **shift)
+    put("CouriersTable", courier_id="bob", **shift, off_shift_at=at(-1))
+    end = "/api/console/off-shift"
+    assert client.post(end, {"courier_id": "bob"}).status == 409
+    assert client.post(end, {"courier_id": "nobody"}).status == 409
+    assert client.post(end, {"courier_id": "ann"}).status == 202
+    [(kind, detail)] = published
+    assert (kind, detail["courier_id"], detail["ended_by"]) == ("Courier Off Shift", "ann", "max")
+    assert problems(EVENTS[kind], detail) == []
 
 
 # ── Reviews ──
@@ -361,6 +464,40 @@ def test_the_newest_reports_come_first(client: Client) -> None:
     hours = client.get("/api/console/quality").json["hours"]
     assert [each["hour"] for each in hours] == ["2026-11-20T14", "2026-11-20T13"]
     assert hours[0]["report"] == {"hour": "2026-11-20T14"}
+
+
+def test_lateness_is_measured_from_deliveries(client: Client) -> None:
+    def delivered(order_id: str, at_minute: float, due: float) -> None:
+        times = {"delivered_at": at(at_minute), "due_until": at(due), "day": at(due)[:10]}
+        order(order_id, "delivered", **times)
+
+    assert client.get("/api/console/quality").json["deliveries"] == {
+        "delivered": 0,
+        "late": 0,
+        "median_minutes_late": None,
+    }
+    for number, minutes in enumerate((-20, -10, 5, 7, 30)):
+        delivered(f"o-{number}", -60, -60 - minutes)
+    delivered("early", -60, 1440)
+    delivered("of yesterday", -1441, -1500)
+    order("on the road", "assigned")
+    assert client.get("/api/console/quality").json["deliveries"] == {
+        "delivered": 6,
+        "late": 3,
+        "median_minutes_late": 7.0,
+    }
+    week = client.get("/api/console/quality", query={"hours": "168"}).json["deliveries"]
+    assert (week["delivered"], week["late"]) == (7, 4)
+
+
+def test_the_last_retrainings_say_why_a_model_serves_or_does_not(client: Client) -> None:
+    assert client.get("/api/console/quality").json["retrainings"] == []
+    outcomes = ["serves: 2026.11.21-0330", "rejected: 12 of 400 photos better, 15 worse"]
+    history = [{"ended_at": 1795521600 - n, "outcome": each} for n, each in enumerate(outcomes * 4)]
+    put("RetrainingTable", name="retraining", history=history)
+    found = client.get("/api/console/quality").json["retrainings"]
+    assert [each["outcome"] for each in found] == [*outcomes, *outcomes, outcomes[0]]
+    assert found[0]["ended_at"].startswith("2026-11-24T")
 
 
 # ── People ──

@@ -117,8 +117,14 @@ def test_orders_are_filtered_cancelled_and_walked_by_arrow_keys(
     fill(shop)
     page = open_console(signed_in, "orders")
     rows = page.locator("tbody tr")
-    expect(page.get_by_role("row", name="1000")).to_contain_text("no vehicle carries 40 boxes")
+    expect(page.get_by_role("row", name="1010")).to_be_visible()
+    expect(page.get_by_role("row", name="1000")).to_have_count(0)
     look(page, "console-orders")
+    page.get_by_label("State").select_option("refused")
+    expect(page.get_by_role("row", name="1000")).to_contain_text("no vehicle carries 40 boxes")
+    page.get_by_label("State").select_option("")
+    page.get_by_role("button", name="All open orders").click()
+    expect(page.get_by_role("row", name="1010")).to_be_visible()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")
     expect(rows.nth(1)).to_be_focused()
@@ -132,6 +138,71 @@ def test_orders_are_filtered_cancelled_and_walked_by_arrow_keys(
     page.get_by_label("State").select_option("")
     page.get_by_label("Courier").select_option("bram")
     expect(rows).to_have_count(3)
+
+
+def test_a_person_overrules_the_planner_by_keyboard(signed_in: SignedIn, shop: Shop) -> None:
+    fill(shop)
+    page = open_console(signed_in, "orders")
+    page.get_by_label("State").select_option("waiting")
+    rows = page.locator("tbody tr")
+    expect(rows).to_have_count(9)
+    rows.nth(0).focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("h")
+    row = page.get_by_role("row", name="2001")
+    expect(row).to_contain_text("held back by manager")
+    page.keyboard.press("h")
+    expect(row).not_to_contain_text("held back")
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="Change order 2001")
+    expect(dialog.get_by_label("Pin to courier")).to_be_focused()
+    page.keyboard.type("bram")
+    look(page, "console-change")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(row).to_contain_text("pinned to courier bram by manager")
+    assert shop.changes == [
+        {"order_id": "2001", "held": True, "changed_by": "manager"},
+        {"order_id": "2001", "held": False, "changed_by": "manager"},
+        {"order_id": "2001", "courier_id": "bram", "changed_by": "manager"},
+    ]
+
+
+def test_only_a_route_that_has_not_left_can_be_changed(signed_in: SignedIn, shop: Shop) -> None:
+    for name in ("bram", "emre"):
+        shop.start_shift(name, "bicycle")
+        shop.add_order(f"of-{name}", 1, 1)
+    shop.dispatch("bram", ["of-bram"], left=5)
+    shop.dispatch("emre", ["of-emre"], left=-5)
+    page = open_console(signed_in, "orders")
+    expect(page.get_by_role("row", name="of-bram")).to_be_visible()
+    expect(page.get_by_role("button", name="Change order of-bram")).to_have_count(0)
+    page.get_by_role("button", name="Change order of-emre").click()
+    dialog = page.get_by_role("dialog", name="Change order of-emre")
+    dialog.get_by_label("Hold it back").check()
+    dialog.get_by_label("Deliver until").fill("2100-01-01T00:00")
+    page.get_by_role("button", name="Change the order").click()
+    expect(page.get_by_role("row", name="of-emre")).to_contain_text("held back by manager")
+    [change] = shop.changes
+    assert (change["held"], change["due_until"]) == (True, "2100-01-01T00:00:00.000Z")
+
+
+def test_a_person_ends_a_shift_and_corrects_a_vehicle(signed_in: SignedIn, shop: Shop) -> None:
+    fill(shop)
+    page = open_console(signed_in)
+    page.get_by_role("button", name="bram").click()
+    page.get_by_role("button", name="motorcycle", exact=True).click()
+    look(page, "console-correct")
+    page.get_by_role("button", name="Correct the vehicle").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.get_by_role("button", name="End the shift").click()
+    page.get_by_role("dialog").get_by_role("button", name="End the shift").click()
+    expect(page.get_by_role("button", name="bram")).to_have_count(0)
+    [review] = shop.reviews
+    assert (review["image_id"], review["label"]) == ("uploads/bram/1.jpg#1", "motorcycle")
+    assert shop.off_shift == ["bram"]
 
 
 def test_more_than_one_page_of_orders(signed_in: SignedIn, shop: Shop) -> None:
@@ -255,6 +326,9 @@ def test_quality_shows_accuracy_charts_and_what_to_do_at_an_alarm(
     expect(page.locator(".chart canvas")).to_have_count(2)
     expect(page.get_by_text("92.1% to 96.9% (95%)")).to_be_visible()
     expect(page.get_by_text("A larger share than usual is below the threshold.")).to_be_visible()
+    expect(page.get_by_text("Model in service: vehicles/3")).to_be_visible()
+    expect(page.get_by_text("rejected: 12 photos better, 15 worse")).to_be_visible()
+    expect(page.get_by_text("8 of 160, median 6.5 minutes")).to_be_visible()
     look(page, "console-quality")
     page.get_by_text("Numbers by hour").click()
     numbers = page.get_by_role("group", name="Numbers by hour")

@@ -199,7 +199,7 @@ def test_a_courier_uploads_gets_a_route_and_delivers(shop: Shop, manager: Browse
     assert_ok(courier.api("POST", "api/courier/deliveries", delivery), 202)
 
     def listed() -> dict[str, Any]:
-        chosen = f"courier_id={name}&day={order['due_until'][:10]}"
+        chosen = f"courier_id={name}&day={order['due_until'][:10]}"  # a delivered order is not open
         orders = assert_ok(manager.api("GET", f"api/console/orders?{chosen}"))
         return {each["order_id"]: each["state"] for each in orders["items"]}
 
@@ -240,6 +240,37 @@ def test_an_order_is_cancelled(shop: Shop, manager: Browser) -> None:
     cancellation = {"order_id": order_id}
     assert_ok(manager.api("POST", "api/console/cancellations", cancellation), 202)
     when(lambda: state() == "cancelled", "a cancelled order")
+
+
+def test_a_person_overrules_the_planner(shop: Shop, manager: Browser) -> None:
+    """Pin to a courier who is not there, hold back, release, change the window."""
+    order = {"latitude": DEPOT[0] + 0.01, "longitude": DEPOT[1], "boxes": 1}
+    order |= {"ready_at": in_minutes(-5), "due_from": in_minutes(360)}
+    order |= {"due_until": in_minutes(390)}
+    order_id = assert_ok(manager.api("POST", "api/console/orders", order), 202)["order_id"]
+
+    def found() -> dict[str, Any]:
+        page = assert_ok(manager.api("GET", "api/console/orders?limit=100"))
+        return {each["order_id"]: each for each in page["items"]}.get(order_id, {})
+
+    def change(**changes: Any) -> None:
+        body = {"order_id": order_id, **changes}
+        assert_ok(manager.api("POST", "api/console/changes", body), 202)
+
+    when(lambda: bool(found()), "an open order")
+    change(courier_id="nobody", held=True)
+    when(lambda: found()["held_by"] is not None, "an order that is held back")
+    assert found()["pinned_to"] == "nobody"
+    assert found()["reason"].startswith("waiting: held back by ")
+    change(held=False, due_from=in_minutes(-5), due_until=in_minutes(30))
+    missing = "waiting: courier nobody is not checked in; window changed by "
+    when(lambda: found()["reason"].startswith(missing), "a plan of the pinned order")
+    assert_ok(manager.api("POST", "api/console/cancellations", {"order_id": order_id}), 202)
+    when(lambda: not found(), "an order that is not open")
+    assert (
+        manager.api("POST", "api/console/changes", {"order_id": order_id, "held": True}).status
+        == 409
+    )
 
 
 # ── Reviews ──
@@ -333,7 +364,8 @@ def test_a_manager_manages_people(shop: Shop, manager: Browser) -> None:
 
 
 def test_quality_can_be_read(manager: Browser) -> None:
-    assert assert_ok(manager.api("GET", "api/console/quality")).keys() == {"hours", "alarms"}
+    found = assert_ok(manager.api("GET", "api/console/quality"))
+    assert found.keys() == {"hours", "deliveries", "retrainings", "alarms"}
 
 
 # ── make demo ──
