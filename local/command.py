@@ -14,6 +14,7 @@ from rich.console import Console
 
 from local.cloud import LocalCloud
 from local.processes import PORTS, STOP_SIGNALS, LocalCloudError, sole_use
+from local.use_cases import DEFAULT
 
 
 class Parser(argparse.ArgumentParser):
@@ -40,6 +41,15 @@ def add_ports(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--serving-port", type=port, default=8080, help="of the serving app (default: %(default)s)"
+    )
+
+
+def add_use_case(parser: argparse.ArgumentParser) -> None:
+    """Add the argument --use-case."""
+    parser.add_argument(
+        "--use-case",
+        default=DEFAULT,
+        help="an environment of samconfig.toml (default: %(default)s)",
     )
 
 

@@ -15,9 +15,10 @@ from rich.console import Console
 from functions.console_api.people import Users, temporary_password
 from functions.http_api.http import COURIERS, MANAGERS, REVIEWERS, ProblemError
 from local.cloud import REGION, LocalCloud
-from local.command import Parser, Steps, add_ports, carry_out, prepare
+from local.command import Parser, Steps, add_ports, add_use_case, carry_out, prepare
 from local.dispatching import sample_orders
 from local.processes import PROJECT, STATE
+from local.use_cases import find_use_case
 from local.web import prepare_web, web_of
 from operations.stack import EVENT_SOURCE
 
@@ -133,12 +134,18 @@ def main() -> int:
     parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("action", choices=["up", "down"])
     add_ports(parser)
+    add_use_case(parser)
     arguments = parser.parse_args()
     console = Console()
     cloud = LocalCloud(STATE / "up", arguments.cloud_port, arguments.serving_port)
     if arguments.action == "down":
         return carry_out(lambda: down(cloud), cloud, console)
-    return carry_out(lambda: up(cloud, console), cloud, console)
+
+    def start() -> int:
+        cloud.use_case = find_use_case(arguments.use_case)
+        return up(cloud, console)
+
+    return carry_out(start, cloud, console)
 
 
 if __name__ == "__main__":

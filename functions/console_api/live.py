@@ -266,9 +266,8 @@ def read_alarms() -> list[dict[str, Any]]:
     now = datetime.now(UTC)
     if alarms_read and now - alarms_read[0][0] < timedelta(seconds=ALARM_SECONDS):
         return alarms_read[0][1]
-    pages = cloudwatch.get_paginator("describe_alarms").paginate(
-        AlarmNamePrefix=f"{os.environ['STACK_NAME']}-"
-    )
+    prefix = f"{os.environ['STACK_NAME']}-"
+    pages = cloudwatch.get_paginator("describe_alarms").paginate(AlarmNamePrefix=prefix)
     found = [
         {
             "name": alarm["AlarmName"],
@@ -278,6 +277,8 @@ def read_alarms() -> list[dict[str, Any]]:
         }
         for page in pages
         for alarm in page["MetricAlarms"]
+        # Not of a stack with a longer name: <logical id>-<random> is the rest of the name.
+        if alarm["AlarmName"].removeprefix(prefix).count("-") <= 1
     ]
     found.sort(key=lambda alarm: (alarm["state"] != "ALARM", alarm["name"]))
     alarms_read[:] = [(now, found)]

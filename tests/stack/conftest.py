@@ -3,36 +3,24 @@
 import json
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from samtranslator.parser.parser import Parser
-from samtranslator.translator.translator import Translator
-from samtranslator.yaml_helper import yaml_parse
 
-REPOSITORY = Path(__file__).parents[2]
+from tests.support.repository import REPOSITORY
+from tests.support.template import expanded, written
 
 
 @pytest.fixture(scope="session")
 def template() -> dict[str, Any]:
     """template.yaml as it is written, with long intrinsic functions."""
-    parsed: dict[str, Any] = yaml_parse((REPOSITORY / "template.yaml").read_text())
-    return parsed
+    return written()
 
 
 @pytest.fixture(scope="session")
 def stack() -> dict[str, Any]:
-    """template.yaml after SAM's transform."""
-    sources: dict[str, Any] = yaml_parse((REPOSITORY / "template.yaml").read_text())
-    sources["Globals"]["Function"]["CodeUri"] = "s3://packages/function"
-    for resource in sources["Resources"].values():
-        if resource["Type"] == "AWS::Serverless::StateMachine":
-            resource["Properties"]["DefinitionUri"] = "s3://packages/definition"
-    session = boto3.Session(region_name="us-east-1")
-    expanded: dict[str, Any] = Translator({}, Parser(), boto_session=session).translate(sources, {})
-    return expanded
+    """template.yaml after its transforms, with a topic for one label."""
+    return expanded(TopicLabels="broken")
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,19 @@ from pathlib import Path
 
 import pytest
 import yaml
-from samcli.yamlhelper import yaml_parse
+
+from local.use_cases import find_use_case
+from tests.support.template import DeployedStack, expanded, written
 
 PROJECT = Path(__file__).resolve().parents[2]
 README = (PROJECT / "README.md").read_text()
 FREE_ALARMS, DOLLARS_AN_ALARM = 10, 0.10  # of an account, a month
-TEMPLATE = yaml_parse((PROJECT / "template.yaml").read_text())
+TEMPLATE = written()
+ALARMS = {  # of a stack with a topic for a label that is called Label
+    name: resource["Properties"]
+    for name, resource in expanded(TopicLabels="Label")["Resources"].items()
+    if resource["Type"] == "AWS::CloudWatch::Alarm"
+}
 
 
 def test_reference_and_asyncapi_are_current() -> None:
@@ -76,16 +83,26 @@ def test_every_number_of_the_readme_is_in_its_source() -> None:
         assert number in (PROJECT / page).read_text()
 
 
+def alarms_of(use_case: str) -> int:
+    """The number of alarms of a use case's stack."""
+    found = find_use_case(use_case)
+    stack = DeployedStack(found.stack_name, **found.parameters)
+    return len(stack.of_type("AWS::CloudWatch::Alarm"))
+
+
 def test_the_price_at_rest_is_that_of_the_alarms() -> None:
-    alarms = [
-        name
-        for name, resource in TEMPLATE["Resources"].items()
-        if resource["Type"] == "AWS::CloudWatch::Alarm"
-    ]
-    price = f"{(len(alarms) - FREE_ALARMS) * DOLLARS_AN_ALARM:.2f} US dollars"
+    alarms = alarms_of("vehicles")
+    price = f"{(alarms - FREE_ALARMS) * DOLLARS_AN_ALARM:.2f} US dollars"
     costs = (PROJECT / "docs" / "costs.md").read_text()
-    assert f"{price} a month: the stack has {len(alarms)} alarms" in costs
+    assert f"{price} a month: the stack has {alarms} alarms" in costs
     assert f"| {price} | a month at rest" in README
+
+
+@pytest.mark.parametrize("use_case", ["scones", "social"])
+def test_a_further_use_case_costs_its_alarms(use_case: str) -> None:
+    alarms = alarms_of(use_case)
+    costs = (PROJECT / "docs" / "costs.md").read_text()
+    assert f"| `{use_case}` | {alarms} alarms | {alarms * DOLLARS_AN_ALARM:.2f} |" in costs
 
 
 def test_outputs_named_in_the_readme_exist() -> None:
@@ -102,22 +119,16 @@ def test_threshold_is_the_one_chosen_for_the_model() -> None:
 
 def test_every_alarm_is_in_the_runbook_and_nothing_else_is() -> None:
     runbook = (PROJECT / "docs" / "operations.md").read_text()
-    alarms = [
-        name
-        for name, resource in TEMPLATE["Resources"].items()
-        if resource["Type"] == "AWS::CloudWatch::Alarm"
-    ]
-    assert re.findall(r"^### (\w+Alarm)$", runbook, re.MULTILINE) == alarms
-    assert re.findall(r"^\| `(\w+Alarm)` \|", runbook, re.MULTILINE) == alarms
+    assert re.findall(r"^### (\w+Alarm)$", runbook, re.MULTILINE) == [*ALARMS]
+    assert re.findall(r"^\| `(\w+Alarm)` \|", runbook, re.MULTILINE) == [*ALARMS]
 
 
 def test_the_runbook_tells_what_missing_data_means() -> None:
     runbook = (PROJECT / "docs" / "operations.md").read_text()
     meanings = {"notBreaching": "no fault", "ignore": "state is kept"}
-    for name, resource in TEMPLATE["Resources"].items():
-        if resource["Type"] == "AWS::CloudWatch::Alarm":
-            [row] = re.findall(rf"^\| `{name}` \|.*\| ([^|]+) \|$", runbook, re.MULTILINE)
-            assert row == meanings[resource["Properties"]["TreatMissingData"]]
+    for name, alarm in ALARMS.items():
+        [row] = re.findall(rf"^\| `{name}` \|.*\| ([^|]+) \|$", runbook, re.MULTILINE)
+        assert row == meanings[alarm["TreatMissingData"]]
 
 
 def test_outputs_named_in_the_runbook_exist() -> None:

@@ -353,7 +353,8 @@ def checkout(tmp_path: Path) -> Path:
     folder = tmp_path / AWKWARD
     (folder / ".venv" / "bin").mkdir(parents=True)
     (folder / "requirements").mkdir()
-    copy(PROJECT / "Makefile", folder)
+    for name in ("Makefile", "samconfig.toml"):
+        copy(PROJECT / name, folder)
     for requirements in (PROJECT / "requirements").glob("*.txt"):
         copy(requirements, folder / "requirements")
     python = folder / ".venv" / "bin" / "python"
