@@ -10,7 +10,7 @@ from typing import Any, Literal
 import boto3
 
 from functions.dispatch_orders.fleet import read_fleet
-from functions.http_api.http import ProblemError
+from functions.http_api.http import ProblemError, table_of_dispatch
 from functions.http_api.records import Record, decision_of, is_on_shift, plain, text
 
 type OrderState = Literal["new", "waiting", "assigned", "delivered", "cancelled", "refused"]
@@ -44,8 +44,10 @@ alarms_read: list[tuple[datetime, list[dict[str, Any]]]] = []
 def read_now() -> dict[str, Any]:
     """What the view "Now" shows."""
     now = datetime.now(UTC)
-    couriers = [each for each in map(plain, scan_couriers()) if is_on_shift(each, now)]
-    orders = [order_of(each, now) for each in read_open_orders(now)]
+    couriers, orders = [], []
+    if os.environ["COURIERS_TABLE_NAME"]:  # empty without dispatch
+        couriers = [each for each in map(plain, scan_couriers()) if is_on_shift(each, now)]
+        orders = [order_of(each, now) for each in read_open_orders(now)]
     counts = {
         "couriers_on_shift": len(couriers),
         "orders_waiting": sum(order["state"] in ("new", "waiting") for order in orders),
@@ -140,7 +142,7 @@ def list_orders(
 def of_day(day: date, values: Mapping[str, Any]) -> dict[str, Any]:
     """A query of the orders of one day."""
     return {
-        "TableName": os.environ["ORDERS_TABLE_NAME"],
+        "TableName": table_of_dispatch("ORDERS_TABLE_NAME"),
         "IndexName": "by_day",
         "KeyConditionExpression": "#day = :day",
         "ExpressionAttributeValues": {":day": {"S": day.isoformat()}, **values},
@@ -165,7 +167,7 @@ def key_of(cursor: str, day: date) -> dict[str, Any]:
 def read_order(order_id: str) -> dict[str, Any] | None:
     """The record of an order."""
     found = dynamodb.get_item(
-        TableName=os.environ["ORDERS_TABLE_NAME"], Key={"order_id": {"S": order_id}}
+        TableName=table_of_dispatch("ORDERS_TABLE_NAME"), Key={"order_id": {"S": order_id}}
     )
     return plain(found["Item"]) if "Item" in found else None
 
@@ -255,7 +257,11 @@ def read_reports(hours: int) -> list[dict[str, Any]]:
     )
     found = map(plain, page["Items"])
     return [
-        {"hour": each["hour"], "report": json.loads(each["report"])}
+        {
+            "hour": each["hour"],
+            "report": json.loads(each["report"]),
+            "label_shares": json.loads(each.get("label_shares", "[]")),
+        }
         for each in found
         if "report" in each
     ]

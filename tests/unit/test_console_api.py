@@ -172,6 +172,26 @@ def test_alarms_are_counted_and_say_what_to_do(client: Client) -> None:
     assert alarms[0]["description"] == "Read the runbook."
 
 
+def test_without_dispatch_the_console_has_photos_and_no_orders(
+    client: Client, environment: pytest.MonkeyPatch, published: list[tuple[str, dict[str, Any]]]
+) -> None:
+    for name in ("COURIERS_TABLE_NAME", "ORDERS_TABLE_NAME"):
+        environment.setenv(name, "")
+    image_id = photo(1)
+    found = now(client)
+    assert [each["image_id"] for each in found["photos"]] == [image_id]
+    assert (found["couriers"], found["orders"]) == ([], [])
+    new = {"latitude": 52.1, "longitude": 5.1, "boxes": 1, "ready_at": at(0)}
+    for reply in (
+        client.get("/api/console/orders"),
+        client.post("/api/console/orders", new | {"due_from": at(0), "due_until": at(9)}),
+        client.post("/api/console/cancellations", {"order_id": "o-1"}),
+    ):
+        assert reply.status == 404
+        assert reply.json["detail"] == "This stack has no dispatch: no orders and no routes."
+    assert published == []
+
+
 def test_now_has_no_body_while_nothing_changes(client: Client) -> None:
     before = now(client)
     etag = client.get("/api/console/now").headers["ETag"]

@@ -5,13 +5,16 @@ import { Auth } from "./auth.js";
 import { signInPage } from "./ui.js";
 import { render } from "./vendor/lit-html/lit-html.js";
 
-/** Calls `run({ api, auth, config, root })` once a user is signed in. */
-export async function start(title, run) {
+/** Calls `run({ api, auth, config, root })` once a user is signed in. `titleOf` names the page. */
+export async function start(titleOf, run) {
   const root = document.getElementById("page");
   root.replaceChildren();
   let auth;
+  let title = "Scones Unlimited";
   try {
     const config = await (await fetch("config.json")).json();
+    title = titleOf(config);
+    document.title = `${title} · Scones Unlimited`;
     auth = new Auth(config);
     if (await auth.start()) {
       run({ api: new Api(auth), auth, config, root });

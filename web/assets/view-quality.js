@@ -78,6 +78,7 @@ export class View {
         ${fact("Drift", report.drift?.toFixed(2) ?? "–", "population stability index")}
         ${fact("Novelty", report.novelty?.toFixed(2) ?? "–", "0 to 1, mean")}
       </dl>
+      ${shares(quality.hours[0])}
       <section class="card"><div class="tools"><h2 class="grow">Accuracy</h2>
         <label class="field inline"><span>Hours</span><select @change=${(event) => { this.#hours = Number(event.target.value); this.#read(); }}>
           ${[24, 72, 168].map((hours) => html`<option ?selected=${hours === this.#hours}>${hours}</option>`)}</select></label></div>
@@ -91,6 +92,14 @@ export class View {
       </section>` : html`<p class="card muted">There are no reports yet. The first one comes after a full hour with photos.</p>`}`;
   }
 }
+
+/** What the senders of an hour sent, for the labels that have a topic. */
+const shares = ({ hour, label_shares }) => (label_shares.length ? html`<section class="card">
+  <h2>Share of the photos by sender, in the hour from ${time(`${hour}:00:00Z`)}</h2>
+  <div class="table" tabindex="0" role="group" aria-label="Share of the photos by sender"><table>
+    <thead><tr><th>Sender</th><th>Label</th><th>Share</th><th>Photos</th></tr></thead>
+    <tbody>${label_shares.map(({ sender_id, label, share, photos }) => html`<tr><th scope="row">${sender_id}</th>
+      <td>${label}</td><td>${percent(share, 1)}</td><td>${photos}</td></tr>`)}</tbody></table></div></section>` : nothing);
 
 const fact = (title, value, text) => html`<div class="count-card"><dt>${title}</dt><dd>${value}<small>${text}</small></dd></div>`;
 
