@@ -16,6 +16,7 @@ import pytest
 from local import keep, processes, run
 from local.cloud import LocalCloud
 from local.processes import PROJECT, LocalCloudError, free_port
+from local.use_cases import find_use_case
 
 
 @pytest.fixture
@@ -420,6 +421,36 @@ def test_what_up_prints_can_be_pasted_into_a_shell(
     [entry] = json.loads(lines[lines.index("--entries") + 1])
     assert entry["EventBusName"] == "na'me"
     assert lines.count("na'me") == 4  # two tables, the workflow, the log group
+
+
+def test_up_prints_no_orders_for_a_use_case_without_dispatch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(keep, "accounts_of", lambda *_: [])
+    up = LocalCloud(tmp_path, 4566, 8080, use_case=find_use_case("scones"))
+    outputs = dict.fromkeys(
+        (
+            *("PhotosBucketName", "PredictionsTableName", "EventBusName", "CourierPageUrl"),
+            *("ClassifyPhotoStateMachineArn", "FunctionsLogGroupName", "UserPoolId"),
+        ),
+        "name",
+    )
+    keep.show_commands(up, outputs)
+    printed = capsys.readouterr().out
+    assert "aws s3 cp local/samples/scones/broken-1.jpg s3://name/uploads/42/" in printed
+    assert "aws sns list-topics" in printed
+    assert "put-events" not in printed
+
+
+@pytest.mark.parametrize(("module", "action"), [(run, []), (keep, ["up"])])
+def test_an_unknown_use_case_is_refused_with_the_known_ones(
+    state: Path, module: ModuleType, action: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert carried_out(module, *action, "--use-case", "plants") == 1
+    assert capsys.readouterr().out == (
+        "Stopped: there is no use case 'plants': give one of scones, social, vehicles, or add an "
+        "environment to samconfig.toml (docs/use-cases.md)\n"
+    )
 
 
 def test_the_environment_points_at_nothing_but_the_local_cloud(
