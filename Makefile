@@ -118,7 +118,7 @@ lint: $(VENV)/dev ## Ruff, mypy, sam validate, cfn-lint
 .PHONY: test-training
 test-training: $(VENV)/dev $(TRAINING)/training ## mypy and tests of training/ (installs torch, 5 GB)
 	$(BIN)/mypy --python-executable $(TRAINING)/bin/python --exclude training/launch \
-		training benchmarks/inference.py
+		training benchmarks/anomaly.py benchmarks/inference.py
 	$(TRAINING)/bin/pytest tests/training
 
 .PHONY: test-web

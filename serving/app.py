@@ -8,10 +8,19 @@ GET  /ping                          200 once the model is loaded: SageMaker's he
 POST /invocations                   the photo's bytes in, probabilities by label out
 POST /endpoints/<name>/invocations  the same in the form of the SageMaker Runtime API, so that
                                     AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME may point here
+
+With the header X-Amzn-SageMaker-Custom-Attributes: explain (CustomAttributes="explain" of
+InvokeEndpoint), the response also says which parts of the photo speak for each label:
+
+    {"probabilities": {"broken": 0.98, ...}, "activation": {"broken": [[0.1, 3.2, ...], ...], ...}}
+
+The rows and columns of a label's activation cover the photo. A positive number speaks for the
+label, a negative one against it; the unit is logits.
 """
 
 import argparse
 import asyncio
+import functools
 import json
 import logging
 import os
@@ -34,12 +43,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from serving.preprocess import preprocess
+from serving.preprocess import activation_of_photo, preprocess
 
 MAX_BYTES = 25 * 1024 * 1024  # what a SageMaker real-time endpoint takes
 MAX_REQUESTS = 32  # read, waiting or in work at once; one more gets 503
 READ_SECONDS = 30  # for a client to send its photo; SageMaker allows 60 for the whole response
 STOP_SECONDS = 25  # to finish what is in work; SageMaker kills 30 seconds after SIGTERM
+
+ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"  # header of requests and responses
+EXPLAIN = "explain"  # its value in a request
 
 logger = logging.getLogger("serving")
 
@@ -68,10 +80,11 @@ class Model:
             raise ValueError(f"{path} has no probability for each of {len(self.labels)} labels")
         self.outputs = [output.name for output in self.session.get_outputs()]
 
-    def infer(self, photo: bytes) -> tuple[dict[str, float], str]:
+    def infer(self, photo: bytes, *, explain: bool = False) -> tuple[dict[str, Any], str]:
         """Probabilities by label, and the custom attributes of the response.
 
-        Raises HTTPException 400 with the reason if it is not a photo.
+        With `explain`, the probabilities and the activation, see the top of this file.
+        Raises HTTPException 400 with the reason if it is not a photo or the model cannot explain.
         """
         try:
             pixels = preprocess(photo, self.input_size)
@@ -82,7 +95,16 @@ class Model:
         attributes = f"model={self.name}"
         if "novelty" in outputs:  # models before 2.1 have none
             attributes += f",novelty={outputs['novelty'][0]:.4f}"
-        return {label: round(value, 6) for label, value in values}, attributes
+        probabilities = {label: round(value, 6) for label, value in values}
+        if not explain:
+            return probabilities, attributes
+        if "activation" not in outputs:
+            raise HTTPException(400, f"{self.name} cannot explain: train it again")
+        activation = activation_of_photo(outputs["activation"][0], photo).round(3).tolist()
+        return {
+            "probabilities": probabilities,
+            "activation": dict(zip(self.labels, activation, strict=True)),
+        }, attributes
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -135,12 +157,13 @@ def create_app(model: Model) -> Starlette:
             photo = await read_body(request, keep=True)
             if len(photo) > MAX_BYTES:
                 raise HTTPException(413, f"the file is larger than {MAX_BYTES // 1024**2} MB")
-            loop = asyncio.get_running_loop()
+            explain = request.headers.get(ATTRIBUTES) == EXPLAIN
+            infer = functools.partial(model.infer, photo, explain=explain)
             try:
-                inferences, attributes = await loop.run_in_executor(workers, model.infer, photo)
-                return JSONResponse(
-                    inferences, headers={"X-Amzn-SageMaker-Custom-Attributes": attributes}
+                inferences, attributes = await asyncio.get_running_loop().run_in_executor(
+                    workers, infer
                 )
+                return JSONResponse(inferences, headers={ATTRIBUTES: attributes})
             except HTTPException:
                 raise
             except Exception as error:

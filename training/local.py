@@ -8,6 +8,10 @@ for each label. A label `other` for photos of anything else lets the model rejec
 below the labels name where photos are from (bicycle/shop-a/1.jpg), the report says what the model
 does on photos from new sources.
 
+If photos of a label are in folders of other names, name the label before them:
+
+    make train PHOTOS=my/photos NAME=my_model ARGS="--label other my/food my/posts"
+
 The shipped model, in minutes without a GPU. With `--fine-tune` the backbone is trained gently too,
 hours without a GPU. If a run is interrupted, the next one continues.
 
@@ -21,13 +25,16 @@ import argparse
 import csv
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 
 from training.classifier.fine_tuning import FineTuning
 from training.classifier.leave_out import FOLDS
-from training.classifier.train import Result, Settings, positive, train
+from training.classifier.train import Result, positive, train
+from training.classifier.trainer import Settings
+from training.dataset import folders
 from training.dataset.records import DatasetError
 from training.dataset.stage import stage, summary
 from training.report import fill_card
@@ -41,14 +48,22 @@ CARD = """# Model card: {name}
 """
 
 
-def train_folder(photos: list[Path], settings: Settings, cifar_100: Path | None = None) -> Result:
+def train_folder(
+    photos: list[Path],
+    settings: Settings,
+    *,
+    labelled: Iterable[tuple[str, Path]] = (),
+    cifar_100: Path | None = None,
+) -> Result:
     """Stage folders of photos and train on them; the card of the model is its report.
+
+    `photos` have a folder for each label; `labelled` are labels and folders of their photos.
 
     Raises:
         DatasetError: something that the user can fix.
 
     """
-    description = stage(photos, settings.dataset, cifar_100=cifar_100)
+    description = stage(photos, settings.dataset, labelled=labelled, cifar_100=cifar_100)
     print(summary(description))
     print_excluded(settings.dataset)
     result = train(settings)
@@ -74,8 +89,13 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--photos", type=Path, action="append", required=True, help="folder; repeatable"
+        "--photos",
+        type=Path,
+        action="append",
+        default=[],
+        help="folder with a folder of photos for each label; repeatable",
     )
+    folders.add_label_option(parser)
     parser.add_argument("--name", required=True, help="of the model: models/<name>/")
     parser.add_argument("--model-name", help="in responses and records (default: --name)")
     parser.add_argument("--cifar", type=Path, help="CIFAR-100's binary archive or folder")
@@ -83,6 +103,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--models", type=Path, default=Path("models"), help="default: %(default)s")
     parser.add_argument("--build", type=Path, default=Path("build"), help="default: %(default)s")
     parser.add_argument("--backbone", default=Settings.backbone, help="default: %(default)s")
+    parser.add_argument(
+        "--input-size",
+        type=positive,
+        default=Settings.input_size,
+        help="pixels a side; more of them show smaller details (default: %(default)s)",
+    )
     parser.add_argument("--fine-tune", action="store_true", help="fine-tune the last stages too")
     parser.add_argument(
         "--folds", type=positive, default=FOLDS, help="parts of the sources (default: %(default)s)"
@@ -96,6 +122,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "--threads", type=positive, help="CPU threads (default: one for each processor)"
     )
     options = parser.parse_args(arguments)
+    if not options.photos and not options.label:
+        parser.error("give --photos or --label")
     if not NAME.fullmatch(options.name):
         parser.error(
             f"--name is {options.name!r}: use up to 32 small letters, digits, - and _, "
@@ -116,12 +144,18 @@ def main(arguments: list[str] | None = None) -> None:
         name=options.model_name or options.name,
         version=options.version,
         backbone=options.backbone,
+        input_size=options.input_size,
         fine_tuning=FineTuning() if options.fine_tune else None,
         folds=options.folds,
         folds_left_out=options.folds_left_out,
     )
     try:
-        result = train_folder(options.photos, settings, options.cifar)
+        result = train_folder(
+            options.photos,
+            settings,
+            labelled=folders.labelled(options.label),
+            cifar_100=options.cifar,
+        )
     except (DatasetError, OSError, ValueError) as error:
         sys.exit(f"train: {error}")
     print(f"\n{result.report}")

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 from urllib.parse import urlencode
@@ -14,7 +13,9 @@ from urllib.parse import urlencode
 import yaml
 from jsonschema import Draft202012Validator
 
-CONTRACT = Path(__file__).parents[2] / "docs" / "openapi.yaml"
+from tests.support.repository import REPOSITORY
+
+CONTRACT = REPOSITORY / "docs" / "openapi.yaml"
 
 
 def request(

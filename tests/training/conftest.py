@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.drawn import write_cifar, write_photos
-from training.classifier import train
+from tests.support.repository import REPOSITORY
+from training.classifier import train, trainer
 from training.dataset.stage import stage
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -38,11 +37,11 @@ def staged(cifar: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return dataset
 
 
-def settings(dataset: Path, directory: Path, **changes: object) -> train.Settings:
+def settings(dataset: Path, directory: Path, **changes: object) -> trainer.Settings:
     """Settings that train in seconds."""
     small: dict[str, object] = {"backbone": "tf_efficientnet_lite0", "input_size": 64, "folds": 2}
     places = {f"{name}_dir": directory / name for name in ("model", "output", "cache")}
-    return train.Settings(dataset=dataset, **(places | small | changes))
+    return trainer.Settings(dataset=dataset, **(places | small | changes))
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ def arguments(photos: Path, tmp_path: Path, name: str = "my_model") -> list[str]
 def test_folder_becomes_a_model_a_card_and_the_next_commands(tmp_path, capsys):
     photos = write_photos(tmp_path / "photos", 22, labels=("bicycle", "other"))
     (photos / "other" / "page.jpg").write_text("<html>")
-    local.main(arguments(photos, tmp_path))
+    local.main([*arguments(photos, tmp_path), "--input-size", "96"])
     printed = capsys.readouterr().out
     folder = tmp_path / "models" / "my_model"
     assert {path.name for path in folder.iterdir()} == {
@@ -29,6 +29,7 @@ def test_folder_becomes_a_model_a_card_and_the_next_commands(tmp_path, capsys):
     }
     metadata = json.loads((folder / "metadata.json").read_text())
     assert (metadata["name"], metadata["labels"]) == ("my_model", ["bicycle", "other"])
+    assert metadata["input_size"] == 96
     assert "other/page.jpg: unreadable" in printed
     assert f"make serve MODEL={folder}" in printed
     assert f"ConfidenceThreshold={metadata['threshold']}" in printed

@@ -1,7 +1,6 @@
 """The shipped model: its contract, its card, and its floor on real photos."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -9,11 +8,12 @@ import pytest
 
 from serving.preprocess import preprocess
 from tests.support.drawn import draw_photo, encoded
+from tests.support.repository import REPOSITORY
 from training import evaluate, report
 from training.classifier.calibration import Predictions
 from training.dataset import cifar
 
-MODEL = Path(__file__).resolve().parents[2] / "models" / "vehicles"
+MODEL = REPOSITORY / "models" / "vehicles"
 LARGEST_FILE = 16_000_000  # bytes
 FLOOR = 0.90  # of CIFAR-100's 200 official test photos of bicycles and motorcycles
 

@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 import tarfile
+from collections import Counter
 from pathlib import Path
 
 import boto3
@@ -63,6 +64,35 @@ def test_splits_are_the_same_from_any_folder(staged, cifar, tmp_path):
     stage([photos], tmp_path / "dataset", cifar_100=cifar)
     assert splits(tmp_path / "dataset") == splits(staged)
     assert Dataset(tmp_path / "dataset").version == Dataset(staged).version
+
+
+def test_a_label_is_named_for_folders_of_other_names(tmp_path):
+    photos = write_photos(tmp_path / "photos", 21, labels=("bicycle", "cat", "dog"))
+    (tmp_path / "photos" / "manifest.csv").write_text(
+        "file,source,sublabel\n" + f"dog/{next((photos / 'dog').iterdir()).name},shelter,poodle\n"
+    )
+    only_bicycles = tmp_path / "vehicles"
+    only_bicycles.mkdir()
+    (photos / "bicycle").rename(only_bicycles / "bicycle")
+    animals = ["--label", "other", str(photos / "cat"), str(photos / "dog")]
+    staging.main(["--photos", str(only_bicycles), *animals, "--dataset", str(tmp_path / "dataset")])
+    rows = manifest(tmp_path / "dataset")
+    assert Counter(row["label"] for row in rows) == {"bicycle": 21, "other": 42}
+    assert [row["kind"] for row in rows if row["source"] == "shelter"] == ["poodle"]
+    assert excluded(tmp_path / "dataset") == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (["other"], "--label other names no folder"),
+        (["other", "nowhere"], "nowhere is not a folder: give one with photos of other"),
+    ],
+)
+def test_label_without_photos_is_one_line(value, reason, tmp_path):
+    with pytest.raises(SystemExit, match=reason) as stopped:
+        staging.main(["--label", *value, "--dataset", str(tmp_path / "dataset")])
+    assert "\n" not in str(stopped.value)
 
 
 def test_photos_keep_their_split_when_photos_are_added(staged, cifar, tmp_path):

@@ -1,4 +1,4 @@
-"""The functions as Lambda imports them, and an AWS for them."""
+"""The functions as Lambda imports them, with moto as AWS."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from types import ModuleType
 
 import boto3
+import botocore.session
 import pytest
+from botocore.loaders import create_loader
 from moto import mock_aws
 
 from tests.support.functions import load_module
+
+SERVICE_MODELS = create_loader()  # all sessions share it, because it caches what it has read
 
 
 @dataclass
@@ -34,7 +38,7 @@ def load() -> Callable[[str, str], ModuleType]:
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Lambda's environment as the template sets it, and no way to a real AWS."""
+    """Lambda's environment as the template sets it, without access to a real AWS."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     for name, value in {
@@ -46,6 +50,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    monkeypatch.setattr(botocore.session, "create_loader", lambda _: SERVICE_MODELS)
     return monkeypatch
 
 

@@ -2,15 +2,14 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any
 
 import boto3
 import pytest
 
-from tests.support.tables import resources, schema
+from tests.support.tables import at, put, resources, schema
 from tests.support.web import Client
 
 TABLES = ("PredictionsTable", "CouriersTable", "OrdersTable", "DriftTable")
@@ -18,12 +17,6 @@ TABLES = ("PredictionsTable", "CouriersTable", "OrdersTable", "DriftTable")
 
 def today() -> str:
     return datetime.now(UTC).date().isoformat()
-
-
-def at(minutes: float) -> str:
-    """A time so many minutes from now, as the tables have it."""
-    time = datetime.now(UTC) + timedelta(minutes=minutes)
-    return time.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 @pytest.fixture
@@ -42,16 +35,9 @@ def client(
     for name in TABLES:
         boto3.client("dynamodb").create_table(TableName=name, **schema(name))
         environment.setenv(name.removesuffix("Table").upper() + "_TABLE_NAME", name)
-    cognito = boto3.client("cognito-idp")
-    pool = cognito.create_user_pool(
-        PoolName="users", Policies=resources()["UserPool"]["Properties"]["Policies"]
-    )["UserPool"]["Id"]
-    for group in ("couriers", "reviewers", "managers"):
-        cognito.create_group(UserPoolId=pool, GroupName=group)
     for name, value in {
         "LABELS": "bicycle,motorcycle,other",
         "STACK_NAME": "shop",
-        "USER_POOL_ID": pool,
         "EVENT_BUS_NAME": "bus",
     }.items():
         environment.setenv(name, value)
@@ -66,11 +52,6 @@ def client(
 
 def as_user(client: Client, name: str, group: str) -> Client:
     return Client(client.app, client.context, name, [group])
-
-
-def put(table: str, **record: Any) -> None:
-    typed = json.loads(json.dumps(record), parse_float=Decimal)
-    boto3.resource("dynamodb").Table(table).put_item(Item=typed)
 
 
 def order(order_id: str, status: str = "waiting", minute: float = 0, **changes: Any) -> None:
@@ -395,11 +376,24 @@ def test_the_newest_reports_come_first(client: Client) -> None:
 # ── People ──
 
 
+@pytest.fixture
+def user_pool(client: Client, environment: pytest.MonkeyPatch) -> None:
+    """The pool of the stack's users. Moto takes a quarter of a second to create one."""
+    cognito = boto3.client("cognito-idp")
+    pool = cognito.create_user_pool(
+        PoolName="users", Policies=resources()["UserPool"]["Properties"]["Policies"]
+    )["UserPool"]["Id"]
+    for group in ("couriers", "reviewers", "managers"):
+        cognito.create_group(UserPoolId=pool, GroupName=group)
+    environment.setenv("USER_POOL_ID", pool)
+
+
 def people(client: Client) -> dict[str, dict[str, Any]]:
     items = client.get("/api/console/people").json["items"]
     return {each["user_name"]: each for each in items}
 
 
+@pytest.mark.usefixtures("user_pool")
 def test_a_manager_creates_blocks_and_resets_users(client: Client) -> None:
     made = client.post("/api/console/people", {"user_name": "anna", "group": "couriers"})
     assert made.status == 201
@@ -421,6 +415,7 @@ def test_a_manager_creates_blocks_and_resets_users(client: Client) -> None:
     assert again.json["temporary_password"] != first
 
 
+@pytest.mark.usefixtures("user_pool")
 @pytest.mark.parametrize("name", ["a/b", "Anna", "", "a b", "../x", "x" * 65, "unknown"])
 def test_names_that_cannot_be_folders_are_refused(client: Client, name: str) -> None:
     reply = client.post("/api/console/people", {"user_name": name, "group": "couriers"})
@@ -428,12 +423,14 @@ def test_names_that_cannot_be_folders_are_refused(client: Client, name: str) -> 
     assert people(client) == {}
 
 
+@pytest.mark.usefixtures("user_pool")
 def test_a_name_is_given_once(client: Client) -> None:
     person = {"user_name": "anna", "group": "couriers"}
     assert client.post("/api/console/people", person).status == 201
     assert client.post("/api/console/people", person).status == 409
 
 
+@pytest.mark.usefixtures("user_pool")
 def test_nobody_blocks_themselves_or_who_is_not_there(client: Client) -> None:
     assert client.post("/api/console/people/max/blocked", {"blocked": True}).status == 409
     assert client.post("/api/console/people/ghost/blocked", {"blocked": True}).status == 404

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 from unicodedata import normalize
@@ -19,7 +18,6 @@ from moto import mock_aws
 
 from tests.support.tables import schema
 
-PROJECT = Path(__file__).resolve().parents[2]
 TABLES = ("CouriersTable", "OrdersTable")
 NOW = datetime.now(UTC)
 DEPOT = (52.0907, 5.1214)

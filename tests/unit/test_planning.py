@@ -1,4 +1,4 @@
-"""The constraints of each plan, computed again from orders, couriers and vehicle types."""
+"""Each plan keeps its constraints, computed again from orders, couriers and vehicle types."""
 
 import math
 import random
@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-SLACK = timedelta(seconds=2)  # rounding up to whole seconds may add so much to a leg
+SLACK = timedelta(seconds=2)  # rounding up to whole seconds may add this much to a leg
 
 
 @pytest.fixture(scope="module")
 def planning(load: Callable[[str, str], ModuleType]) -> Any:
-    """The module, with a short search, after which the constraints hold as well."""
+    """The module, with a short search. The constraints hold after a short search as well."""
     module: Any = load("dispatch_orders", "planning")
     module.search.most_iterations = lambda _: 60
     return module
@@ -260,7 +260,7 @@ SOON = (0, 0, 40)  # ready and due from now, for 40 minutes
         ),
     ],
 )
-def test_why_an_order_waits(
+def test_an_order_that_waits_has_the_reason(
     planning: Any, fleet: Any, order: Any, couriers: Any, reason: str
 ) -> None:
     orders, couriers = make(planning, fleet.depot, [order], couriers)
@@ -538,7 +538,7 @@ def test_orders_are_delivered_if_delivery_costs_nothing(
 
 
 @pytest.mark.parametrize("places", [[(0, 0)] * 5, [(0.01, 0.01)] * 5, [(0, 0), (0.01, 0.01)] * 2])
-def test_many_orders_at_one_location(planning: Any, fleet: Any, places: Any) -> None:
+def test_many_orders_at_one_location_are_planned(planning: Any, fleet: Any, places: Any) -> None:
     orders = [(*place, 1, *HURRY) for place in places]
     assert all("assigned" in reason for reason in reasons_of(planning, fleet, orders, [BICYCLE]))
 

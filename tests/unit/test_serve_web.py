@@ -1,4 +1,4 @@
-"""What the browser gets of web/, and what the headers forbid."""
+"""The files of web/ that a browser gets, and what their headers forbid."""
 
 import gzip
 from collections.abc import Callable
@@ -61,18 +61,18 @@ def test_pages_and_assets_need_no_token(client: Client, path: str, file: str, ki
     "path",
     ["/vendor.json", "/assets/notes.py", "/assets/../app.py", "/app.py", "/assets", "/index.html"],
 )
-def test_nothing_but_pages_and_assets_is_served(client: Client, path: str) -> None:
+def test_only_pages_and_assets_are_served(client: Client, path: str) -> None:
     assert client.get(path).status == 404
 
 
-def test_a_file_that_the_browser_has_is_not_sent_again(client: Client) -> None:
+def test_a_file_is_not_sent_again_if_the_browser_has_it(client: Client) -> None:
     etag = client.get("/assets/base.css").headers["ETag"]
     reply = client.get("/assets/base.css", headers={"If-None-Match": etag})
     assert (reply.status, reply.content) == (304, b"")
     assert client.get("/assets/base.css", headers={"If-None-Match": '"x"'}).status == 200
 
 
-def test_files_are_compressed_for_browsers_that_take_it(client: Client) -> None:
+def test_files_are_compressed_if_the_browser_accepts_it(client: Client) -> None:
     reply = client.get("/", headers={"Accept-Encoding": "gzip, br"})
     assert reply.headers["Content-Encoding"] == "gzip"
     assert gzip.decompress(reply.content) == b"index.html"
@@ -80,7 +80,7 @@ def test_files_are_compressed_for_browsers_that_take_it(client: Client) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/console", "/config.json", "/assets/base.css", "/nothing"])
-def test_the_browser_loads_and_sends_nothing_elsewhere(client: Client, path: str) -> None:
+def test_the_browser_may_load_and_send_nothing_elsewhere(client: Client, path: str) -> None:
     headers = client.get(path).headers
     policy = dict(each.split(" ", 1) for each in headers["Content-Security-Policy"].split("; "))
     assert policy["default-src"] == "'none'"
@@ -92,7 +92,7 @@ def test_the_browser_loads_and_sends_nothing_elsewhere(client: Client, path: str
     assert headers["Referrer-Policy"] == "no-referrer"
 
 
-def test_the_configuration_has_what_the_pages_need_and_no_secret(client: Client) -> None:
+def test_the_configuration_of_the_pages_has_no_secret(client: Client) -> None:
     assert client.get("/config.json").json == {
         "region": "eu-west-1",
         "client_id": "client",

@@ -11,6 +11,7 @@ import pytest
 
 from local.cloud import LocalCloud
 from local.processes import free_port
+from tests.support.building import build_once
 from tests.support.endpoint import Endpoint
 from tests.support.stack import WAIT_SCALE, Stack
 
@@ -41,7 +42,7 @@ def folder_in_memory() -> str | None:
 
 def running(cloud: LocalCloud) -> Iterator[Stack]:
     """Start the endpoint and the cloud; stop them, whatever happens."""
-    cloud.build()
+    build_once(cloud)
     endpoint = Endpoint(cloud.serving_port)
     threading.Thread(target=endpoint.serve_forever, daemon=True).start()
     with pytest.MonkeyPatch.context() as environment:

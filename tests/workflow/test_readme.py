@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.pages import blocks, commands, run
+from tests.support.repository import REPOSITORY
 from tests.support.stack import Stack, standard_only
 from tests.support.waiting import wait_until
 
-PROJECT = Path(__file__).parents[2]
 BLOCKS = blocks("README.md")
 TESTED = commands("README.md")
 
@@ -27,7 +27,7 @@ def aws_cli(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [
             *(uv, "pip", "install", "--quiet", "--no-deps", "--require-hashes"),
             *("--python", folder / "bin" / "python"),
-            *("--requirement", PROJECT / "requirements" / "awscli.txt"),
+            *("--requirement", REPOSITORY / "requirements" / "awscli.txt"),
         ],
         check=True,
     )
@@ -45,7 +45,7 @@ def test_the_commands_run_and_do_what_they_say(stack: Stack, aws_cli: Path) -> N
     environment["PATH"] = f"{aws_cli}{os.pathsep}{environment['PATH']}"
     before = stack.executions()
     for block in TESTED:
-        run(block, PROJECT, environment)
+        run(block, REPOSITORY, environment)
 
     # the upload, and the same photo once more
     started = wait_until(

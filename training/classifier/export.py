@@ -1,4 +1,4 @@
-"""Export: one ONNX file from a photo's pixels to probabilities and novelty."""
+"""Export: one ONNX file from a photo's pixels to probabilities, their reasons and novelty."""
 
 from pathlib import Path
 from typing import Any
@@ -22,14 +22,16 @@ def export_model(
 
     `backbone` has the outputs `features` and `middle`. They stay outputs of the model, so a model
     is itself a backbone for the next head: an earlier head is replaced. Outputs: probabilities
-    [n, k], novelty [n], features [n, d], middle [n, m].
+    [n, k], novelty [n], features [n, d], middle [n, m], and, if `features` are the mean of a
+    map, activation [n, h, w, k].
     """
     proto = onnx.load(backbone)
     graph = proto.graph
     _keep(graph.node, [node for node in graph.node if not node.name.startswith(PREFIX)])
     _keep(graph.initializer, [each for each in graph.initializer if PREFIX not in each.name])
     _keep(graph.output, [each for each in graph.output if each.name in ("features", "middle")])
-    nodes, arrays = head_nodes(head, temperature)
+    last_map = averaged_map(graph)
+    nodes, arrays = head_nodes(head, temperature, last_map)
     more_nodes, more_arrays = novelty_nodes(familiar)
     graph.node.extend(nodes + more_nodes)
     graph.initializer.extend(
@@ -44,6 +46,9 @@ def export_model(
             helper.make_tensor_value_info("novelty", TensorProto.FLOAT, ["batch"]),
         ]
     )
+    if last_map:
+        shape = ["batch", "rows", "columns", len(head.bias)]
+        graph.output.append(helper.make_tensor_value_info("activation", TensorProto.FLOAT, shape))
     store_as_half(proto)
     onnx.checker.check_model(proto)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,10 +75,23 @@ class _Nodes:
         return output
 
 
+def averaged_map(graph: onnx.GraphProto) -> str | None:
+    """The map [n, d, h, w] whose mean over its positions `features` are; None if there is none."""
+    made_by = {output: node for node in graph.node for output in node.output}
+    node = made_by["features"]
+    while node.op_type in ("Reshape", "Flatten", "Squeeze") and node.input[0] in made_by:
+        node = made_by[node.input[0]]
+    return node.input[0] if node.op_type in ("ReduceMean", "GlobalAveragePool") else None
+
+
 def head_nodes(
-    head: Head, temperature: float
+    head: Head, temperature: float, last_map: str | None
 ) -> tuple[list[onnx.NodeProto], dict[str, np.ndarray]]:
-    """Features to probabilities; the temperature is folded into the weights."""
+    """Features to probabilities; the temperature is folded into the weights.
+
+    The head is linear, so it says of each position of the last map how much it speaks for a label
+    (class activation map: Zhou et al., CVPR 2016). Their mean, with the bias, is the logit.
+    """
     arrays = {
         "weight": np.asarray(head.weight.T / np.float32(temperature)),
         "bias": np.asarray(head.bias / np.float32(temperature)),
@@ -82,6 +100,9 @@ def head_nodes(
     product = graph.add("MatMul", ["features", "weight"], "head_product")
     logits = graph.add("Add", [product, "bias"], "logits")
     graph.add("Softmax", [logits], "probabilities", axis=1)
+    if last_map:
+        positions = graph.add("Transpose", [last_map], "positions", perm=[0, 2, 3, 1])
+        graph.add("MatMul", [positions, "weight"], "activation")
     return graph.nodes, arrays
 
 

@@ -1,10 +1,12 @@
 """Read labelled photos from folders, from a staged dataset, and from S3.
 
-A folder of photos has one folder for each label. The source of a photo is, in this order: column
-`source` or `source_repo` of the folder's manifest.csv, the folder below the label
-(bicycle/shop-a/1.jpg), the name before two underscores (bicycle/shop-a__1.jpg), or unknown.
+A folder of photos has one folder for each label, or it is named together with one label. The
+source of a photo is, in this order: column `source` or `source_repo` of the folder's manifest.csv,
+the folder below the label (bicycle/shop-a/1.jpg), the name before two underscores
+(bicycle/shop-a__1.jpg), or unknown.
 """
 
+import argparse
 import concurrent.futures
 import csv
 import hashlib
@@ -20,6 +22,31 @@ from training.dataset.records import UNKNOWN, DatasetError, Found, Photo, read_m
 
 REQUESTS_AT_ONCE = 16
 SPLIT_NAMES = {"train", "training", "valid", "val", "validation", "test", "testing"}
+
+
+def add_label_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--label LABEL FOLDER...`, which names the label of whole folders."""
+    parser.add_argument(
+        "--label",
+        nargs="+",
+        action="append",
+        default=[],
+        metavar=("LABEL", "FOLDER"),
+        help="a label, and folders whose photos all show it; repeatable",
+    )
+
+
+def labelled(options: Iterable[list[str]]) -> list[tuple[str, Path]]:
+    """Pairs of a label and a folder, from the values of `--label`.
+
+    Raises:
+        DatasetError: a label has no folder.
+
+    """
+    for label, *folders in options:
+        if not folders:
+            raise DatasetError(f"--label {label} names no folder: give the folders of its photos")
+    return [(label, Path(folder)) for label, *folders in options for folder in folders]
 
 
 def read_folder(root: Path, labels: Iterable[str] = ()) -> list[Found]:
@@ -45,11 +72,26 @@ def read_folder(root: Path, labels: Iterable[str] = ()) -> list[Found]:
     if not folders:
         names = ", ".join(f"{name}/" for name in sorted(wanted)) or "one for each label"
         raise DatasetError(f"{root} has no folders of photos: {names}")
+    return [photo for folder in folders for photo in read_label(folder.name, folder)]
+
+
+def read_label(label: str, folder: Path) -> list[Found]:
+    """Every file below a folder, as photos of one label.
+
+    manifest.csv in the folder or beside it describes them.
+
+    Raises:
+        DatasetError: the folder is missing, or its manifest cannot be read.
+
+    """
+    if not folder.is_dir():
+        raise DatasetError(f"{folder} is not a folder: give one with photos of {label}")
+    root = folder if (folder / "manifest.csv").is_file() else folder.parent
     described = _described(root / "manifest.csv")
     return [
-        Found(_photo(file, folder, described), file.read_bytes)
-        for folder in folders
+        Found(_photo(file, label, folder, described.get(name, {})), file.read_bytes)
         for file in sorted(_files(folder))
+        if (name := file.relative_to(root).as_posix()) != "manifest.csv"
     ]
 
 
@@ -112,9 +154,7 @@ def _described(manifest: Path) -> dict[str, dict[str, str]]:
         raise DatasetError(f"{manifest} is not a CSV file with a column 'file'") from error
 
 
-def _photo(file: Path, folder: Path, described: dict[str, dict[str, str]]) -> Photo:
-    name = f"{folder.name}/{file.relative_to(folder).as_posix()}"
-    row = described.get(name, {})
+def _photo(file: Path, label: str, folder: Path, row: dict[str, str]) -> Photo:
     below = file.relative_to(folder).parts
     prefix, separator, _ = file.name.partition("__")
     source = row.get("source") or row.get("source_repo") or ""
@@ -122,8 +162,8 @@ def _photo(file: Path, folder: Path, described: dict[str, dict[str, str]]) -> Ph
         source = below[0] if len(below) > 1 else prefix if separator else UNKNOWN
     return Photo(
         id="",
-        file=name,
-        label=folder.name,
+        file=f"{folder.name}/{file.relative_to(folder).as_posix()}",
+        label=label,
         split="",
         source=source,
         style=row.get("style") or UNKNOWN,

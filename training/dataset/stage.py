@@ -7,6 +7,7 @@
 Sources
     --photos   a folder, or s3://bucket/prefix, with one folder for each label. Repeatable. Which
                source a photo is of: see training/dataset/folders.py.
+    --label    a label, and folders whose photos all show it. Repeatable.
     --cifar    CIFAR-100's binary archive or folder: classes that are labels are one more source.
     --base     a staged dataset: all of it is kept, each photo in its split. Its labels are the
                labels. A photo that is labelled differently in --photos takes the new label.
@@ -59,11 +60,14 @@ def stage(
     roots: list[Path],
     dataset: Path,
     *,
+    labelled: Iterable[tuple[str, Path]] = (),
     cifar_100: Path | None = None,
     base: Path | None = None,
     dry_run: bool = False,
 ) -> dict[str, Any]:
     """Make the dataset in the folder `dataset`; return what dataset.json holds.
+
+    `roots` have a folder for each label; `labelled` are labels and folders of their photos.
 
     Raises:
         DatasetError: something that the user can fix.
@@ -72,6 +76,10 @@ def stage(
     staged = folders.read_staged(base) if base else []
     known = {found.photo.label for found in staged}
     found = [photo for root in roots for photo in folders.read_folder(root, known)]
+    for label, folder in labelled:
+        if known and label not in known:
+            raise DatasetError(f"{label} is no label of {base}: those are {', '.join(known)}")
+        found += folders.read_label(label, folder)
     labels = sorted_labels(known or (item.photo.label for item in found))
     if cifar_100:
         found += cifar.read_cifar(cifar_100, labels)
@@ -228,6 +236,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--photos", action="append", default=[], help="folder or S3 URI; repeatable"
     )
+    folders.add_label_option(parser)
     parser.add_argument("--cifar", type=Path, help="CIFAR-100's binary archive or folder")
     parser.add_argument("--base", type=Path, help="a staged dataset to add to")
     parser.add_argument("--dataset", type=Path, default=Path("build/dataset"), help="%(default)s")
@@ -236,7 +245,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--dry-run", action="store_true", help="report what would be made")
     options = parser.parse_args(arguments)
-    if not options.photos and not options.base:
+    if not options.photos and not options.label and not options.base:
         parser.error("give --photos, a folder with one folder of photos for each label")
     return options
 
@@ -254,6 +263,7 @@ def main(arguments: list[str] | None = None) -> None:
             description = stage(
                 roots,
                 options.dataset,
+                labelled=folders.labelled(options.label),
                 cifar_100=options.cifar,
                 base=options.base,
                 dry_run=options.dry_run,

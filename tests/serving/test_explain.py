@@ -1,0 +1,99 @@
+"""What a reviewer relies on: the response says which parts of a photo speak for a label."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import boto3
+import numpy as np
+import pytest
+from botocore.config import Config
+from PIL import Image, ImageDraw
+
+from tests.support.drawn import encoded
+from tests.support.repository import REPOSITORY
+from tests.support.serving import Server, colour_model, draw_photo
+
+SCONES = REPOSITORY / "models" / "scones"
+DATA = Path(os.environ.get("SCONES_DATA", REPOSITORY.parent / "shared" / "data"))
+
+
+def explain(server: Server, photo: bytes) -> Any:
+    client = boto3.client(
+        "sagemaker-runtime",
+        endpoint_url=server.url,
+        region_name="eu-central-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+    response = client.invoke_endpoint(
+        EndpointName="scones-unlimited", Body=photo, CustomAttributes="explain"
+    )
+    return json.load(response["Body"])
+
+
+@pytest.mark.parametrize("size", [(64, 64), (120, 30), (30, 120)])
+def test_each_half_of_a_photo_speaks_for_its_label(server: Server, size: tuple[int, int]) -> None:
+    photo = Image.new("RGB", size, "red")
+    photo.paste("blue", (size[0] // 2, 0, *size))
+    body = explain(server, encoded(photo, "PNG"))
+    assert set(body["probabilities"]) == set(body["activation"])
+    red, blue = (np.array(body["activation"][label]) for label in ("bicycle", "other"))
+    half = red.shape[1] // 2
+    assert (red[:, : half - 1] > 0).all()
+    assert (red[:, half + 1 :] < 0).all()
+    assert (blue[:, : half - 1] < 0).all()
+    assert (blue[:, half + 1 :] > 0).all()
+
+
+def test_the_activation_has_the_proportions_of_the_photo_as_the_model_sees_it(
+    server: Server,
+) -> None:
+    activation = explain(server, draw_photo("red", (120, 30)))["activation"]["bicycle"]
+    assert (len(activation), len(activation[0])) == (16, 32)
+
+
+def test_without_being_asked_the_response_has_probabilities_only(server: Server) -> None:
+    assert list(server.infer(draw_photo("red")).body) == ["bicycle", "motorcycle", "other"]
+
+
+def test_a_model_that_cannot_explain_says_so(
+    app: ModuleType, write_model: Callable[..., Path]
+) -> None:
+    directory = write_model()
+    (directory / "model.onnx").write_bytes(colour_model(explains=False))
+    model = app.Model(directory)
+    assert model.infer(draw_photo("red"))[0]["bicycle"] > 0.9
+    with pytest.raises(app.HTTPException, match="cannot explain"):
+        model.infer(draw_photo("red"), explain=True)
+
+
+BITES = {  # of the cookie on one photo, in pixels: where a piece is missing
+    "left": [(40, 160), (70, 168), (95, 155), (128, 185), (100, 205), (72, 212), (40, 240)],
+    "right": [(250, 160), (222, 170), (200, 158), (168, 186), (190, 208), (220, 212), (250, 235)],
+    "top": [(112, 85), (118, 115), (108, 138), (140, 172), (166, 140), (172, 112), (190, 85)],
+    "bottom": [(112, 295), (120, 262), (110, 240), (142, 206), (165, 238), (175, 262), (188, 295)],
+}
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="no real data: set SCONES_DATA to its folder")
+@pytest.mark.parametrize("side", BITES)
+def test_broken_is_explained_by_the_place_where_a_piece_is_missing(
+    app: ModuleType, side: str
+) -> None:
+    photo = Image.open(DATA / "scones" / "intact" / "cookies__intact-5.jpg")
+    tray = photo.crop((0, 300, 288, 380)).resize(photo.size)
+    mask = Image.new("L", photo.size)
+    ImageDraw.Draw(mask).polygon(BITES[side], fill=255)
+    photo.paste(tray, mask=mask)
+    response, _ = app.Model(SCONES).infer(encoded(photo), explain=True)
+    assert response["probabilities"]["broken"] > 0.5
+    activation = np.array(response["activation"]["broken"])
+    row, column = np.unravel_index(activation.argmax(), activation.shape)
+    cell = np.array(photo.size) / activation.shape[::-1]
+    peak = (np.array([column, row]) + 0.5) * cell
+    assert np.abs(peak - np.mean(BITES[side], axis=0)).max() <= 1.5 * cell.max()
