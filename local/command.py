@@ -84,12 +84,17 @@ class Steps:
 
 
 def prepare(cloud: LocalCloud, console: Console) -> None:
-    """Stop what a killed command left running in the directory, and check the ports.
+    """Stop what a killed command left running in the directory; check the model and the ports.
 
     Raises:
-        LocalCloudError: a port cannot be used.
+        LocalCloudError: the use case has no model, or a port cannot be used.
 
     """
+    name, model = cloud.use_case.name, cloud.use_case.model
+    if not (model / "model.onnx").is_file():
+        raise LocalCloudError(
+            f"{model} has no model: train one with `make train PHOTOS=my/photos NAME={name}`"
+        )
     if left := LocalCloud.find(cloud.directory):
         console.print(f"stopping what an earlier `make {cloud.directory.name}` left running")
         left.stop()

@@ -16,7 +16,7 @@ import pytest
 from local import keep, processes, run
 from local.cloud import LocalCloud
 from local.processes import PROJECT, LocalCloudError, free_port
-from local.use_cases import find_use_case
+from local.use_cases import UseCase, find_use_case
 
 
 @pytest.fixture
@@ -452,6 +452,19 @@ def test_an_unknown_use_case_is_refused_with_the_known_ones(
     assert capsys.readouterr().out == (
         "Stopped: there is no use case 'plants': give one of scones, social, vehicles, or add an "
         "environment to samconfig.toml (docs/use-cases.md)\n"
+    )
+
+
+def test_a_use_case_without_a_model_says_how_to_train_one(
+    state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plants = UseCase("plants", "scones-unlimited-plants", {})
+    monkeypatch.setattr(run, "find_use_case", lambda _: plants)
+    (state / "1.jpg").touch()
+    assert carried_out(run, "--photos", str(state), "--use-case", "plants") == 1
+    assert capsys.readouterr().out == (
+        f"Stopped: {plants.model} has no model: train one with `make train PHOTOS=my/photos "
+        "NAME=plants`\n"
     )
 
 
