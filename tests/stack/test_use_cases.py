@@ -1,6 +1,8 @@
 """Use cases are the same template with other parameters. They live side by side in one account."""
 
 import itertools
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -157,3 +159,14 @@ def test_a_use_case_takes_as_many_lines_as_the_page_says() -> None:
     start = next(number for number, line in enumerate(lines) if line.startswith("[social."))
     count = len([line for line in lines[start:] if line.strip()])
     assert f"| `samconfig.toml` | {count} |" in (REPOSITORY / "docs" / "use-cases.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "path", sorted(REPOSITORY.glob("models/*/metadata.json")), ids=lambda path: path.parent.name
+)
+def test_a_use_case_has_the_labels_and_the_threshold_of_its_model(path: Path) -> None:
+    metadata = json.loads(path.read_text())
+    defaults = {name: each["Default"] for name, each in written()["Parameters"].items()}
+    parameters = defaults | find_use_case(path.parent.name).parameters
+    assert parameters["Labels"].split(",") == metadata["labels"]
+    assert float(parameters["ConfidenceThreshold"]) == metadata["threshold"]

@@ -111,12 +111,6 @@ def test_outputs_named_in_the_readme_exist() -> None:
     assert named <= set(TEMPLATE["Outputs"])
 
 
-def test_the_default_threshold_is_the_threshold_of_the_shipped_model() -> None:
-    metadata = json.loads((REPOSITORY / "models" / "vehicles" / "metadata.json").read_text())
-    assert float(TEMPLATE["Parameters"]["ConfidenceThreshold"]["Default"]) == metadata["threshold"]
-    assert TEMPLATE["Parameters"]["Labels"]["Default"].split(",") == metadata["labels"]
-
-
 def test_the_runbook_has_every_alarm_and_no_other() -> None:
     runbook = (REPOSITORY / "docs" / "operations.md").read_text()
     assert re.findall(r"^### (\w+Alarm)$", runbook, re.MULTILINE) == [*ALARMS]
