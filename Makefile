@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
+# Empty if no folder is given: the target-specific PHOTOS of `run` is always defined.
+PHOTOS_ARGUMENT := $(if $(filter-out undefined,$(origin PHOTOS)),--photos "$$PHOTOS")
 MODEL ?= models/$(USE_CASE)
 PORT ?= 8080
 
@@ -45,7 +47,7 @@ help: ## Show the targets
 .PHONY: run
 run: export PHOTOS := $(PHOTOS)# in the environment, so that the path may have any character
 run: $(VENV)/run ## Classify the sample photos and show what follows on this machine (USE_CASE=scones PHOTOS=folder)
-	@$(BIN)/python -m local.run $(if $(filter undefined,$(origin PHOTOS)),,--photos "$$PHOTOS") --use-case $(USE_CASE) $(PORTS)
+	@$(BIN)/python -m local.run $(PHOTOS_ARGUMENT) --use-case $(USE_CASE) $(PORTS)
 
 .PHONY: up
 up: $(VENV)/run ## Start the local cloud, deploy to it, and keep it running

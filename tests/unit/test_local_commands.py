@@ -382,6 +382,19 @@ def test_make_run_accepts_a_folder_with_any_name(checkout: Path, photos: str) ->
     assert done.stdout.splitlines()[:4] == ["-m", "local.run", "--photos", photos], done.stderr
 
 
+def test_make_without_a_folder_runs_the_sample_photos_of_the_use_case(checkout: Path) -> None:
+    done = make(checkout, "run", "USE_CASE=scones")
+    assert done.stdout.splitlines() == ["-m", "local.run", "--use-case", "scones"], done.stderr
+
+
+def test_make_names_the_known_use_cases(checkout: Path) -> None:
+    for target in ("run", "up", "serve", "deploy", "launch"):
+        done = make(checkout, target, "USE_CASE=plants")
+        assert done.returncode
+        [line] = done.stderr.splitlines()
+        assert 'there is no use case "plants": give one of vehicles scones social' in line
+
+
 @pytest.mark.parametrize("python", ["", "/bin/false", "/no/such/python", "/a b/python"])
 @pytest.mark.parametrize("target", ["run", "setup", "test-training"])
 def test_a_wrong_version_of_python_creates_no_environment(
