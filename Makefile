@@ -2,15 +2,24 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
-PHOTOS ?= local/photos
-MODEL ?= models/vehicles
+# Empty if no folder is given: the target-specific PHOTOS of `run` is always defined.
+PHOTOS_ARGUMENT := $(if $(filter-out undefined,$(origin PHOTOS)),--photos "$$PHOTOS")
+MODEL ?= models/$(USE_CASE)
 PORT ?= 8080
+
+# An environment of samconfig.toml; vehicles is its `default`: make run USE_CASE=scones
+USE_CASE ?= vehicles
+USE_CASES := vehicles $(filter-out default local,$(shell sed -n 's/^\[\(.*\)\.global\.parameters\]$$/\1/p' samconfig.toml))
+ifneq ($(words $(filter $(USE_CASES),$(USE_CASE))),1)
+$(error there is no use case "$(USE_CASE)": give one of $(USE_CASES), or add an environment to samconfig.toml (docs/use-cases.md))
+endif
+CONFIG_ENV = $(if $(filter-out vehicles,$(USE_CASE)),--config-env $(USE_CASE))
 
 # Other ports of the local cloud: make run CLOUD_PORT=4567 SERVING_PORT=8081
 PORTS = $(if $(CLOUD_PORT),--cloud-port="$(CLOUD_PORT)") $(if $(SERVING_PORT),--serving-port="$(SERVING_PORT)")
 
-# Another stack than the default: make deploy STACK=scones-kitchen
-STACK ?=
+# Another stack than that of the use case: make deploy STACK=scones-kitchen
+STACK ?= $(if $(filter-out vehicles,$(USE_CASE)),scones-unlimited-$(USE_CASE))
 STACK_NAME = $(if $(STACK),--stack-name "$(STACK)")
 
 VENV := .venv
@@ -37,12 +46,12 @@ help: ## Show the targets
 
 .PHONY: run
 run: export PHOTOS := $(PHOTOS)# in the environment, so that the path may have any character
-run: $(VENV)/run ## Classify the sample photos and assign the sample orders on this machine (PHOTOS=folder)
-	@$(BIN)/python -m local.run --photos "$$PHOTOS" $(PORTS)
+run: $(VENV)/run ## Classify the sample photos and show what follows on this machine (USE_CASE=scones PHOTOS=folder)
+	@$(BIN)/python -m local.run $(PHOTOS_ARGUMENT) --use-case $(USE_CASE) $(PORTS)
 
 .PHONY: up
 up: $(VENV)/run ## Start the local cloud, deploy to it, and keep it running
-	@$(BIN)/python -m local.keep up $(PORTS)
+	@$(BIN)/python -m local.keep up --use-case $(USE_CASE) $(PORTS)
 
 .PHONY: down
 down: $(VENV)/run ## Stop what `make up` started
@@ -57,7 +66,7 @@ drill: $(VENV)/run ## Simulate days with drift, alarms and reviews on this machi
 	@$(BIN)/python -m local.drill
 
 .PHONY: serve
-serve: $(VENV)/run ## Serve a model alone (PORT=8080, MODEL=models/vehicles)
+serve: $(VENV)/run ## Serve a model alone (USE_CASE=scones PORT=8080, or MODEL=folder)
 	@$(BIN)/python -m serving.app --port $(PORT) --model-dir "$(MODEL)"
 
 .PHONY: build
@@ -65,8 +74,8 @@ build: $(VENV)/run ## Build the functions for AWS
 	PATH="$$PWD/$(BIN):$$PATH" sam build
 
 .PHONY: deploy
-deploy: build ## Deploy the stack to AWS (STACK=name for another stack)
-	PATH="$$PWD/$(BIN):$$PATH" sam deploy $(STACK_NAME) $(if $(STACK),--s3-prefix "$(STACK)")
+deploy: build ## Deploy the stack to AWS (USE_CASE=scones, or STACK=name for another stack)
+	PATH="$$PWD/$(BIN):$$PATH" sam deploy $(CONFIG_ENV) $(STACK_NAME) $(if $(STACK),--s3-prefix "$(STACK)")
 
 .PHONY: events
 events: $(VENV)/run ## Write the sample events for the deployed stack to build/events
@@ -88,9 +97,9 @@ train: ## Train a model for your labels (PHOTOS=my/photos NAME=my_model) in minu
 
 .PHONY: launch
 launch: $(VENV)/run ## Train on SageMaker and deploy the model to the stack's endpoint
-	@$(BIN)/python -m training.launch.cloud $(ARGS)
+	@$(BIN)/python -m training.launch.cloud $(STACK_NAME) $(ARGS)
 	@$(MAKE) --no-print-directory $(TRAINING)/training
-	@$(TRAINING)/bin/python -m training.launch $(ARGS)
+	@$(TRAINING)/bin/python -m training.launch $(STACK_NAME) $(ARGS)
 
 .PHONY: delete
 delete: $(VENV)/run ## Delete the stack, the endpoint and all data from AWS (asks first)

@@ -22,9 +22,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local import processes
 from local.processes import PROJECT, LocalCloudError
-from operations.stack import DEFAULT_STACK as STACK_NAME
+from local.use_cases import DEFAULT, UseCase, find_use_case, local_parameters
 
-ARTIFACTS_BUCKET = f"{STACK_NAME}-artifacts"
+ARTIFACTS_BUCKET = "scones-unlimited-artifacts"
 REGION = "us-east-1"
 START_SECONDS = 60
 # More functions that start at once than processors would wait for each other.
@@ -42,6 +42,7 @@ class LocalCloud:
         cloud_port: port of MiniStack on 127.0.0.1.
         serving_port: port of the serving app on 127.0.0.1.
         pids: process ids by name, once started.
+        use_case: whose stack and model run.
 
     """
 
@@ -49,6 +50,7 @@ class LocalCloud:
     cloud_port: int
     serving_port: int
     pids: dict[str, int] = field(default_factory=dict)
+    use_case: UseCase = field(default_factory=lambda: find_use_case(DEFAULT))
 
     @property
     def endpoint_url(self) -> str:
@@ -163,10 +165,9 @@ class LocalCloud:
         self._start("ministack", [sys.executable, "-m", "local.emulator"], environment)
 
     def start_serving(self) -> None:
-        """Start the serving app with the shipped model."""
-        model = PROJECT / "models" / "vehicles"
+        """Start the serving app with the shipped model of the use case."""
         command = [sys.executable, "-m", "serving.app", "--port", str(self.serving_port)]
-        command += ["--model-dir", str(model)]
+        command += ["--model-dir", str(self.use_case.model)]
         self._start("serving", command, self.environment())
 
     def wait(self, name: str, url: str) -> None:
@@ -222,7 +223,8 @@ class LocalCloud:
         """`sam deploy` of what was built.
 
         Args:
-            parameters: template parameters that differ from samconfig.toml's `local`.
+            parameters: template parameters that differ from what samconfig.toml says in `local`
+                and for the use case.
 
         Returns:
             The stack's outputs by name.
@@ -233,21 +235,23 @@ class LocalCloud:
         command = ["deploy", "--config-env", "local"]
         command += ["--config-file", str(PROJECT / "samconfig.toml")]
         command += ["--template-file", str(self.directory / "build" / "template.yaml")]
-        if parameters:
-            overrides = {"WorkflowType": "STANDARD", "Web": "off"} | parameters
-            command += ["--parameter-overrides", *(f"{k}={v}" for k, v in overrides.items())]
+        command += ["--stack-name", self.use_case.stack_name]
+        overrides = self.use_case.parameters | local_parameters() | parameters
+        command += ["--parameter-overrides", *(f'{k}="{v}"' for k, v in overrides.items())]
         self._sam(command, self.environment())
         return self.outputs()
 
     def outputs(self) -> dict[str, str]:
         """The deployed stack's outputs by name."""
-        [stack] = self.client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"]
+        [stack] = self.client("cloudformation").describe_stacks(StackName=self.use_case.stack_name)[
+            "Stacks"
+        ]
         return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
     def physical_name(self, resource: str) -> str:
         """The name that a resource of the template has in the cloud."""
         name: str = self.client("cloudformation").describe_stack_resource(
-            StackName=STACK_NAME, LogicalResourceId=resource
+            StackName=self.use_case.stack_name, LogicalResourceId=resource
         )["StackResourceDetail"]["PhysicalResourceId"]
         return name
 
@@ -258,14 +262,16 @@ class LocalCloud:
         if not pids:
             return None
         recorded = json.loads((directory / processes.RECORD).read_text())
-        return cls(directory, recorded["cloud_port"], recorded["serving_port"], pids)
+        use_case = find_use_case(recorded.get("use_case", DEFAULT))
+        return cls(directory, recorded["cloud_port"], recorded["serving_port"], pids, use_case)
 
     def _start(self, name: str, command: list[str], environment: dict[str, str]) -> None:
         with processes.uninterrupted():
             process = processes.start(command, self.logs / f"{name}.log", environment)
             self.pids[name] = process.pid
             ports = {"cloud_port": self.cloud_port, "serving_port": self.serving_port}
-            record = json.dumps(ports | {"pids": self.pids}, indent=2)
+            about = {"use_case": self.use_case.name, "pids": self.pids}
+            record = json.dumps(ports | about, indent=2)
             (self.directory / processes.RECORD).write_text(f"{record}\n")
 
     def _responds(self, url: str) -> bool:

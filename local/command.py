@@ -14,6 +14,7 @@ from rich.console import Console
 
 from local.cloud import LocalCloud
 from local.processes import PORTS, STOP_SIGNALS, LocalCloudError, sole_use
+from local.use_cases import DEFAULT
 
 
 class Parser(argparse.ArgumentParser):
@@ -40,6 +41,15 @@ def add_ports(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--serving-port", type=port, default=8080, help="of the serving app (default: %(default)s)"
+    )
+
+
+def add_use_case(parser: argparse.ArgumentParser) -> None:
+    """Add the argument --use-case."""
+    parser.add_argument(
+        "--use-case",
+        default=DEFAULT,
+        help="an environment of samconfig.toml (default: %(default)s)",
     )
 
 
@@ -74,12 +84,17 @@ class Steps:
 
 
 def prepare(cloud: LocalCloud, console: Console) -> None:
-    """Stop what a killed command left running in the directory, and check the ports.
+    """Stop what a killed command left running in the directory; check the model and the ports.
 
     Raises:
-        LocalCloudError: a port cannot be used.
+        LocalCloudError: the use case has no model, or a port cannot be used.
 
     """
+    name, model = cloud.use_case.name, cloud.use_case.model
+    if not (model / "model.onnx").is_file():
+        raise LocalCloudError(
+            f"{model} has no model: train one with `make train PHOTOS=my/photos NAME={name}`"
+        )
     if left := LocalCloud.find(cloud.directory):
         console.print(f"stopping what an earlier `make {cloud.directory.name}` left running")
         left.stop()

@@ -46,7 +46,7 @@ from local.command import Parser, Steps, carry_out, prepare
 from local.drill_photos import Photo, make_kinds
 from local.processes import PROJECT, STATE, LocalCloudError, free_port
 from local.timeline import Hour, draw
-from operations.stack import DEFAULT_STACK, EVENT_SOURCE
+from operations.stack import EVENT_SOURCE
 
 PHOTOS_AN_HOUR = 120
 HOURS = 6  # of each phase
@@ -91,19 +91,12 @@ class Drill:
         self.cloudwatch = cloud.client("cloudwatch")
         self.random = random.Random(1)  # noqa: S311 - the same hours every time
         self.number = 0
-        self.filter = self.physical_name("FilterInferencesFunction")
+        self.filter = self.cloud.physical_name("FilterInferencesFunction")
         self.alarms = {self.shorten(name): name for name in ALARMS}
-
-    def physical_name(self, logical_id: str) -> str:
-        """The name that a resource of the template has in the cloud."""
-        name: str = self.cloud.client("cloudformation").describe_stack_resource(
-            StackName=DEFAULT_STACK, LogicalResourceId=logical_id
-        )["StackResourceDetail"]["PhysicalResourceId"]
-        return name
 
     def shorten(self, logical_id: str) -> str:
         """Give an alarm of the stack the period of the drill; return its name."""
-        name = self.physical_name(logical_id)
+        name = self.cloud.physical_name(logical_id)
         [alarm] = self.cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"]
         own = {key: alarm[key] for key in ALARM_FIELDS if key in alarm}
         self.cloudwatch.put_metric_alarm(**own, Period=PERIOD_SECONDS)

@@ -15,9 +15,10 @@ from rich.console import Console
 from functions.console_api.people import Users, temporary_password
 from functions.http_api.http import COURIERS, MANAGERS, REVIEWERS, ProblemError
 from local.cloud import REGION, LocalCloud
-from local.command import Parser, Steps, add_ports, carry_out, prepare
+from local.command import Parser, Steps, add_ports, add_use_case, carry_out, prepare
 from local.dispatching import sample_orders
-from local.processes import PROJECT, STATE
+from local.processes import PROJECT, SAMPLE_PHOTOS, STATE
+from local.use_cases import UseCase, find_use_case
 from local.web import prepare_web, web_of
 from operations.stack import EVENT_SOURCE
 
@@ -37,29 +38,36 @@ In another terminal, first:
   export AWS_ENDPOINT_URL={endpoint} AWS_CA_BUNDLE={certificate}
   export AWS_DEFAULT_REGION={region} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
 
-  # Upload a photo of courier 42, and read its record.
-  aws s3 cp local/photos/bicycle-courier.jpg s3://{PhotosBucketName}/uploads/42/
+  # Upload a photo of sender 42, and read its record.
+  aws s3 cp {photo} s3://{PhotosBucketName}/uploads/42/
   aws dynamodb scan --table-name {PredictionsTableName}
 
   # Review the photos below the confidence threshold.
   make review
 
-  # Place an order, and read its status and reason. "more orders may join" means that the order
-  # waits a few minutes for others. It leaves in time, alone or with others.
-  aws events put-events --entries {order}
-  aws dynamodb scan --table-name {OrdersTableName}
-
-  # Read the workflow's executions, and the functions' log.
+{dispatch}{topics}  # Read the workflow's executions, and the functions' log.
   aws stepfunctions list-executions --state-machine-arn {ClassifyPhotoStateMachineArn}
   aws logs filter-log-events --log-group-name {FunctionsLogGroupName}
 
   # Send a photo to the model alone.
-  curl --data-binary @local/photos/bicycle-courier.jpg {serving}/invocations
+  curl --data-binary @{photo} {serving}/invocations
 
 Different from AWS: there are no metrics, and alarms are not evaluated (`make drill` shows alarms).
 The workflows are STANDARD, so that each execution has a history; on AWS the default is EXPRESS.
 Logs of the local cloud: {logs}
 Stop it with: make down
+"""
+DISPATCH = """\
+  # Place an order, and read its status and reason. "more orders may join" means that the order
+  # waits a few minutes for others. It leaves in time, alone or with others.
+  aws events put-events --entries {order}
+  aws dynamodb scan --table-name {OrdersTableName}
+
+"""
+TOPICS = """\
+  # List the topics. Each one gets the accepted photos of a label: docs/use-cases.md.
+  aws sns list-topics
+
 """
 
 
@@ -92,11 +100,17 @@ def show_commands(cloud: LocalCloud, outputs: dict[str, str]) -> None:
         "serving": cloud.serving_url,
         "region": REGION,
         "order": sample_order(outputs["EventBusName"]),
+        "photo": sample_photo(cloud.use_case),
     }
     quoted = {name: shlex.quote(value) for name, value in values.items()}
     web, accounts = web_of(cloud, outputs), accounts_of(cloud, outputs)
     pages = {"courier_page": web.courier_page, "console": web.console}
-    print(COMMANDS.format(logs=cloud.logs, accounts=", ".join(accounts), **pages, **quoted))
+    parts = {
+        "dispatch": DISPATCH.format(**quoted) if cloud.use_case.has_dispatch else "",
+        "topics": TOPICS if cloud.use_case.topic_labels else "",
+    }
+    about = {"logs": cloud.logs, "accounts": ", ".join(accounts)}
+    print(COMMANDS.format(**about, **parts, **pages, **quoted))
 
 
 def accounts_of(cloud: LocalCloud, outputs: dict[str, str]) -> list[str]:
@@ -110,6 +124,12 @@ def accounts_of(cloud: LocalCloud, outputs: dict[str, str]) -> list[str]:
         users.of_existing("admin_set_user_password", name, Password=password, Permanent=True)
         accounts.append(f"{name} {password}")
     return accounts
+
+
+def sample_photo(use_case: UseCase) -> str:
+    """The first sample photo of a use case, or a name to replace."""
+    photos = sorted(use_case.photos.glob("*")) if use_case.photos.is_dir() else []
+    return str(photos[0].relative_to(SAMPLE_PHOTOS.parents[1])) if photos else "photo.jpg"
 
 
 def sample_order(bus: str) -> str:
@@ -133,12 +153,18 @@ def main() -> int:
     parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("action", choices=["up", "down"])
     add_ports(parser)
+    add_use_case(parser)
     arguments = parser.parse_args()
     console = Console()
     cloud = LocalCloud(STATE / "up", arguments.cloud_port, arguments.serving_port)
     if arguments.action == "down":
         return carry_out(lambda: down(cloud), cloud, console)
-    return carry_out(lambda: up(cloud, console), cloud, console)
+
+    def start() -> int:
+        cloud.use_case = find_use_case(arguments.use_case)
+        return up(cloud, console)
+
+    return carry_out(start, cloud, console)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,20 @@
-"""Run Scones Unlimited on this machine: classify photos, and assign sample orders to couriers.
+"""Run Scones Unlimited on this machine: classify photos, and show what follows.
 
     make run                        the sample photos of the project
     make run PHOTOS=~/Pictures      your own photos: all files in the folder and below it
+    make run USE_CASE=scones        another use case of samconfig.toml
 
-Builds the functions, starts the local cloud, deploys the stack, uploads each photo as a courier
-does, follows it through the workflow and places the sample orders. Prints the classifications and
-the routes, draws a map of the routes, and stops the local cloud. Costs nothing.
+Builds the functions, starts the local cloud, deploys the stack, uploads each photo as a sender
+does, follows it through the workflow and prints the classifications. With dispatch, it also places
+the sample orders, prints the routes and draws a map of them. With topics, it prints what they
+received. Stops the local cloud. Costs nothing.
 """
 
 import math
 import sys
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -21,11 +24,13 @@ from rich.table import Table
 from rich.text import Text
 
 from local.cloud import LocalCloud
-from local.command import Parser, Steps, add_ports, carry_out, prepare
+from local.command import Parser, Steps, add_ports, add_use_case, carry_out, prepare
 from local.dispatching import Dispatches, Shop, sample_orders
 from local.draw_map import draw, time_of_day
 from local.processes import SAMPLE_PHOTOS, STATE
+from local.topics import Message, Subscriber
 from local.uploads import Follower, Upload, find_photos
+from local.use_cases import find_use_case
 
 COLOURS = {"accepted": "green", "review": "yellow", "rejected": "magenta", "failed": "red"}
 MAP = "dispatch.html"
@@ -148,22 +153,51 @@ def table_of_waiting(waiting: dict[str, str]) -> Table:
     return table
 
 
+def table_of_messages(messages: list[Message]) -> Table:
+    """One line for each photo that a topic received."""
+    table = table_with("topic", "sender", "photo", "reason")
+    for message in messages:
+        table.add_row(*map(Text, (message.topic, message.sender_id, message.photo, message.reason)))
+    return table
+
+
 def run(cloud: LocalCloud, uploads: list[Upload], console: Console) -> bool:
-    """Classify the photos and dispatch the sample orders; True if every photo was classified."""
+    """Classify the photos, and show what follows; True if every photo was classified."""
     steps = Steps(console)
+    tables: list[Table] = []
+    notes: list[str] = []
     try:
         outputs = steps.deploy(cloud)
+        subscriber = Subscriber(cloud, outputs)
         classify(cloud, outputs, uploads, console)
-        with steps.step("planning the sample orders", "planned the sample orders\n"):
-            orders, found = dispatch(cloud, outputs, uploads)
+        tables.append(table_of_photos(uploads))
+        if cloud.use_case.topic_labels:
+            with steps.step("receiving from the topics", "received from the topics"):
+                messages = subscriber.receive(
+                    [each for each in uploads if each.status == "accepted"]
+                )
+            tables.append(table_of_messages(messages))
+        if cloud.use_case.has_dispatch:
+            with steps.step("planning the sample orders", "planned the sample orders"):
+                orders, found = dispatch(cloud, outputs, uploads)
+            tables += [table_of_routes(found.routes), table_of_waiting(found.waiting)]
+            notes = ["All times are UTC.", f"Map of the routes: {draw_page(cloud, orders, found)}"]
     finally:
         cloud.stop()
-    tables = [table_of_photos(uploads), table_of_routes(found.routes)]
-    if found.waiting:
-        tables.append(table_of_waiting(found.waiting))
     for table in tables:
-        console.print(table)
-        console.print()
+        if table.row_count:
+            console.print()
+            console.print(table)
+    console.print()
+    seconds = time.monotonic() - steps.start
+    notes.append(f"Finished in {seconds:.1f} s; the local cloud is stopped. Logs: {cloud.logs}")
+    for line in notes:
+        console.print(line, highlight=False, soft_wrap=True)
+    return all(upload.status not in ("", "failed") for upload in uploads)
+
+
+def draw_page(cloud: LocalCloud, orders: list[dict[str, Any]], found: Dispatches) -> Path:
+    """Draw the map of the routes into a page; its path."""
     waiting = [
         order | {"reason": found.waiting[order["order_id"]]}
         for order in orders
@@ -171,22 +205,14 @@ def run(cloud: LocalCloud, uploads: list[Upload], console: Console) -> bool:
     ]
     page = cloud.directory / MAP
     page.write_text(draw(found.routes, waiting), "utf-8")
-    seconds = time.monotonic() - steps.start
-    for line in (
-        "All times are UTC.",
-        f"Map of the routes: {page}",
-        f"Finished in {seconds:.1f} s; the local cloud is stopped. Logs: {cloud.logs}",
-    ):
-        console.print(line, highlight=False, soft_wrap=True)
-    return all(upload.status not in ("", "failed") for upload in uploads)
+    return page
 
 
 def main() -> int:
     """Parse the command line, and run."""
     parser = Parser(description=str(__doc__).splitlines()[0])
-    parser.add_argument(
-        "--photos", default=str(SAMPLE_PHOTOS), metavar="FOLDER", help="default: %(default)s"
-    )
+    parser.add_argument("--photos", metavar="FOLDER", help="default: those of the use case")
+    add_use_case(parser)
     add_ports(parser)
     arguments = parser.parse_args()
 
@@ -196,7 +222,9 @@ def main() -> int:
     cloud = LocalCloud(STATE / "run", arguments.cloud_port, arguments.serving_port)
 
     def follow() -> int:
-        uploads = find_photos(arguments.photos)
+        cloud.use_case = find_use_case(arguments.use_case)
+        folder = cloud.use_case.photos if arguments.photos is None else arguments.photos
+        uploads = find_photos(str(folder), cloud.use_case.sender)
         prepare(cloud, console)
         return 0 if run(cloud, uploads, console) else 1
 

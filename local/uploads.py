@@ -56,8 +56,8 @@ class Upload:
         return round((recorded_at - self.uploaded_at) / timedelta(milliseconds=1))
 
 
-def find_photos(name: str) -> list[Upload]:
-    """All files under a folder, each as the photo of another courier.
+def find_photos(name: str, sender: str = "courier") -> list[Upload]:
+    """All files under a folder, each as the photo of another sender: `<sender>-001` and so on.
 
     Raises:
         LocalCloudError: there is no such folder, it cannot be read, or it has no file.
@@ -85,9 +85,9 @@ def find_photos(name: str) -> list[Upload]:
     uploads = []
     for number, path in enumerate(paths, start=1):
         name = str(path.relative_to(folder)).encode("utf-8", "replace").decode()
-        key = f"uploads/courier-{number:03d}/{name}"
+        key = f"uploads/{sender}-{number:03d}/{name}"
         if len(key.encode()) > MAX_KEY_BYTES:
-            key = f"uploads/courier-{number:03d}/{path.name}"
+            key = f"uploads/{sender}-{number:03d}/{path.name}"
         uploads.append(Upload(path, name, key))
     return uploads
 

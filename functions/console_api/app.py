@@ -25,6 +25,7 @@ from functions.http_api.http import (
     now_text,
     reply,
     resolver,
+    table_of_dispatch,
 )
 
 logger = Logger(use_rfc3339=True)
@@ -150,6 +151,7 @@ def list_orders(
 @app.post("/api/console/orders")
 def place_order(order: NewOrder) -> Response[str]:
     """Publish an order."""
+    table_of_dispatch("ORDERS_TABLE_NAME")
     detail = order.model_dump(mode="json") | {"placed_by": user().name}
     detail["order_id"] = order.order_id or str(uuid.uuid4())
     publish("Order Placed", detail)

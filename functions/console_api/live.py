@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from functions.console_api.quality import read_alarms
 from functions.dispatch_orders.fleet import read_fleet
-from functions.http_api.http import ProblemError
+from functions.http_api.http import ProblemError, table_of_dispatch
 from functions.http_api.records import Record, decision_of, is_on_shift, plain, text
 
 type OrderState = Literal["new", "waiting", "assigned", "delivered", "cancelled", "refused"]
@@ -46,8 +46,10 @@ fleet = read_fleet()
 def read_now() -> dict[str, Any]:
     """What the view "Now" shows."""
     now = datetime.now(UTC)
-    couriers = [each for each in map(plain, scan_couriers()) if is_on_shift(each, now)]
-    orders = [order_of(each, now) for each in read_open_orders(now)]
+    couriers, orders = [], []
+    if os.environ["COURIERS_TABLE_NAME"]:  # empty without dispatch
+        couriers = [each for each in map(plain, scan_couriers()) if is_on_shift(each, now)]
+        orders = [order_of(each, now) for each in read_open_orders(now)]
     counts = {
         "couriers_on_shift": len(couriers),
         "orders_waiting": sum(order["state"] in ("new", "waiting") for order in orders),
@@ -70,7 +72,9 @@ def read_now() -> dict[str, Any]:
 
 def scan_couriers() -> list[Any]:
     """All couriers; 50 are about 35 kB."""
-    pages = dynamodb.get_paginator("scan").paginate(TableName=os.environ["COURIERS_TABLE_NAME"])
+    pages = dynamodb.get_paginator("scan").paginate(
+        TableName=table_of_dispatch("COURIERS_TABLE_NAME")
+    )
     return [item for page in pages for item in page["Items"]]
 
 
@@ -100,7 +104,7 @@ def open_orders(now: datetime) -> dict[str, Any]:
     An order whose delivery nobody reports stays assigned. It is left out after OPEN_FOR.
     """
     return {
-        "TableName": os.environ["ORDERS_TABLE_NAME"],
+        "TableName": table_of_dispatch("ORDERS_TABLE_NAME"),
         "IndexName": "open_orders",
         "KeyConditionExpression": "open_state = :open AND due_until > :since",
         "ExpressionAttributeValues": {
@@ -113,7 +117,7 @@ def open_orders(now: datetime) -> dict[str, Any]:
 def orders_of_day(day: date) -> dict[str, Any]:
     """A query of the orders of one day, newest first."""
     return {
-        "TableName": os.environ["ORDERS_TABLE_NAME"],
+        "TableName": table_of_dispatch("ORDERS_TABLE_NAME"),
         "IndexName": "by_day",
         "KeyConditionExpression": "#day = :day",
         "ExpressionAttributeNames": {"#day": "day"},
@@ -177,7 +181,7 @@ def key_of(cursor: str, keys: tuple[str, str]) -> dict[str, Any]:
 def read_order(order_id: str) -> dict[str, Any] | None:
     """The record of an order."""
     found = dynamodb.get_item(
-        TableName=os.environ["ORDERS_TABLE_NAME"], Key={"order_id": {"S": order_id}}
+        TableName=table_of_dispatch("ORDERS_TABLE_NAME"), Key={"order_id": {"S": order_id}}
     )
     return plain(found["Item"]) if "Item" in found else None
 

@@ -29,7 +29,11 @@ def read_reports(hours: int) -> list[dict[str, Any]]:
     )
     found = map(plain, page["Items"])
     return [
-        {"hour": each["hour"], "report": json.loads(each["report"])}
+        {
+            "hour": each["hour"],
+            "report": json.loads(each["report"]),
+            "label_shares": json.loads(each.get("label_shares", "[]")),
+        }
         for each in found
         if "report" in each
     ]
@@ -55,6 +59,9 @@ def read_retrainings() -> list[dict[str, Any]]:
 
 def read_deliveries(hours: int) -> dict[str, Any]:
     """How many orders were delivered in the last hours, how many of them late, and how late."""
+    table = os.environ["ORDERS_TABLE_NAME"]
+    if not table:  # without dispatch
+        return {"delivered": 0, "late": 0, "median_minutes_late": None}
     now = datetime.now(UTC)
     since = now - timedelta(hours=hours)
     # An order may be delivered on the day before the one on which it is due.
@@ -63,7 +70,7 @@ def read_deliveries(hours: int) -> dict[str, Any]:
         order
         for day in days
         for page in dynamodb.get_paginator("query").paginate(
-            TableName=os.environ["ORDERS_TABLE_NAME"],
+            TableName=table,
             IndexName="by_day",
             KeyConditionExpression="#day = :day",
             FilterExpression="delivered_at > :since",
@@ -94,9 +101,8 @@ def read_alarms() -> list[dict[str, Any]]:
     now = datetime.now(UTC)
     if alarms_read and now - alarms_read[0][0] < timedelta(seconds=ALARM_SECONDS):
         return alarms_read[0][1]
-    pages = cloudwatch.get_paginator("describe_alarms").paginate(
-        AlarmNamePrefix=f"{os.environ['STACK_NAME']}-"
-    )
+    prefix = f"{os.environ['STACK_NAME']}-"
+    pages = cloudwatch.get_paginator("describe_alarms").paginate(AlarmNamePrefix=prefix)
     found = [
         {
             "name": alarm["AlarmName"],
@@ -106,6 +112,8 @@ def read_alarms() -> list[dict[str, Any]]:
         }
         for page in pages
         for alarm in page["MetricAlarms"]
+        # Not of a stack with a longer name: <logical id>-<random> is the rest of the name.
+        if alarm["AlarmName"].removeprefix(prefix).count("-") <= 1
     ]
     found.sort(key=lambda alarm: (alarm["state"] != "ALARM", alarm["name"]))
     alarms_read[:] = [(now, found)]

@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 from pydantic import AwareDatetime, BaseModel, Field
 
 from functions.courier_api.status import photo_status, shift_of
+from functions.filter_inferences.filtering import listed
 from functions.http_api.bus import publish
 from functions.http_api.http import (
     COURIERS,
@@ -27,6 +28,7 @@ from functions.http_api.http import (
     now_text,
     reply,
     resolver,
+    table_of_dispatch,
 )
 from functions.http_api.records import plain
 
@@ -121,13 +123,16 @@ def allow_upload(upload: NewUpload) -> Response[str]:
 @app.get("/api/courier/photos/<photo_id>")
 def read_photo(photo_id: str) -> dict[str, Any]:
     """What became of a photo of this courier."""
-    key, shift = key_of(photo_id), timedelta(hours=int(os.environ["SHIFT_HOURS"]))
+    key = key_of(photo_id)
+    hours = int(os.environ["SHIFT_HOURS"])
+    shift = timedelta(hours=hours) if os.environ["COURIERS_TABLE_NAME"] else None
+    subject = os.environ["SUBJECT"] or listed(os.environ["LABELS"].split(","))
     try:
         uploaded = s3.head_object(Bucket=os.environ["PHOTOS_BUCKET_NAME"], Key=key)
     except ClientError as error:
         if error.response["Error"]["Code"] != "404":
             raise
-        return photo_status(photo_id, None, uploaded=False, shift=shift)
+        return photo_status(photo_id, None, uploaded=False, shift=shift, subject=subject)
     # The workflow names the version if the S3 event does, and else the ETag.
     versions = {uploaded.get("VersionId"), uploaded["ETag"].strip('"')} - {None, "null"}
     table = os.environ["PREDICTIONS_TABLE_NAME"]
@@ -137,7 +142,7 @@ def read_photo(photo_id: str) -> dict[str, Any]:
         }
     )["Responses"].get(table, [])
     record = plain(found[0]) if found else None
-    return photo_status(photo_id, record, uploaded=True, shift=shift)
+    return photo_status(photo_id, record, uploaded=True, shift=shift, subject=subject)
 
 
 @app.get("/api/courier/shift")
@@ -145,7 +150,8 @@ def read_shift() -> dict[str, Any]:
     """The shift of this courier, with the stops of the route."""
     courier = plain(
         dynamodb.get_item(
-            TableName=os.environ["COURIERS_TABLE_NAME"], Key={"courier_id": {"S": courier_id()}}
+            TableName=table_of_dispatch("COURIERS_TABLE_NAME"),
+            Key={"courier_id": {"S": courier_id()}},
         ).get("Item", {})
     )
     stops = courier.get("route", {}).get("stops", [])
@@ -177,6 +183,7 @@ def report_delivery(delivery: Delivery) -> Response[str]:
 @app.post("/api/courier/off-shift")
 def go_off_shift() -> Response[str]:
     """Publish that this courier goes home now."""
+    table_of_dispatch("COURIERS_TABLE_NAME")
     publish("Courier Off Shift", {"courier_id": courier_id(), "off_shift_at": now_text()})
     return accepted()
 
@@ -190,7 +197,7 @@ def read_orders(order_ids: list[str]) -> list[dict[str, Any]]:
     """Records of orders, in this sequence; at most 99, as a route has them."""
     if not order_ids:
         return []
-    table = os.environ["ORDERS_TABLE_NAME"]
+    table = table_of_dispatch("ORDERS_TABLE_NAME")
     found = dynamodb.batch_get_item(
         RequestItems={table: {"Keys": [{"order_id": {"S": each}} for each in order_ids]}}
     )

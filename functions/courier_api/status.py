@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from functions.http_api.records import NO_VEHICLE, Record, decision_of, is_on_shift, text
+from functions.http_api.records import OTHER, Record, decision_of, is_on_shift, text
 
 
 def photo_status(
-    photo_id: str, record: Record | None, *, uploaded: bool, shift: timedelta
+    photo_id: str, record: Record | None, *, uploaded: bool, shift: timedelta | None, subject: str
 ) -> dict[str, Any]:
     """The state of a photo from its record; None if there is no record yet.
 
-    An accepted photo starts a shift.
+    An accepted photo starts a `shift`, or None without dispatch. `subject`: what a photo shows.
     """
     label = None
     if record is None:
@@ -25,10 +25,10 @@ def photo_status(
         state, label = decision_of(record)
         reason = record["reason"]
         if "reviewed_label" in record:
-            seen = "no vehicle" if label == NO_VEHICLE else label
+            seen = f"no {subject}" if label == OTHER else label
             reason = f"A person looked at the photo: {seen}."
     ends_at = None
-    if record and state == "accepted":
+    if record and shift and state == "accepted":
         ends_at = text(datetime.fromisoformat(record["uploaded_at"]) + shift)
     return {
         "photo_id": photo_id,

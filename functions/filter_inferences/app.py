@@ -25,7 +25,7 @@ class Inferences(TypedDict):
 @logger.inject_lambda_context
 def handler(event: Inferences, context: LambdaContext) -> Prediction:
     """Decide from the inferences, and count the predictions of each status."""
-    prediction = decide(event["inferences"], confidence_threshold())
+    prediction = decide(event["inferences"], confidence_threshold(), os.environ.get("SUBJECT", ""))
     metrics.add_dimension(name="status", value=prediction["status"])
     metrics.add_metric(name="Predictions", unit=MetricUnit.Count, value=1)
     return prediction

@@ -1,7 +1,7 @@
 """Decide from its inferences whether a photo is accepted, rejected or reviewed: a pure rule."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal, TypedDict
 
 type Status = Literal["accepted", "review", "rejected"]
@@ -18,7 +18,7 @@ class Prediction(TypedDict):
     reason: str
 
 
-def decide(inferences: Mapping[str, float], threshold: float) -> Prediction:
+def decide(inferences: Mapping[str, float], threshold: float, subject: str = "") -> Prediction:
     """Accept or reject a photo at or above the threshold; leave the others to a reviewer.
 
     A photo is rejected if its most probable label is OTHER. If two labels have the same
@@ -27,6 +27,7 @@ def decide(inferences: Mapping[str, float], threshold: float) -> Prediction:
     Args:
         inferences: the probability of each label, 0 to 1.
         threshold: the least confidence of a decision without a reviewer, 0.5 to 1.
+        subject: what a photo has to show; empty: one of the labels.
 
     Raises:
         ValueError: there is no label, or a value is not a probability.
@@ -41,10 +42,16 @@ def decide(inferences: Mapping[str, float], threshold: float) -> Prediction:
         guesses = [f"{label} {percent(inferences[label])}" for label in [best, *others[:1]]]
         status, reason = "review", f"below the confidence threshold: {', '.join(guesses)}"
     elif best == OTHER:
-        status, reason = "rejected", f"the photo shows no {' or '.join(sorted(others))}"
+        status, reason = "rejected", f"the photo shows no {subject or listed(others)}"
     else:
         status, reason = "accepted", f"{best}, {percent(confidence)} confidence"
     return {"label": best, "confidence": confidence, "status": status, "reason": reason}
+
+
+def listed(labels: Iterable[str]) -> str:
+    """Write the labels that a photo can show: "a, b or c"; OTHER is none."""
+    *names, last = sorted(set(labels) - {OTHER})
+    return f"{', '.join(names)} or {last}" if names else last
 
 
 def is_probability(value: object) -> bool:

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import os
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,6 +48,13 @@ class User:
                 HTTPStatus.FORBIDDEN,
                 f"This is for {' and '.join(groups)}. Ask a manager to add you to the group.",
             )
+
+
+def table_of_dispatch(variable: str) -> str:
+    """The name of a table of the dispatch; raises ProblemError (404) if the stack has none."""
+    if name := os.environ[variable]:
+        return name
+    raise ProblemError(HTTPStatus.NOT_FOUND, "This stack has no dispatch: no orders and no routes.")
 
 
 def user_of(event: Mapping[str, Any]) -> User:

@@ -6,7 +6,7 @@ from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer
 
-NO_VEHICLE = "other"
+OTHER = "other"  # the label of a photo that shows none of the other labels
 
 type Record = Mapping[str, Any]
 
@@ -43,7 +43,7 @@ def decision_of(photo: Record) -> tuple[str, str | None]:
     reviewed = photo.get("reviewed_label")
     if reviewed is None:
         return photo["status"], photo.get("label")
-    return "rejected" if reviewed == NO_VEHICLE else "accepted", reviewed
+    return "rejected" if reviewed == OTHER else "accepted", reviewed
 
 
 def text(time: datetime) -> str:

@@ -10,12 +10,13 @@ from typing import Any, TypedDict
 
 import boto3
 from aws_lambda_powertools import Logger, Metrics, Tracer
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.metrics import MetricUnit, single_metric
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
 from functions.measure_drift.keys import own_key, traffic_key
 from functions.measure_drift.report import METRICS, Baseline, Report, describe
+from functions.measure_drift.shares import Senders, Share, highest
 from functions.measure_drift.windows import Record, Window
 
 HOUR = "%Y-%m-%dT%H"
@@ -42,8 +43,8 @@ class Request(TypedDict, total=False):
 def handler(event: Request, context: LambdaContext) -> Report | None:
     """Count the hours again, and report on the model in service; None without predictions."""
     newest = parse_hour(event.get("hour"))
-    for age in AGES:
-        count_hour(hour_before(newest, age - 1))
+    senders, *_ = [count_hour(hour_before(newest, age - 1)) for age in AGES]
+    report_shares(hour_before(newest, 0), senders)
     windows = list(read_windows(newest))
     if not windows or windows[0].hour != hour_before(newest, 0) or not windows[0].models:
         return None
@@ -74,18 +75,31 @@ def hour_before(hour: datetime, hours: int) -> str:
     return (hour - timedelta(hours=hours)).strftime(HOUR)
 
 
-def count_hour(hour: str) -> None:
-    """Count the predictions of an hour, and replace the earlier counts."""
-    window = Window(hour)
+def count_hour(hour: str) -> Senders:
+    """Count the predictions of an hour, and replace the earlier counts; return them by sender."""
+    window, senders = Window(hour), Senders()
     for page in read_predictions(hour):
         window.count(page)
+        senders.count(page)
     if window != Window(hour):
         keep(hour, counts=json.dumps(asdict(window)))
+    return senders
+
+
+def report_shares(hour: str, senders: Senders) -> None:
+    """Keep and publish which share of each sender's photos shows each label with a topic."""
+    labels = list(filter(None, os.environ.get("TOPIC_LABELS", "").split(",")))
+    if shares := senders.shares(labels):
+        keep(hour, label_shares=json.dumps(shares))
+        publish_shares(shares)
 
 
 def read_predictions(hour: str) -> Iterator[Iterable[Record]]:
     """Read the records of an hour, page by page."""
-    names = "status", "label", "confidence", "novelty", "model", "recorded_at", "reviewed_label"
+    names = (
+        *("image_id", "status", "label", "confidence", "novelty", "model", "recorded_at"),
+        "reviewed_label",
+    )
     pages = dynamodb.get_paginator("query").paginate(
         TableName=os.environ["PREDICTIONS_TABLE_NAME"],
         IndexName="by_hour",
@@ -159,3 +173,15 @@ def publish(report: Report) -> None:
             metrics.add_metric(name=name, unit=MetricUnit.NoUnit, value=value)
         metrics.add_metadata(key="report", value=report)
         metrics.flush_metrics()
+
+
+def publish_shares(shares: list[Share]) -> None:
+    """Emit the share of each label and sender, and for the alarm the highest of each label."""
+    dimensions = [
+        ({"label": each["label"], "sender": each["sender_id"]}, each["share"]) for each in shares
+    ]
+    dimensions += [({"label": label}, share) for label, share in highest(shares).items()]
+    for names, share in dimensions:
+        with single_metric(name="LabelShare", unit=MetricUnit.NoUnit, value=share) as metric:
+            for name, value in names.items():
+                metric.add_dimension(name=name, value=value)

@@ -68,6 +68,8 @@ def configuration() -> dict[str, Any]:
         "region": os.environ["AWS_REGION"],
         "client_id": os.environ["CLIENT_ID"],
         "sign_in_url": os.environ["SIGN_IN_URL"],
+        "use_case": os.environ["USE_CASE"],
+        "dispatch": os.environ["DISPATCH"] == "on",
         "labels": os.environ["LABELS"].split(","),
         "max_photo_bytes": int(os.environ["MAX_PHOTO_BYTES"]),
         "map_tiles": os.environ["MAP_TILES"],

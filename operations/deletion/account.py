@@ -11,8 +11,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError, NoRegionError
 
-from operations.errors import code_of
-from operations.stack import DEFAULT_ENDPOINT, Names, Stack, find_stack
+from operations.errors import UserError, code_of
+from operations.stack import DEFAULT_ENDPOINT, DEFAULT_STACK, Names, Stack, find_stack
 
 STACK_NAME_TAG, STACK_ID_TAG = "aws:cloudformation:stack-name", "aws:cloudformation:stack-id"
 
@@ -82,13 +82,23 @@ class Account:
 
     @cached_property
     def names(self) -> Names:
-        """Names that depend on the endpoint: as given, or else as in the stack."""
+        """Names that depend on the endpoint: as given, or else as in the stack.
+
+        Raises:
+            UserError: the endpoint is not known. That of the default stack may be in use.
+
+        """
         endpoint = self.endpoint_name
         if endpoint is None:
             try:
                 parameters = self.stack.parameters if self.stack else {}
             except ClientError:  # find_the_stack reports it
                 parameters = {}
+            if not parameters and self.stack_name != DEFAULT_STACK:
+                raise UserError(
+                    f"stack {self.stack_name} cannot be found: name its endpoint with "
+                    "--endpoint-name to delete what is left of both"
+                )
             endpoint = parameters.get("EndpointName", DEFAULT_ENDPOINT)
         return Names(self.stack_name, endpoint, self.id, self.region)
 

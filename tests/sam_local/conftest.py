@@ -289,6 +289,7 @@ def invoke(sam: Callable[..., str], template: Path, invoke_image: str) -> Callab
         variables.write_text(json.dumps({"Parameters": environment}))
         answer = sam(
             *("local", "invoke", function, "--event", "-", "--template", str(built_template)),
+            *("--config-file", str(REPOSITORY / "samconfig.toml")),  # not beside the template
             *("--env-vars", str(variables)),
             *("--invoke-image", invoke_image, "--skip-pull-image"),
             stdin=json.dumps(event),

@@ -2,14 +2,10 @@
 
 from typing import Any
 
-import boto3
 import pytest
-from samtranslator.parser.parser import Parser
-from samtranslator.translator.translator import Translator
-from samtranslator.yaml_helper import yaml_parse
 
-from tests.support.repository import REPOSITORY
 from tests.support.state_machines import Workflow
+from tests.support.template import expanded, written
 
 EXPRESS = ["ClassifyPhoto", "RecordReview"]  # names of workflows
 
@@ -17,21 +13,13 @@ EXPRESS = ["ClassifyPhoto", "RecordReview"]  # names of workflows
 @pytest.fixture(scope="session")
 def template() -> dict[str, Any]:
     """template.yaml as it is written, with long intrinsic functions."""
-    parsed: dict[str, Any] = yaml_parse((REPOSITORY / "template.yaml").read_text())
-    return parsed
+    return written()
 
 
 @pytest.fixture(scope="session")
 def stack() -> dict[str, Any]:
-    """template.yaml after SAM's transform."""
-    sources: dict[str, Any] = yaml_parse((REPOSITORY / "template.yaml").read_text())
-    sources["Globals"]["Function"]["CodeUri"] = "s3://packages/function"
-    for resource in sources["Resources"].values():
-        if resource["Type"] == "AWS::Serverless::StateMachine":
-            resource["Properties"]["DefinitionUri"] = "s3://packages/definition"
-    session = boto3.Session(region_name="us-east-1")
-    expanded: dict[str, Any] = Translator({}, Parser(), boto_session=session).translate(sources, {})
-    return expanded
+    """template.yaml after its transforms, with a topic for one label."""
+    return expanded(TopicLabels="broken")
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ SCALING_ALARMS = (
 EVENTS = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:rule/"
 NESTED_RULE = EVENTS + "StepFunctionsGetEventsForStepFunctionsExecutionRule"
 MODEL_ALARM_RULE = EVENTS + "${AWS::StackName}-model-alarm"
+TOPIC_RULES = EVENTS + "${EventBus}/${AWS::StackName}-topic-"
 DEPLOYMENTS = (
     "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:"
     "execution:${DeployModelStateMachine.Name}:*"
@@ -364,6 +365,19 @@ RESOURCE_POLICIES = {
         "Allow events.amazonaws.com sqs:SendMessage ${DispatchEventsDeadLetterQueue.Arn} "
         + DISPATCH_RULES,
     },
+    "TopicsDeadLetterQueuePolicy": {
+        f"Deny * sqs:* ${{TopicsDeadLetterQueue.Arn}} {UNENCRYPTED}",
+        (
+            "Allow events.amazonaws.com sqs:SendMessage ${TopicsDeadLetterQueue.Arn} "
+            f"if ArnLike aws:SourceArn {TOPIC_RULES}*"
+        ),
+    },
+    "brokenTopicPolicy": {
+        (
+            "Allow events.amazonaws.com sns:Publish ${brokenTopic} "
+            f"if ArnEquals aws:SourceArn {TOPIC_RULES}broken"
+        ),
+    },
     "AlarmsTopicPolicy": {
         f"Allow cloudwatch.amazonaws.com sns:Publish ${{AlarmsTopic}} {OWN_ACCOUNT}",
     },
@@ -448,7 +462,12 @@ def test_each_role_has_exactly_the_listed_permissions(resources: Resources) -> N
     }
     assert roles.keys() == ROLES.keys()
     for name, (trusted, allowed) in ROLES.items():
-        documents = [policy["PolicyDocument"] for policy in roles[name].get("Policies", [])]
+        policies = [
+            # What a role may do with the dispatch, it may only if there is a dispatch.
+            policy["Fn::If"][1] if "Fn::If" in policy else policy
+            for policy in roles[name].get("Policies", [])
+        ]
+        documents = [policy["PolicyDocument"] for policy in policies]
         found = [permission for document in documents for permission in permissions(document)]
         assert sorted(found) == sorted(allowed), name
         [trust] = statements(roles[name]["AssumeRolePolicyDocument"])

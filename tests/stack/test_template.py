@@ -294,6 +294,19 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
         attribute("DispatchQueue"),
         "DispatchEventsDeadLetterQueue",
     ),
+    "brokenRule": (
+        {
+            "Name": {"Fn::Sub": "${AWS::StackName}-topic-broken"},
+            "EventBusName": {"Ref": "EventBus"},
+            "EventPattern": {
+                "source": ["scones-unlimited"],
+                "detail-type": ["Photo Classified"],
+                "detail": {"status": ["accepted"], "label": ["broken"]},
+            },
+        },
+        {"Ref": "brokenTopic"},
+        "TopicsDeadLetterQueue",
+    ),
     "ModelAlarmRule": (
         {  # CloudWatch sends to the default bus
             "Name": {"Fn::Sub": "${AWS::StackName}-model-alarm"},
@@ -333,7 +346,8 @@ def test_each_rule_has_its_target_and_no_event_is_lost(resources: Resources) -> 
             "MaximumEventAgeInSeconds": 24 * 3600,
             "MaximumRetryAttempts": 185,
         }
-        assert not {"Input", "InputPath", "InputTransformer"} & target.keys()
+        assert not {"Input", "InputPath"} & target.keys()
+        assert ("InputTransformer" in target) == ("Topic" in str(starts))
 
 
 # ── The schedule ──
@@ -509,6 +523,7 @@ FAULTS: dict[str, tuple[str, str, dict[str, Any]]] = {
             ("ReviewsDeadLettersAlarm", "ReviewsDeadLetterQueue"),
             ("DispatchDeadLettersAlarm", "DispatchDeadLetterQueue"),
             ("DispatchEventsDeadLettersAlarm", "DispatchEventsDeadLetterQueue"),
+            ("TopicsDeadLettersAlarm", "TopicsDeadLetterQueue"),
         )
     },
     "FunctionErrorsAlarm": ("AWS/Lambda", "Errors", {}),
@@ -546,9 +561,10 @@ def watched(alarm: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
 
 def test_each_kind_of_fault_has_an_alarm(resources: Resources) -> None:
     alarms = of_type(resources, "AWS::CloudWatch::Alarm")
-    assert alarms.keys() == {*FAULTS, *MEASUREMENTS, "EndpointLatencyAlarm"}
+    others = {"EndpointLatencyAlarm", "brokenShareAlarm"}
+    assert alarms.keys() == {*FAULTS, *MEASUREMENTS, *others}
     for name, alarm in alarms.items():
-        assert len(alarm["AlarmDescription"].split()) >= 15, name
+        assert len(str(alarm["AlarmDescription"]).split()) >= 15, name
         assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": "AlarmsTopic"}], name
 
 
@@ -572,6 +588,15 @@ def test_alarms_on_measurements_keep_their_state_without_data(resources: Resourc
         assert alarm["TreatMissingData"] == "ignore", name
 
 
+def test_a_high_share_of_a_label_with_a_topic_goes_to_alarm(resources: Resources) -> None:
+    alarm = resources["brokenShareAlarm"]["Properties"]
+    assert watched(alarm) == ("SconesUnlimited", "LabelShare", OURS | {"label": "broken"})
+    assert alarm["Threshold"] == {"Ref": "MaximumLabelShare"}
+    assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
+    assert (alarm["Period"], alarm["EvaluationPeriods"]) == (3600, 1)
+    assert (alarm["Statistic"], alarm["TreatMissingData"]) == ("Maximum", "ignore")
+
+
 def test_slow_responses_of_the_endpoint_have_an_alarm(resources: Resources) -> None:
     alarm = resources["EndpointLatencyAlarm"]["Properties"]
     assert watched(alarm) == ("AWS/SageMaker", "ModelLatency", ENDPOINT)
@@ -586,32 +611,56 @@ def test_slow_responses_of_the_endpoint_have_an_alarm(resources: Resources) -> N
 # ── The dashboard ──
 
 
-def test_the_dashboard_shows_all_alarms_and_existing_resources(resources: Resources) -> None:
+def widgets(*, conditions: bool = True) -> list[dict[str, Any]]:
+    """The widgets of the dashboard, if all its conditions are true or false."""
     dashboard = json.loads((REPOSITORY / "dashboard.json").read_text())
-    [alarms] = [widget for widget in dashboard["widgets"] if widget["type"] == "alarm"]
-    shown = {arn["Fn::GetAtt"][0] for arn in alarms["properties"]["alarms"]}
-    assert shown == of_type(resources, "AWS::CloudWatch::Alarm").keys()
-    named = set(re.findall(r'\{"Ref": "(\w+)"\}|\["(\w+)", "QueueName"\]', json.dumps(dashboard)))
-    parameters = {"EndpointName", "MinimumAccuracy", "MaximumDrift", "MaximumReviewRate"}
+    return [
+        widget["Fn::If"][1 if conditions else 2] if "Fn::If" in widget else widget
+        for widget in dashboard["widgets"]
+    ]
+
+
+def test_the_dashboard_shows_all_alarms_and_existing_resources(resources: Resources) -> None:
+    alarms = [widget for widget in widgets() if widget["type"] == "alarm"]
+    shown = {arn["Fn::GetAtt"][0] for each in alarms for arn in each["properties"]["alarms"]}
+    # CloudFormation cannot list the alarms of Fn::ForEach: the widget of their metric shows them.
+    assert shown | {"brokenShareAlarm"} == of_type(resources, "AWS::CloudWatch::Alarm").keys()
+    text = json.dumps(widgets())
+    named = set(re.findall(r'\{"Ref": "(\w+)"\}|\["(\w+)", "QueueName"\]', text))
+    parameters = {
+        *("EndpointName", "MinimumAccuracy", "MaximumDrift", "MaximumReviewRate"),
+        "MaximumLabelShare",
+    }
     assert {ref or queue for ref, queue in named} <= resources.keys() | parameters
 
 
+@pytest.mark.parametrize("conditions", [True, False])
+def test_the_dashboard_shows_nothing_that_the_stack_does_not_have(
+    resources: Resources, conditions: bool
+) -> None:
+    text = json.dumps(widgets(conditions=conditions))
+    for name, resource in resources.items():
+        if resource.get("Condition") in ("HasDispatch", "HasTopics") and not conditions:
+            assert f'"{name}"' not in text, name
+
+
 def test_the_dashboard_shows_what_the_alarms_watch(resources: Resources) -> None:
-    dashboard = json.loads((REPOSITORY / "dashboard.json").read_text())
     drawn = [
-        metric
-        for widget in dashboard["widgets"]
-        for metric in expand(widget["properties"].get("metrics", []))
+        metric for widget in widgets() for metric in expand(widget["properties"].get("metrics", []))
     ]
     for name, alarm in of_type(resources, "AWS::CloudWatch::Alarm").items():
         namespace, metric, dimensions = watched(alarm)
-        if dimensions:
+        if name == "brokenShareAlarm":
+            [search] = [str(each) for each in drawn if "SEARCH" in str(each)]
+            assert "SconesUnlimited" in search
+            assert "LabelShare" in search
+        elif dimensions:
             pairs = [part for pair in dimensions.items() for part in pair]
             assert [namespace, metric, *pairs] in drawn, name
         else:  # all functions of the account
             assert [namespace, metric] in drawn, name
             for function in FUNCTIONS:
-                if "Condition" not in resources[function]:
+                if resources[function].get("Condition") in (None, "HasDispatch"):
                     row = [namespace, metric, "FunctionName", {"Ref": function}]
                     assert row in drawn, name
 
@@ -629,11 +678,11 @@ def expand(rows: list[list[Any]]) -> list[list[Any]]:
     return found
 
 
-def test_widgets_of_the_dashboard_do_not_overlap() -> None:
-    dashboard = json.loads((REPOSITORY / "dashboard.json").read_text())
+@pytest.mark.parametrize("conditions", [True, False])
+def test_widgets_of_the_dashboard_do_not_overlap(conditions: bool) -> None:
     cells = [
         (x, y)
-        for widget in dashboard["widgets"]
+        for widget in widgets(conditions=conditions)
         for x in range(widget["x"], widget["x"] + widget["width"])
         for y in range(widget["y"], widget["y"] + widget["height"])
     ]
@@ -690,6 +739,9 @@ def test_the_message_for_a_refused_parameter_names_the_bounds(template: dict[str
     [
         ("EndpointName", ["a", "scones-vehicle-classifier", "A" * 37], ["", "-a", "a_b", "a" * 38]),
         ("Labels", ["bicycle,other", "a,b,c"], ["", "bicycle", "a, b", "A,b", "a,"]),
+        ("UseCase", ["vehicles", "my_plants-2"], ["", "Plants", "2nd", "my plants"]),
+        ("Subject", ["", "scone", "bread or a cake"], ['"scone"', "a\\b"]),
+        ("TopicLabels", ["", "broken", "food2"], ["very-broken", "A", "a b"]),
         ("AlarmEmail", ["", "on-call@example.com"], ["on-call", "a@b", "a b@c.de"]),
         ("TrainingInstance", ["ml.g5.xlarge"], ["", "g5.xlarge"]),
         ("RetrainingSchedule", ["", "rate(30 days)", "cron(0 3 ? * MON *)"], ["daily", "rate()"]),

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from local.cloud import STACK_NAME, LocalCloud
+from local.cloud import LocalCloud
 from tests.support.endpoint import Endpoint
 from tests.support.schemas import EVENTS, assert_event
 from tests.support.waiting import PATIENCE, wait_until
@@ -125,20 +125,21 @@ class Stack:
     def change(self, parameter: str, value: str) -> None:
         """Give a parameter of the deployed stack another value."""
         cloudformation = self.cloud.client("cloudformation")
-        [stack] = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"]
+        name = self.cloud.use_case.stack_name
+        [stack] = cloudformation.describe_stacks(StackName=name)["Stacks"]
         parameters = [
             {"ParameterKey": each["ParameterKey"], "UsePreviousValue": True}
             for each in stack["Parameters"]
             if each["ParameterKey"] != parameter
         ]
         cloudformation.update_stack(
-            StackName=STACK_NAME,
+            StackName=name,
             UsePreviousTemplate=True,
             Parameters=[*parameters, {"ParameterKey": parameter, "ParameterValue": value}],
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         )
         cloudformation.get_waiter("stack_update_complete").wait(
-            StackName=STACK_NAME, WaiterConfig={"Delay": 1, "MaxAttempts": PATIENCE}
+            StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": PATIENCE}
         )
         self.outputs = self.cloud.outputs()
 
@@ -204,10 +205,7 @@ class Stack:
 
     def physical_name(self, resource: str) -> str:
         """The name that a resource of the template has in the cloud."""
-        name: str = self.cloud.client("cloudformation").describe_stack_resource(
-            StackName=STACK_NAME, LogicalResourceId=resource
-        )["StackResourceDetail"]["PhysicalResourceId"]
-        return name
+        return self.cloud.physical_name(resource)
 
     def put_unnoticed(self) -> dict[str, Any]:
         """Upload a photo; its event as AWS sends it, of which the workflow knows nothing yet."""

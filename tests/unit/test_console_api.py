@@ -134,7 +134,7 @@ def test_the_view_now_has_couriers_open_orders_photos_and_counts(client: Client)
 
 def test_alarms_are_counted_and_say_what_to_do(client: Client) -> None:
     cloudwatch = boto3.client("cloudwatch")
-    for name in ("shop-Late", "shop-Quiet", "shop2-Late"):
+    for name in ("shop-Late-1A2B", "shop-Quiet-3C", "shop2-Late-4D", "shop-food-Late-5E"):
         cloudwatch.put_metric_alarm(
             AlarmName=name,
             AlarmDescription="Read the runbook.",
@@ -146,13 +146,13 @@ def test_alarms_are_counted_and_say_what_to_do(client: Client) -> None:
             Threshold=0,
             ComparisonOperator="GreaterThanThreshold",
         )
-        value = "OK" if name.endswith("Quiet") else "ALARM"
+        value = "OK" if "Quiet" in name else "ALARM"
         cloudwatch.set_alarm_state(AlarmName=name, StateValue=value, StateReason="test")
     assert now(client)["counts"]["alarms"] == 1
     alarms = client.get("/api/console/quality").json["alarms"]
     assert [(each["name"], each["state"]) for each in alarms] == [
-        ("shop-Late", "ALARM"),
-        ("shop-Quiet", "OK"),
+        ("shop-Late-1A2B", "ALARM"),
+        ("shop-Quiet-3C", "OK"),
     ]
     assert alarms[0]["description"] == "Read the runbook."
 
@@ -165,6 +165,29 @@ def test_now_is_compressed_for_browsers_that_take_it(client: Client) -> None:
     assert packed.json == plain.json
     known = {"Accept-Encoding": "gzip, br", "If-None-Match": packed.headers["ETag"]}
     assert client.get("/api/console/now", headers=known).status == 304
+
+
+def test_without_dispatch_the_console_has_photos_and_no_orders(
+    client: Client, environment: pytest.MonkeyPatch, published: list[tuple[str, dict[str, Any]]]
+) -> None:
+    for name in ("COURIERS_TABLE_NAME", "ORDERS_TABLE_NAME"):
+        environment.setenv(name, "")
+    image_id = photo(1)
+    found = now(client)
+    assert [each["image_id"] for each in found["photos"]] == [image_id]
+    assert (found["couriers"], found["orders"]) == ([], [])
+    new = {"latitude": 52.1, "longitude": 5.1, "boxes": 1, "ready_at": at(0)}
+    for reply in (
+        client.get("/api/console/orders"),
+        client.post("/api/console/orders", new | {"due_from": at(0), "due_until": at(9)}),
+        client.post("/api/console/cancellations", {"order_id": "o-1"}),
+        client.post("/api/console/changes", {"order_id": "o-1", "held": True}),
+        client.post("/api/console/off-shift", {"courier_id": "42"}),
+    ):
+        assert reply.status == 404
+        assert reply.json["detail"] == "This stack has no dispatch: no orders and no routes."
+    assert published == []
+    assert client.get("/api/console/quality").json["deliveries"]["delivered"] == 0
 
 
 def test_now_has_no_body_while_nothing_changes(client: Client) -> None:

@@ -44,6 +44,8 @@ def client(
         "PHOTOS_BUCKET_NAME": BUCKET,
         "EVENT_BUS_NAME": "bus",
         "SHIFT_HOURS": "8",
+        "LABELS": "bicycle,motorcycle,other",
+        "SUBJECT": "",
         "MAX_PHOTO_BYTES": "25000000",
     }.items():
         environment.setenv(name, value)
@@ -217,6 +219,36 @@ def test_the_review_of_a_person_decides_over_the_model(
     assert (found["state"], found["label"]) == (state, label)
     assert bool(found["shift_ends_at"]) == (state == "accepted")
     assert found["reason"]
+
+
+@pytest.mark.parametrize(
+    ("subject", "words"), [("", "no bicycle or motorcycle"), ("scone", "no scone")]
+)
+def test_a_review_is_told_in_the_words_of_the_use_case(
+    client: Client, environment: pytest.MonkeyPatch, subject: str, words: str
+) -> None:
+    environment.setenv("SUBJECT", subject)
+    record("1.jpg", upload()[0], status="review", reviewed_label="other")
+    assert status(client)["reason"] == f"A person looked at the photo: {words}."
+
+
+def test_without_dispatch_a_photo_starts_no_shift_and_there_are_no_routes(
+    client: Client, environment: pytest.MonkeyPatch, published: list[tuple[str, dict[str, Any]]]
+) -> None:
+    for name in ("COURIERS_TABLE_NAME", "ORDERS_TABLE_NAME"):
+        environment.setenv(name, "")
+    record("1.jpg", upload()[0])
+    found = status(client)
+    assert (found["state"], found["shift_ends_at"]) == ("accepted", None)
+    delivery = {"order_id": "o-1", "dispatch_id": "d-1"}
+    for reply in (
+        client.get("/api/courier/shift"),
+        client.post("/api/courier/deliveries", delivery),
+        client.post("/api/courier/off-shift"),
+    ):
+        assert reply.status == 404
+        assert reply.json["detail"] == "This stack has no dispatch: no orders and no routes."
+    assert published == []
 
 
 def test_a_photo_of_another_courier_is_not_there(client: Client) -> None:

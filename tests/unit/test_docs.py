@@ -8,13 +8,19 @@ from pathlib import Path
 
 import pytest
 import yaml
-from samcli.yamlhelper import yaml_parse
 
+from local.use_cases import find_use_case
 from tests.support.repository import REPOSITORY
+from tests.support.template import DeployedStack, expanded, written
 
 README = (REPOSITORY / "README.md").read_text()
 FREE_ALARMS, DOLLARS_AN_ALARM = 10, 0.10  # of an account, a month
-TEMPLATE = yaml_parse((REPOSITORY / "template.yaml").read_text())
+TEMPLATE = written()
+ALARMS = {  # of a stack with a topic for a label that is called Label
+    name: resource["Properties"]
+    for name, resource in expanded(TopicLabels="Label")["Resources"].items()
+    if resource["Type"] == "AWS::CloudWatch::Alarm"
+}
 
 
 def test_reference_and_asyncapi_are_current() -> None:
@@ -77,16 +83,26 @@ def test_every_number_of_the_readme_is_in_its_source() -> None:
         assert number in (REPOSITORY / page).read_text()
 
 
+def alarms_of(use_case: str) -> int:
+    """The number of alarms of a use case's stack."""
+    found = find_use_case(use_case)
+    stack = DeployedStack(found.stack_name, **found.parameters)
+    return len(stack.of_type("AWS::CloudWatch::Alarm"))
+
+
 def test_the_price_at_rest_is_the_price_of_the_alarms() -> None:
-    alarms = [
-        name
-        for name, resource in TEMPLATE["Resources"].items()
-        if resource["Type"] == "AWS::CloudWatch::Alarm"
-    ]
-    price = f"{(len(alarms) - FREE_ALARMS) * DOLLARS_AN_ALARM:.2f} US dollars"
+    alarms = alarms_of("vehicles")
+    price = f"{(alarms - FREE_ALARMS) * DOLLARS_AN_ALARM:.2f} US dollars"
     costs = (REPOSITORY / "docs" / "costs.md").read_text()
-    assert f"{price} a month: the stack has {len(alarms)} alarms" in costs
+    assert f"{price} a month: the stack has {alarms} alarms" in costs
     assert f"| {price} | a month at rest" in README
+
+
+@pytest.mark.parametrize("use_case", ["scones", "social"])
+def test_a_further_use_case_costs_its_alarms(use_case: str) -> None:
+    alarms = alarms_of(use_case)
+    costs = (REPOSITORY / "docs" / "costs.md").read_text()
+    assert f"| `{use_case}` | {alarms} alarms | {alarms * DOLLARS_AN_ALARM:.2f} |" in costs
 
 
 def test_outputs_named_in_the_readme_exist() -> None:
@@ -95,30 +111,18 @@ def test_outputs_named_in_the_readme_exist() -> None:
     assert named <= set(TEMPLATE["Outputs"])
 
 
-def test_the_default_threshold_is_the_threshold_of_the_shipped_model() -> None:
-    metadata = json.loads((REPOSITORY / "models" / "vehicles" / "metadata.json").read_text())
-    assert float(TEMPLATE["Parameters"]["ConfidenceThreshold"]["Default"]) == metadata["threshold"]
-    assert TEMPLATE["Parameters"]["Labels"]["Default"].split(",") == metadata["labels"]
-
-
 def test_the_runbook_has_every_alarm_and_no_other() -> None:
     runbook = (REPOSITORY / "docs" / "operations.md").read_text()
-    alarms = [
-        name
-        for name, resource in TEMPLATE["Resources"].items()
-        if resource["Type"] == "AWS::CloudWatch::Alarm"
-    ]
-    assert re.findall(r"^### (\w+Alarm)$", runbook, re.MULTILINE) == alarms
-    assert re.findall(r"^\| `(\w+Alarm)` \|", runbook, re.MULTILINE) == alarms
+    assert re.findall(r"^### (\w+Alarm)$", runbook, re.MULTILINE) == [*ALARMS]
+    assert re.findall(r"^\| `(\w+Alarm)` \|", runbook, re.MULTILINE) == [*ALARMS]
 
 
 def test_the_runbook_says_what_missing_data_means() -> None:
     runbook = (REPOSITORY / "docs" / "operations.md").read_text()
     meanings = {"notBreaching": "no fault", "ignore": "state is kept"}
-    for name, resource in TEMPLATE["Resources"].items():
-        if resource["Type"] == "AWS::CloudWatch::Alarm":
-            [row] = re.findall(rf"^\| `{name}` \|.*\| ([^|]+) \|$", runbook, re.MULTILINE)
-            assert row == meanings[resource["Properties"]["TreatMissingData"]]
+    for name, alarm in ALARMS.items():
+        [row] = re.findall(rf"^\| `{name}` \|.*\| ([^|]+) \|$", runbook, re.MULTILINE)
+        assert row == meanings[alarm["TreatMissingData"]]
 
 
 def test_outputs_named_in_the_runbook_exist() -> None:

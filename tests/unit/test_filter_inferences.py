@@ -98,6 +98,22 @@ def test_the_order_of_the_labels_does_not_matter(
     assert decide(shuffled, threshold) == decide(inferences, threshold)
 
 
+@pytest.mark.parametrize(
+    ("labels", "subject", "reason"),
+    [
+        (["broken", "intact", "other"], "scone", "the photo shows no scone"),
+        (["broken", "intact", "other"], "", "the photo shows no broken or intact"),
+        (["food", "animal", "van", "other"], "", "the photo shows no animal, food or van"),
+        (["scone", "other"], "", "the photo shows no scone"),
+    ],
+)
+def test_a_rejected_sender_reads_what_the_photo_should_show(
+    decide: Any, labels: list[str], subject: str, reason: str
+) -> None:
+    inferences = dict.fromkeys(labels, 0.0) | {"other": 1.0}
+    assert decide(inferences, 0.9, subject)["reason"] == reason
+
+
 def test_of_two_equal_labels_the_first_in_the_alphabet_counts(decide: Any) -> None:
     tie = {"other": 0.5, "motorcycle": 0.5, "bicycle": 0.0}
     assert decide(tie, 0.5)["label"] == "motorcycle"

@@ -16,6 +16,7 @@ import pytest
 from local import demo, keep, processes, run
 from local.cloud import LocalCloud
 from local.processes import PROJECT, LocalCloudError, free_port
+from local.use_cases import UseCase, find_use_case
 
 COMMANDS = [(run, []), (keep, ["up"]), (demo, [])]
 
@@ -355,7 +356,8 @@ def checkout(tmp_path: Path) -> Path:
     folder = tmp_path / AWKWARD
     (folder / ".venv" / "bin").mkdir(parents=True)
     (folder / "requirements").mkdir()
-    copy(PROJECT / "Makefile", folder)
+    for name in ("Makefile", "samconfig.toml"):
+        copy(PROJECT / name, folder)
     for requirements in (PROJECT / "requirements").glob("*.txt"):
         copy(requirements, folder / "requirements")
     python = folder / ".venv" / "bin" / "python"
@@ -380,6 +382,19 @@ def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_make_run_accepts_a_folder_with_any_name(checkout: Path, photos: str) -> None:
     done = make(checkout, "run", f"PHOTOS={photos}")
     assert done.stdout.splitlines()[:4] == ["-m", "local.run", "--photos", photos], done.stderr
+
+
+def test_make_without_a_folder_runs_the_sample_photos_of_the_use_case(checkout: Path) -> None:
+    done = make(checkout, "run", "USE_CASE=scones")
+    assert done.stdout.splitlines() == ["-m", "local.run", "--use-case", "scones"], done.stderr
+
+
+def test_make_names_the_known_use_cases(checkout: Path) -> None:
+    for target in ("run", "up", "serve", "deploy", "launch"):
+        done = make(checkout, target, "USE_CASE=plants")
+        assert done.returncode
+        [line] = done.stderr.splitlines()
+        assert 'there is no use case "plants": give one of vehicles scones social' in line
 
 
 @pytest.mark.parametrize("python", ["", "/bin/false", "/no/such/python", "/a b/python"])
@@ -423,6 +438,49 @@ def test_what_up_prints_can_be_pasted_into_a_shell(
     [entry] = json.loads(lines[lines.index("--entries") + 1])
     assert entry["EventBusName"] == "na'me"
     assert lines.count("na'me") == 4  # two tables, the workflow, the log group
+
+
+def test_up_prints_no_orders_for_a_use_case_without_dispatch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(keep, "accounts_of", lambda *_: [])
+    up = LocalCloud(tmp_path, 4566, 8080, use_case=find_use_case("scones"))
+    outputs = dict.fromkeys(
+        (
+            *("PhotosBucketName", "PredictionsTableName", "EventBusName", "CourierPageUrl"),
+            *("ClassifyPhotoStateMachineArn", "FunctionsLogGroupName", "UserPoolId"),
+        ),
+        "name",
+    )
+    keep.show_commands(up, outputs)
+    printed = capsys.readouterr().out
+    assert "aws s3 cp local/samples/scones/broken-1.jpg s3://name/uploads/42/" in printed
+    assert "aws sns list-topics" in printed
+    assert "put-events" not in printed
+
+
+@pytest.mark.parametrize(("module", "action"), [(run, []), (keep, ["up"])])
+def test_an_unknown_use_case_is_refused_with_the_known_ones(
+    state: Path, module: ModuleType, action: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert carried_out(module, *action, "--use-case", "plants") == 1
+    assert capsys.readouterr().out == (
+        "Stopped: there is no use case 'plants': give one of scones, social, vehicles, or add an "
+        "environment to samconfig.toml (docs/use-cases.md)\n"
+    )
+
+
+def test_a_use_case_without_a_model_says_how_to_train_one(
+    state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plants = UseCase("plants", "scones-unlimited-plants", {})
+    monkeypatch.setattr(run, "find_use_case", lambda _: plants)
+    (state / "1.jpg").touch()
+    assert carried_out(run, "--photos", str(state), "--use-case", "plants") == 1
+    assert capsys.readouterr().out == (
+        f"Stopped: {plants.model} has no model: train one with `make train PHOTOS=my/photos "
+        "NAME=plants`\n"
+    )
 
 
 def test_the_environment_points_only_at_the_local_cloud(

@@ -27,6 +27,8 @@ def client(
         "SIGN_IN_URL": SIGN_IN,
         "UPLOADS_URL": UPLOADS,
         "LABELS": "bicycle,motorcycle,other",
+        "USE_CASE": "vehicles",
+        "DISPATCH": "on",
         "MAX_PHOTO_BYTES": "25000000",
         "MAP_TILES": "",
     }.items():
@@ -100,6 +102,8 @@ def test_the_configuration_of_the_pages_has_no_secret(client: Client) -> None:
         "region": "eu-west-1",
         "client_id": "client",
         "sign_in_url": SIGN_IN,
+        "use_case": "vehicles",
+        "dispatch": True,
         "labels": ["bicycle", "motorcycle", "other"],
         "max_photo_bytes": 25_000_000,
         "map_tiles": "",

@@ -69,6 +69,7 @@ class Shop:
         self.people: dict[str, dict[str, Any]] = {}
         self.shifts: dict[str, dict[str, Any]] = {}
         self.uploads: dict[str, dict[str, Any]] = {}  # photo id: owner, content, checks
+        self.use_case = {"use_case": "vehicles", "dispatch": True, "labels": LABELS}
         self.outcome = ("accepted", "bicycle", "bicycle, 97% confidence")
         self.orders: dict[str, dict[str, Any]] = {}
         self.day_of: dict[str, str] = {}
@@ -168,7 +169,7 @@ class Shop:
         if photo["checks"] == 1:
             return 200, answer | {"state": "classifying"}
         state, label, reason = self.outcome
-        if state == "accepted":
+        if state == "accepted" and self.use_case["dispatch"]:
             if name not in self.shifts:
                 self.start_shift(name, label)
             answer["shift_ends_at"] = self.shifts[name]["shift_ends_at"]
@@ -361,7 +362,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.call(method, url.path.removeprefix("/api/"), query, body)
             elif url.path == "/config.json":
                 self.send(200, {
-                    "region": "eu-west-1", "client_id": CLIENT_ID, "labels": LABELS,
+                    "region": "eu-west-1", "client_id": CLIENT_ID, **self.server.shop.use_case,
                     "sign_in_url": f"{self.server.url}/sign-in", "max_photo_bytes": 20_000_000,
                     "map_tiles": self.shop.map_tiles,
                 })  # fmt: skip
@@ -579,7 +580,7 @@ def fill(shop: Shop) -> None:
             "label_drift": 0.03, "confidence_drift": round(0.06 + 0.04 * math.cos(hour / 4), 3),
             "drift": round(0.06 + 0.04 * math.cos(hour / 4), 3), "accuracy_drop": 0.1,
             "accuracy_drop_seen_in": "confidence",
-        }})  # fmt: skip
+        }, "label_shares": []})  # fmt: skip
 
 
 def main() -> None:

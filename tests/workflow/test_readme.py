@@ -2,24 +2,19 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support.pages import blocks, commands, run
 from tests.support.repository import REPOSITORY
 from tests.support.stack import Stack, standard_only
 from tests.support.waiting import wait_until
 
-FENCE = re.compile(r"(?P<before>[^\n]*)\n```(?P<language>\w*)\n(?P<body>.*?)```\n", re.DOTALL)
-BLOCKS = list(FENCE.finditer((REPOSITORY / "README.md").read_text()))
-TESTED = [
-    block["body"]
-    for block in BLOCKS
-    if block["language"] == "sh" and not re.match(r"<!-- not tested: .+ -->", block["before"])
-]
+BLOCKS = blocks("README.md")
+TESTED = commands("README.md")
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +45,7 @@ def test_the_commands_run_and_do_what_they_say(stack: Stack, aws_cli: Path) -> N
     environment["PATH"] = f"{aws_cli}{os.pathsep}{environment['PATH']}"
     before = stack.executions()
     for block in TESTED:
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", block],
-            cwd=REPOSITORY,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
+        run(block, REPOSITORY, environment)
 
     # the upload, and the same photo once more
     started = wait_until(

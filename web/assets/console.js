@@ -7,14 +7,15 @@ import { html, nothing, render } from "./vendor/lit-html/lit-html.js";
 
 const VIEWS = [
   { name: "now", title: "Now" },
-  { name: "orders", title: "Orders" },
+  { name: "orders", title: "Orders", dispatch: true },
   { name: "review", title: "Review", count: "photos_to_review" },
   { name: "quality", title: "Quality", count: "alarms" },
   { name: "people", title: "People", group: "managers" },
 ];
 
-start("Console", ({ api, auth, config, root }) => {
-  const views = VIEWS.filter(({ group }) => !group || auth.user.groups.includes(group));
+start(({ use_case }) => `Console: ${use_case}`, ({ api, auth, config, root }) => {
+  const views = VIEWS.filter(({ group, dispatch }) =>
+    (!group || auth.user.groups.includes(group)) && (!dispatch || config.dispatch));
   const opened = new Map(); // name of a view to the view
   let shown = views[0];
   let now = null;
@@ -72,7 +73,7 @@ start("Console", ({ api, auth, config, root }) => {
 
   function update() {
     render(html`
-      <header class="bar">${brand("Console")}
+      <header class="bar">${brand(`Console: ${config.use_case}`)}
         <nav aria-label="Views">${views.map((view) => html`<a href="#${view.name}" aria-current=${view === shown ? "page" : "false"}>
           ${view.title}${now?.counts[view.count] ? html`<span class="count">${now.counts[view.count]}</span>` : nothing}</a>`)}</nav>
         <span class="who"><span>${auth.user.name}</span><button class="plain compact" @click=${() => auth.signOut()}>Sign out</button></span>

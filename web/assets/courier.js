@@ -1,4 +1,4 @@
-// The courier's page: photo, shift, route.
+// The courier's page: photo, shift, route. Without dispatch, a sender sends photos and sees what they show.
 
 import { NoConnection, Refused, poll } from "./api.js";
 import { boxes, kilometres, megabytes, navigationLink, time } from "./format.js";
@@ -11,7 +11,7 @@ import { repeat } from "./vendor/lit-html/directives/repeat.js";
 
 const FINAL = ["accepted", "rejected", "failed", "refused"]; // states of a photo that stay
 
-start("Courier", async ({ api, auth, config, root }) => {
+start(({ dispatch }) => (dispatch ? "Courier" : "Photos"), async ({ api, auth, config, root }) => {
   const outbox = new Outbox(auth.user.name);
   const progress = new Map(); // id of a photo to the share that was sent
   const waiting = new Set(); // ids of photos whose last attempt found no connection
@@ -138,7 +138,7 @@ start("Courier", async ({ api, auth, config, root }) => {
         if (state === item.state) return;
         Object.assign(item, { state, label, reason, shift_ends_at });
         await outbox.save(item);
-        if (state === "accepted") readShift();
+        if (state === "accepted") readShift?.();
       });
     }
     update();
@@ -177,27 +177,33 @@ start("Courier", async ({ api, auth, config, root }) => {
   }
 
   const page = () => html`
-    <header class="top">${brand("Courier")}
+    <header class="top">${brand(config.dispatch ? "Courier" : `Photos: ${config.use_case}`)}
       <span class="who"><span>${auth.user.name}</span><button class="plain compact" @click=${signOut}>Sign out</button></span>
     </header>
     <main>
-      <h1 class="hidden-label">Your shift and route</h1>
+      <h1 class="hidden-label">${config.dispatch ? "Your shift and route" : "Your photos"}</h1>
       <div aria-live="polite">
         ${offline ? notice("wait", "offline", "No connection. Nothing is lost: the page sends and reads again by itself.") : nothing}
         ${problem ? notice("bad", "alert", problem) : nothing}
       </div>
-      ${shift ? html`${shiftCard()} ${shift.state === "off" ? takeCard() : nothing}
-        ${photoList()}
-        ${shift.route ? routeCard(shift.route) : nothing}
-        ${shift.state === "free" ? html`<section class="card empty">${icon("clock")}<h2>No route yet</h2><p class="muted">Your next route appears here.</p></section>` : nothing}
-        ${shift.state === "off" ? nothing : html`${takeCard()}<button class="finish danger" @click=${finish}>I am done for today</button>`}`
-      : html`${photoList()}<p class="loading">Loading your shift…</p>`}
+      ${config.dispatch ? shiftAndRoute() : html`${sendCard()} ${takeCard()} ${photoList()}`}
     </main>
     <dialog aria-labelledby="done"><form method="dialog">
       <h2 id="done">Are you done for today?</h2>
       <p>Orders that you have not delivered go to other couriers. To start again, take a new photo.</p>
       <div class="actions"><button value="no">No, go on</button><button class="primary" value="yes">Yes, I am done</button></div>
     </form></dialog>`;
+
+  const shiftAndRoute = () => html`
+      ${shift ? html`${shiftCard()} ${shift.state === "off" ? takeCard() : nothing}
+        ${photoList()}
+        ${shift.route ? routeCard(shift.route) : nothing}
+        ${shift.state === "free" ? html`<section class="card empty">${icon("clock")}<h2>No route yet</h2><p class="muted">Your next route appears here.</p></section>` : nothing}
+        ${shift.state === "off" ? nothing : html`${takeCard()}<button class="finish danger" @click=${finish}>I am done for today</button>`}`
+      : html`${photoList()}<p class="loading">Loading your shift…</p>`}`;
+
+  const sendCard = () => html`<section class="card"><h2>Send a photo</h2>
+    <p class="muted">The answer says what it shows: ${config.labels.join(", ")}.</p></section>`;
 
   const shiftCard = () => shift.state === "off"
     ? html`<section class="card"><h2>Start your shift</h2>
@@ -207,13 +213,15 @@ start("Courier", async ({ api, auth, config, root }) => {
         <div><h2>On shift: ${shift.vehicle}</h2><p>Until <time datetime=${shift.shift_ends_at}>${time(shift.shift_ends_at)}</time></p></div>
       </section>`;
 
-  const takeCard = () => html`<section class="card take" aria-label="Photo of your vehicle">
-    ${shift.state === "off" ? nothing : html`<p class="muted small">Another vehicle? Take a new photo.</p>`}
+  const takeCard = () => html`<section class="card take" aria-label=${config.dispatch ? "Photo of your vehicle" : "Photo"}>
+    ${isFirst() ? nothing : html`<p class="muted small">Another vehicle? Take a new photo.</p>`}
     <div><input id="camera" type="file" accept="image/*" capture="environment" @change=${add}>
-      <label class="button ${shift.state === "off" ? "primary" : ""}" for="camera">${icon("camera")}Take a photo</label></div>
+      <label class="button ${isFirst() ? "primary" : ""}" for="camera">${icon("camera")}Take a photo</label></div>
     <div><input id="chooser" type="file" accept="image/*,.heic,.heif,.avif" @change=${add}>
       <label class="button" for="chooser">${icon("image")}Choose a photo</label></div>
   </section>`;
+
+  const isFirst = () => !config.dispatch || shift.state === "off";
 
   const photoList = () => photos().length ? html`<section class="card photos" aria-label="Your photos">
     ${repeat(photos(), ({ id }) => id, photoCard)}</section>` : nothing;
@@ -237,7 +245,7 @@ start("Courier", async ({ api, auth, config, root }) => {
       if (waiting.has(id)) return ["wait", "Waiting for a connection", "The photo is kept on this device and is sent by itself."];
       return ["wait", "Sending…", "Keep this page open."];
     }
-    if (state === "accepted") return ["good", `Accepted: ${label}`, `Your shift lasts until ${time(shift_ends_at)}.`];
+    if (state === "accepted") return ["good", `Accepted: ${label}`, shift_ends_at ? `Your shift lasts until ${time(shift_ends_at)}.` : reason];
     if (state === "review") return ["wait", "A colleague looks at your photo", reason];
     if (state === "rejected") return ["bad", "Take the photo again", reason];
     if (state === "failed" || state === "refused") return ["bad", "The photo was not checked. Take it again", reason];
@@ -274,14 +282,16 @@ start("Courier", async ({ api, auth, config, root }) => {
   // ── Start ──
 
   for (const item of photos()) showPreview(item);
-  readShift = poll(async () => {
-    await guarded(async () => {
-      shift = await api.get("api/courier/shift");
-      forgetKnownDeliveries();
-      if (shift !== known.shift) await outbox.save(Object.assign(known, { shift }));
-    });
-    update();
-  }, 3);
+  if (config.dispatch) {
+    readShift = poll(async () => {
+      await guarded(async () => {
+        shift = await api.get("api/courier/shift");
+        forgetKnownDeliveries();
+        if (shift !== known.shift) await outbox.save(Object.assign(known, { shift }));
+      });
+      update();
+    }, 3);
+  }
   poll(followPhotos, 1);
   addEventListener("online", send);
   send();

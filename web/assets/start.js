@@ -5,14 +5,17 @@ import { Auth } from "./auth.js";
 import { signInPage } from "./ui.js";
 import { render } from "./vendor/lit-html/lit-html.js";
 
-/** Calls `run({ api, auth, config, root })` once a user is signed in, or was and has no connection. */
-export async function start(title, run) {
+/** Calls `run({ api, auth, config, root })` once a user is signed in, or was and has no connection. `titleOf` names the page. */
+export async function start(titleOf, run) {
   const root = document.getElementById("page");
   root.replaceChildren();
   keepForOffline().catch(() => {}); // the page works without a worker, too
   let auth;
+  let title = "Scones Unlimited";
   try {
     const config = await readConfig();
+    title = titleOf(config);
+    document.title = `${title} · Scones Unlimited`;
     auth = new Auth(config);
     if (config.offline && !auth.resume()) throw new TypeError("no connection");
     if (config.offline || await auth.start()) {

@@ -23,6 +23,12 @@ export class View {
     const { now } = this.shop;
     if (!now) return this.shop.problem ? nothing : html`<p class="loading">Loading…</p>`;
     const { counts } = now;
+    if (!this.shop.config.dispatch) return html`
+      <dl class="counts">
+        ${count("Photos to review", counts.photos_to_review, "wait", "#review")}
+        ${count("Alarms", counts.alarms, "bad", "#quality")}
+      </dl>
+      ${latest(now.photos)}`;
     return html`
       <dl class="counts">
         ${count("Couriers on shift", counts.couriers_on_shift)}
@@ -39,8 +45,7 @@ export class View {
         <div class="side">
           <section class="card"><h2>Couriers</h2>${now.couriers.length ? html`<ul class="list">${now.couriers.map((courier) => this.#courier(courier))}</ul>`
             : html`<p class="muted">No courier is on shift.</p>`}</section>
-          <section class="card"><h2>Latest photos</h2>${now.photos.length ? html`<ul class="list">${now.photos.map(photo)}</ul>`
-            : html`<p class="muted">No photo arrived this hour.</p>`}</section>
+          ${latest(now.photos)}
         </div>
       </div>
       ${this.form.render()}
@@ -97,6 +102,9 @@ export class View {
 
 const count = (title, number, kind, target) => html`<div class="count-card ${number && kind ? kind : ""}">
   <dt>${target ? html`<a href=${target}>${title}</a>` : title}</dt><dd>${number}</dd></div>`;
+
+const latest = (photos) => html`<section class="card"><h2>Latest photos</h2>${photos.length
+  ? html`<ul class="list">${photos.map(photo)}</ul>` : html`<p class="muted">No photo arrived this hour.</p>`}</section>`;
 
 function photo({ courier_id, state, label, confidence, recorded_at }) {
   const [kind, words] = PHOTO_STATES[state];

@@ -76,11 +76,12 @@ export class View {
         ${fact("Measured accuracy", percent(report.measured_accuracy, 1), interval)}
         ${fact("Estimated accuracy", percent(report.estimated_accuracy, 1), "mean confidence")}
         ${fact("Review rate", percent(report.review_rate), "below the threshold")}
-        ${fact("Delivered late", percent(deliveries.delivered ? deliveries.late / deliveries.delivered : null),
-          deliveries.late ? `${deliveries.late} of ${deliveries.delivered}, median ${deliveries.median_minutes_late} minutes` : `of ${deliveries.delivered} deliveries`)}
+        ${deliveries.delivered ? fact("Delivered late", percent(deliveries.late / deliveries.delivered),
+          deliveries.late ? `${deliveries.late} of ${deliveries.delivered}, median ${deliveries.median_minutes_late} minutes` : `of ${deliveries.delivered} deliveries`) : nothing}
         ${fact("Drift", report.drift?.toFixed(2) ?? "–", "population stability index")}
         ${fact("Novelty", report.novelty?.toFixed(2) ?? "–", "0 to 1, mean")}
       </dl>
+      ${shares(quality.hours[0])}
       <section class="card" aria-label="Model"><h2>Model in service: ${report.model}</h2>
         ${retrainings.length ? html`<h3>Last retrainings</h3><ul class="list">${retrainings.map(({ ended_at, outcome }) => html`<li class="row"><time class="small muted">${time(ended_at)}</time><span class="grow">${outcome}</span></li>`)}</ul>`
         : html`<p class="muted">No model was retrained yet.</p>`}</section>
@@ -97,6 +98,14 @@ export class View {
       </section>` : html`<p class="card muted">There are no reports yet. The first one comes after a full hour with photos.</p>`}`;
   }
 }
+
+/** What the senders of an hour sent, for the labels that have a topic. */
+const shares = ({ hour, label_shares }) => (label_shares.length ? html`<section class="card">
+  <h2>Share of the photos by sender, in the hour from ${time(`${hour}:00:00Z`)}</h2>
+  <div class="table" tabindex="0" role="group" aria-label="Share of the photos by sender"><table>
+    <thead><tr><th>Sender</th><th>Label</th><th>Share</th><th>Photos</th></tr></thead>
+    <tbody>${label_shares.map(({ sender_id, label, share, photos }) => html`<tr><th scope="row">${sender_id}</th>
+      <td>${label}</td><td>${percent(share, 1)}</td><td>${photos}</td></tr>`)}</tbody></table></div></section>` : nothing);
 
 const fact = (title, value, text) => html`<div class="count-card"><dt>${title}</dt><dd>${value}<small>${text}</small></dd></div>`;
 

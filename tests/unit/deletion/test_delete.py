@@ -370,6 +370,19 @@ def test_stack_and_endpoint_can_have_other_names(clean: Clean) -> None:
     assert inventory() == {"log groups": shared}
 
 
+@pytest.mark.usefixtures("aws_account")
+def test_a_stack_that_is_gone_does_not_lead_to_the_endpoint_of_another_use_case(
+    clean: Clean,
+) -> None:
+    train(ENDPOINT, OURS)
+    before = inventory()
+    outcome = clean("--yes", "--stack-name", "scones-unlimited-social")
+    assert outcome.code == 1
+    assert outcome.err.startswith("delete: stack scones-unlimited-social cannot be found")
+    assert outcome.err.count("\n") == 1
+    assert inventory() == before
+
+
 @pytest.mark.parametrize(
     ("missing", "reason"),
     [
