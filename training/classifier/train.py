@@ -71,6 +71,7 @@ class Settings:
     fine_tuning: FineTuning | None = None
     folds: int = leave_out.FOLDS
     folds_left_out: int | None = None  # how many of the folds are left out; None for all
+    other_accepted: float = calibration.OTHER_ACCEPTED  # share of `other` that the threshold allows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +125,9 @@ def train(settings: Settings) -> Result:
         calibration.softmax(left_out.logits, temperature), truth, dataset.labels
     )
     predictions, sent_rows = everything.where(sent), list(itertools.compress(rows, sent))
-    threshold = calibration.choose_threshold(calibration.coverage_curve(predictions))
+    threshold = calibration.choose_threshold(
+        calibration.coverage_curve(predictions), settings.other_accepted
+    )
     print(f"calibration temperature={temperature:.4f} threshold={threshold}", flush=True)
 
     path = settings.model_dir / "model.onnx"
@@ -279,7 +282,9 @@ class Trainer:
         logits, truth = left_out.head_logits[left_out.evaluated], photos.truth[left_out.evaluated]
         temperature = calibration.fit_temperature(logits, truth)
         before = Predictions(calibration.softmax(logits, temperature), truth, labels)
-        threshold = calibration.choose_threshold(calibration.coverage_curve(before))
+        threshold = calibration.choose_threshold(
+            calibration.coverage_curve(before), self.settings.other_accepted
+        )
         kinds = Counter(photo.kind for photo in photos.rows if photo.label == OTHER and photo.kind)
         accepted = {}
         for kind, count in sorted(kinds.items()):
