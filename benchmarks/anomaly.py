@@ -105,7 +105,7 @@ def with_threshold(
     ordered = np.sort(inner)
     candidates = (ordered[1:] + ordered[:-1]) / 2
     accuracy = [((inner > each) == broken[train]).mean() for each in candidates]
-    return scores(train[~broken[train]], test) - candidates[int(np.argmax(accuracy))]
+    return np.asarray(scores(train[~broken[train]], test) - candidates[np.argmax(accuracy)])
 
 
 def cross_validated(method: Method, broken: np.ndarray, rounds: int, folds: int) -> list[str]:
