@@ -48,6 +48,10 @@ up: $(VENV)/run ## Start the local cloud, deploy to it, and keep it running
 down: $(VENV)/run ## Stop what `make up` started
 	@$(BIN)/python -m local.keep down
 
+.PHONY: demo
+demo: $(VENV)/run ## Show both pages with a simulated working day, until Ctrl-C
+	@$(BIN)/python -m local.demo $(PORTS)
+
 .PHONY: drill
 drill: $(VENV)/run ## Simulate days with drift, alarms and reviews on this machine (10 minutes)
 	@$(BIN)/python -m local.drill

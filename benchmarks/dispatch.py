@@ -49,14 +49,14 @@ SIMULATED = {
     "threshold held": Rule(THRESHOLD),
     "greedy": Rule(GREEDY, AT_ONCE),
     "greedy held": Rule(GREEDY),
-    "planner at once": Rule(holding=AT_ONCE),
-    "planner": Rule(),
+    "planner at once": Rule(holding=AT_ONCE, waiting_cost=FLEET.cost_per_hour_of_waiting),
+    "planner": Rule(waiting_cost=FLEET.cost_per_hour_of_waiting),
 }
 REPLAYED = {
     "threshold": Rule(THRESHOLD, AT_ONCE),
     "fifo": Rule(FIFO, AT_ONCE),
     "greedy": Rule(GREEDY, AT_ONCE),
-    "planner at once": Rule(holding=AT_ONCE, waiting_cost=0),
+    "planner at once": Rule(holding=AT_ONCE),
 }
 
 type MakeDays = Callable[[], list[Day]]

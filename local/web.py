@@ -6,6 +6,7 @@ one address, and the API's pages are below a path.
 
 from dataclasses import dataclass
 
+from local.browser import Browser
 from local.cloud import LocalCloud
 
 
@@ -25,6 +26,16 @@ def web_of(cloud: LocalCloud, outputs: dict[str, str]) -> Web:
     """The URLs of the pages of a deployed stack."""
     api, _, _ = outputs["CourierPageUrl"].removeprefix("https://").partition(".")
     return Web(f"{cloud.endpoint_url}/_aws/execute-api/{api}/")
+
+
+def browser_of(cloud: LocalCloud, outputs: dict[str, str]) -> Browser:
+    """A browser that nobody has signed in with yet."""
+    return Browser(
+        web_of(cloud, outputs).courier_page,
+        cloud.endpoint_url,
+        outputs["UserPoolClientId"],
+        str(cloud.certificate),
+    )
 
 
 def prepare_web(cloud: LocalCloud, outputs: dict[str, str]) -> None:

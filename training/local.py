@@ -12,11 +12,11 @@ If photos of a label are in folders of other names, name the label before them:
 
     make train PHOTOS=my/photos NAME=my_model ARGS="--label other my/food my/posts"
 
-The shipped model, in minutes without a GPU. With `--fine-tune` the backbone is trained gently too,
-hours without a GPU. If a run is interrupted, the next one continues.
+The shipped model. `--fine-tune` also trains the backbone gently: about an hour on two cores.
+If a run is interrupted, the next one continues.
 
     python -m training.local --name vehicles --model-name scones-vehicle-classifier \
-        --version 3.0.0 \
+        --version 3.1.0 --fine-tune --folds 3 \
         --photos ../shared/data/photos --photos ../shared/data/photos_more \
         --cifar ../shared/data/cifar-100-binary-subset.tar.xz
 """
@@ -32,7 +32,8 @@ import torch
 
 from training.classifier.fine_tuning import FineTuning
 from training.classifier.leave_out import FOLDS
-from training.classifier.train import Result, Settings, positive, train
+from training.classifier.train import Result, positive, train
+from training.classifier.trainer import Settings
 from training.dataset import folders
 from training.dataset.records import DatasetError
 from training.dataset.splits import TEST_SHARE

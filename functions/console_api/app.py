@@ -2,21 +2,22 @@
 
 import os
 import uuid
-from datetime import date
+from datetime import UTC, date, datetime
 from http import HTTPStatus
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import boto3
 from aws_lambda_powertools import Logger, Tracer
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field, model_validator
 
-from functions.console_api import live, people, reviews
+from functions.console_api import live, overruling, people, quality, reviews
 from functions.http_api.bus import publish
 from functions.http_api.http import (
     MANAGERS,
+    MAX_NAME_BYTES,
     REVIEWERS,
     ProblemError,
     User,
@@ -48,6 +49,37 @@ class Cancellation(BaseModel):
     """The order to cancel."""
 
     order_id: str = Field(min_length=1, max_length=128)
+
+
+class Change(BaseModel):
+    """What changes about an order: the fields that are sent. `courier_id` null: any courier."""
+
+    order_id: str = Field(min_length=1, max_length=128)
+    due_from: AwareDatetime | None = None
+    due_until: AwareDatetime | None = None
+    courier_id: str | None = Field(default=None, min_length=1, max_length=MAX_NAME_BYTES)
+    held: bool = False
+
+    @model_validator(mode="after")
+    def check(self) -> Self:
+        """Refuse a change of nothing, and a window that cannot be."""
+        sent = self.model_fields_set
+        if sent == {"order_id"}:
+            raise ValueError("send due_from and due_until, courier_id or held")
+        if sent & {"due_from", "due_until"}:
+            if self.due_from is None or self.due_until is None:
+                raise ValueError("send due_from and due_until together")
+            if self.due_until < self.due_from:
+                raise ValueError("due_until is before due_from")
+            if self.due_until <= datetime.now(UTC):
+                raise ValueError("due_until is in the past")
+        return self
+
+
+class EndOfShift(BaseModel):
+    """The courier whose shift ends now."""
+
+    courier_id: str = Field(min_length=1, max_length=MAX_NAME_BYTES)
 
 
 class LeaseRequest(BaseModel):
@@ -97,13 +129,13 @@ def users() -> people.Users:
 # ── Now and orders ──
 
 
-@app.get("/api/console/now")
+@app.get("/api/console/now", compress=True)
 def read_now() -> dict[str, Any]:
     """Couriers on shift, open orders, the newest photos, and counts."""
     return live.read_now()
 
 
-@app.get("/api/console/orders")
+@app.get("/api/console/orders", compress=True)
 def list_orders(
     day: date | None = None,
     state: live.OrderState | None = None,
@@ -111,7 +143,7 @@ def list_orders(
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
     cursor: str | None = None,
 ) -> dict[str, Any]:
-    """A page of the orders of one day."""
+    """A page of the open orders, or of the orders of one day."""
     return live.list_orders(day, state, courier_id, limit, cursor)
 
 
@@ -146,6 +178,24 @@ def cancel_order(cancellation: Cancellation) -> Response[str]:
     return respond(HTTPStatus.ACCEPTED, {})
 
 
+@app.post("/api/console/changes")
+def change_order(change: Change) -> Response[str]:
+    """Publish that a person overrules the planner, if no courier has left with the order."""
+    overruling.check_not_left(change.order_id)
+    detail = change.model_dump(mode="json", exclude_unset=True)
+    publish("Order Changed", detail | {"changed_by": user().name, "changed_at": now_text()})
+    return respond(HTTPStatus.ACCEPTED, {})
+
+
+@app.post("/api/console/off-shift")
+def end_shift(end: EndOfShift) -> Response[str]:
+    """Publish that a courier's shift ends now, if the courier is on shift."""
+    overruling.check_on_shift(end.courier_id)
+    detail = {"courier_id": end.courier_id, "off_shift_at": now_text(), "ended_by": user().name}
+    publish("Courier Off Shift", detail)
+    return respond(HTTPStatus.ACCEPTED, {})
+
+
 # ── Reviews ──
 
 
@@ -174,8 +224,13 @@ def review_photo(review: Label) -> Response[str]:
 
 @app.get("/api/console/quality")
 def read_quality(hours: Annotated[int, Query(ge=1, le=168)] = 24) -> dict[str, Any]:
-    """The newest drift reports, and the alarms."""
-    return {"hours": live.read_reports(hours), "alarms": live.read_alarms()}
+    """The newest drift reports, the deliveries of these hours, the last retrainings, the alarms."""
+    return {
+        "hours": quality.read_reports(hours),
+        "deliveries": quality.read_deliveries(hours),
+        "retrainings": quality.read_retrainings(),
+        "alarms": quality.read_alarms(),
+    }
 
 
 # ── People ──

@@ -1,14 +1,15 @@
-"""Read couriers, orders, photos, reports and alarms for the console."""
+"""Read couriers, orders and photos for the console."""
 
 import json
 import os
-from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Literal
 
 import boto3
+from botocore.exceptions import ClientError
 
+from functions.console_api.quality import read_alarms
 from functions.dispatch_orders.fleet import read_fleet
 from functions.http_api.http import ProblemError
 from functions.http_api.records import Record, decision_of, is_on_shift, plain, text
@@ -16,9 +17,10 @@ from functions.http_api.records import Record, decision_of, is_on_shift, plain, 
 type OrderState = Literal["new", "waiting", "assigned", "delivered", "cancelled", "refused"]
 
 OPEN = ("new", "waiting", "assigned")
+OPEN_FOR = timedelta(days=1)  # after the window of an order
 LATEST_PHOTOS = 12
 COUNTED_REVIEWS = 50
-ALARM_SECONDS = 60  # alarms are read as often: each call costs money
+WRONG_CURSOR = "cursor must be the next of the page before"
 READ_AT_ONCE = 300  # orders in one call of DynamoDB, before the filter
 ORDER_FIELDS = (
     "order_id",
@@ -33,12 +35,12 @@ ORDER_FIELDS = (
     "vehicle",
     "arrives_at",
     "delivered_at",
+    "pinned_to",
+    "held_by",
 )
 
 dynamodb = boto3.client("dynamodb")
-cloudwatch = boto3.client("cloudwatch")
 fleet = read_fleet()
-alarms_read: list[tuple[datetime, list[dict[str, Any]]]] = []
 
 
 def read_now() -> dict[str, Any]:
@@ -75,7 +77,7 @@ def scan_couriers() -> list[Any]:
 def courier_of(courier: Record, now: datetime) -> dict[str, Any]:
     """A courier on shift."""
     is_out = courier.get("returns_at", "") > text(now)
-    names = ("courier_id", "vehicle", "shift_ends_at")
+    names = ("courier_id", "vehicle", "shift_ends_at", "image_id")
     return {name: courier[name] for name in names} | {
         "state": "on_route" if is_out else "free",
         "departs_at": courier["departs_at"] if is_out else None,
@@ -87,17 +89,37 @@ def courier_of(courier: Record, now: datetime) -> dict[str, Any]:
 
 
 def read_open_orders(now: datetime) -> list[dict[str, Any]]:
-    """Orders that are due from yesterday to tomorrow (UTC) and neither delivered nor cancelled."""
-    values = {f":{state}": {"S": state} for state in OPEN}
-    found: list[dict[str, Any]] = []
-    for days in (-1, 0, 1):
-        pages = dynamodb.get_paginator("query").paginate(
-            **of_day(now.date() + timedelta(days=days), values),
-            FilterExpression=f"#status IN ({', '.join(values)})",
-            ExpressionAttributeNames={"#day": "day", "#status": "status"},
-        )
-        found += [plain(item) for page in pages for item in page["Items"]]
-    return found
+    """All open orders: neither delivered nor cancelled nor refused."""
+    pages = dynamodb.get_paginator("query").paginate(**open_orders(now))
+    return [plain(item) for page in pages for item in page["Items"]]
+
+
+def open_orders(now: datetime) -> dict[str, Any]:
+    """A query of the open orders, by the end of their windows.
+
+    An order whose delivery nobody reports stays assigned. It is left out after OPEN_FOR.
+    """
+    return {
+        "TableName": os.environ["ORDERS_TABLE_NAME"],
+        "IndexName": "open_orders",
+        "KeyConditionExpression": "open_state = :open AND due_until > :since",
+        "ExpressionAttributeValues": {
+            ":open": {"S": "open"},
+            ":since": {"S": text(now - OPEN_FOR)},
+        },
+    }
+
+
+def orders_of_day(day: date) -> dict[str, Any]:
+    """A query of the orders of one day, newest first."""
+    return {
+        "TableName": os.environ["ORDERS_TABLE_NAME"],
+        "IndexName": "by_day",
+        "KeyConditionExpression": "#day = :day",
+        "ExpressionAttributeNames": {"#day": "day"},
+        "ExpressionAttributeValues": {":day": {"S": day.isoformat()}},
+        "ScanIndexForward": False,
+    }
 
 
 def list_orders(
@@ -107,25 +129,29 @@ def list_orders(
     limit: int,
     cursor: str | None,
 ) -> dict[str, Any]:
-    """A page of the orders of a day, newest first.
+    """A page of the orders of a day, newest first; without a day, of the open ones, by due_until.
 
     DynamoDB reads READ_AT_ONCE orders for a page at most, so a page with filters may be shorter.
     """
     now = datetime.now(UTC)
+    request = open_orders(now) if day is None else orders_of_day(day)
     wanted = {"status": state, "courier_id": courier_id}
     chosen = {name: value for name, value in wanted.items() if value is not None}
-    day = day or now.date()
-    request: dict[str, Any] = of_day(
-        day, {f":{name}": {"S": value} for name, value in chosen.items()}
-    )
-    request["ExpressionAttributeNames"] = {f"#{name}": name for name in ("day", *chosen)}
     if chosen:
         request["FilterExpression"] = " AND ".join(f"#{name} = :{name}" for name in chosen)
+        names = {f"#{name}": name for name in chosen}
+        values = {f":{name}": {"S": value} for name, value in chosen.items()}
+        request["ExpressionAttributeNames"] = request.get("ExpressionAttributeNames", {}) | names
+        request["ExpressionAttributeValues"] |= values
+    keys = ("open_state", "due_until") if day is None else ("day", "recorded_at")
     if cursor:
-        request["ExclusiveStartKey"] = key_of(cursor, day)
-    page = dynamodb.query(
-        **request, ScanIndexForward=False, Limit=READ_AT_ONCE if chosen else limit
-    )
+        request["ExclusiveStartKey"] = key_of(cursor, keys)
+    try:
+        page = dynamodb.query(**request, Limit=READ_AT_ONCE if chosen else limit)
+    except ClientError as error:
+        if not cursor or error.response["Error"]["Code"] != "ValidationException":
+            raise
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, WRONG_CURSOR) from error
     records = [plain(item) for item in page["Items"]]
     following = plain(page["LastEvaluatedKey"]) if "LastEvaluatedKey" in page else None
     if len(records) > limit:
@@ -133,33 +159,19 @@ def list_orders(
         following = records[-1]
     return {
         "items": [order_of(record, now) for record in records],
-        "next": following and json.dumps([following["recorded_at"], following["order_id"]]),
+        "next": following and json.dumps([following[name] for name in (*keys, "order_id")]),
     }
 
 
-def of_day(day: date, values: Mapping[str, Any]) -> dict[str, Any]:
-    """A query of the orders of one day."""
-    return {
-        "TableName": os.environ["ORDERS_TABLE_NAME"],
-        "IndexName": "by_day",
-        "KeyConditionExpression": "#day = :day",
-        "ExpressionAttributeValues": {":day": {"S": day.isoformat()}, **values},
-    }
-
-
-def key_of(cursor: str, day: date) -> dict[str, Any]:
-    """Where a page begins; raises ProblemError (422) if the cursor is no cursor."""
+def key_of(cursor: str, keys: tuple[str, str]) -> dict[str, Any]:
+    """Where a page begins; raises ProblemError (422) if the cursor is none of this list."""
     try:
-        recorded_at, order_id = json.loads(cursor)
+        values = json.loads(cursor)
         return {
-            "day": {"S": day.isoformat()},
-            "recorded_at": {"S": str(recorded_at)},
-            "order_id": {"S": str(order_id)},
+            name: {"S": str(value)} for name, value in zip((*keys, "order_id"), values, strict=True)
         }
     except (ValueError, TypeError):
-        raise ProblemError(
-            HTTPStatus.UNPROCESSABLE_ENTITY, "cursor must be the next of the page before"
-        ) from None
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, WRONG_CURSOR) from None
 
 
 def read_order(order_id: str) -> dict[str, Any] | None:
@@ -239,46 +251,3 @@ def count_reviews() -> int:
         Limit=COUNTED_REVIEWS,
     )["Count"]
     return count
-
-
-# ── Quality ──
-
-
-def read_reports(hours: int) -> list[dict[str, Any]]:
-    """The newest reports of MeasureDrift, newest first."""
-    page = dynamodb.query(
-        TableName=os.environ["DRIFT_TABLE_NAME"],
-        KeyConditionExpression="series = :series",
-        ExpressionAttributeValues={":series": {"S": "hourly"}},
-        ScanIndexForward=False,
-        Limit=hours,
-    )
-    found = map(plain, page["Items"])
-    return [
-        {"hour": each["hour"], "report": json.loads(each["report"])}
-        for each in found
-        if "report" in each
-    ]
-
-
-def read_alarms() -> list[dict[str, Any]]:
-    """The stack's alarms, those in ALARM first; at most ALARM_SECONDS old."""
-    now = datetime.now(UTC)
-    if alarms_read and now - alarms_read[0][0] < timedelta(seconds=ALARM_SECONDS):
-        return alarms_read[0][1]
-    pages = cloudwatch.get_paginator("describe_alarms").paginate(
-        AlarmNamePrefix=f"{os.environ['STACK_NAME']}-"
-    )
-    found = [
-        {
-            "name": alarm["AlarmName"],
-            "state": alarm["StateValue"],
-            "description": alarm.get("AlarmDescription", ""),
-            "since": text(alarm["StateUpdatedTimestamp"].astimezone(UTC)),
-        }
-        for page in pages
-        for alarm in page["MetricAlarms"]
-    ]
-    found.sort(key=lambda alarm: (alarm["state"] != "ALARM", alarm["name"]))
-    alarms_read[:] = [(now, found)]
-    return found

@@ -1,10 +1,12 @@
 """What ends an order before or after its route: a delivery, or a cancellation."""
 
 import os
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from aws_lambda_powertools import Logger
+from aws_lambda_powertools import Logger, single_metric
+from aws_lambda_powertools.metrics import MetricUnit
 from botocore.exceptions import ClientError
 
 from functions.dispatch_orders.dynamo import condition_failed, dynamodb, item, plain, text
@@ -22,6 +24,8 @@ def deliver(message: Delivered) -> None:
     """
     try:
         order = deliver_order(message)
+        if "delivered_at" not in order:
+            measure_lateness(order, message.delivered_at)
         courier = take_off_route(message)
     except ClientError as error:
         if not condition_failed(error):
@@ -32,7 +36,8 @@ def deliver(message: Delivered) -> None:
         return
     planned_return = time_of("returns_at", courier["route"]["returns_at"])
     way_back = planned_return - time_of("arrives_at", order["arrives_at"])
-    returns_at = time_of("delivered_at", order["delivered_at"]) + way_back
+    delivered_at = time_of("delivered_at", order.get("delivered_at", text(message.delivered_at)))
+    returns_at = delivered_at + way_back
     change_courier(
         message.courier_id,
         "SET returns_at = :returns",
@@ -42,12 +47,12 @@ def deliver(message: Delivered) -> None:
 
 
 def deliver_order(message: Delivered) -> dict[str, Any]:
-    """Record when an order was delivered, once; return the order after the change."""
+    """Record when an order was delivered, once; return the order before the change."""
     changed = dynamodb.update_item(
         TableName=os.environ["ORDERS_TABLE_NAME"],
         Key=item(order_id=message.order_id),
         UpdateExpression="SET #status = :delivered, reason = :reason"
-        ", delivered_at = if_not_exists(delivered_at, :at)",
+        ", delivered_at = if_not_exists(delivered_at, :at) REMOVE open_state",
         ConditionExpression="courier_id = :courier AND dispatch_id = :dispatch",
         ExpressionAttributeNames={"#status": "status"},
         ExpressionAttributeValues=item(
@@ -59,9 +64,16 @@ def deliver_order(message: Delivered) -> dict[str, Any]:
                 ":dispatch": message.dispatch_id,
             }
         ),
-        ReturnValues="ALL_NEW",
+        ReturnValues="ALL_OLD",
     )
     return plain(changed["Attributes"])
+
+
+def measure_lateness(order: Mapping[str, Any], delivered_at: datetime) -> None:
+    """Emit by how much an order was delivered after its window, in seconds; 0 if on time."""
+    late = (delivered_at - time_of("due_until", order["due_until"])).total_seconds()
+    with single_metric(name="DeliveryLateness", unit=MetricUnit.Seconds, value=max(0.0, late)):
+        pass
 
 
 def take_off_route(message: Delivered) -> dict[str, Any]:
@@ -85,7 +97,7 @@ def cancel(message: Cancelled, now: datetime) -> None:
             TableName=os.environ["ORDERS_TABLE_NAME"],
             Key=item(order_id=message.order_id),
             UpdateExpression="SET #status = :cancelled, reason = :reason, cancelled_at = :at"
-            " REMOVE dispatch_state",
+            " REMOVE dispatch_state, open_state",
             ConditionExpression=WAITS,
             ExpressionAttributeNames={"#status": "status"},
             ExpressionAttributeValues=item(

@@ -10,7 +10,7 @@ from functions.dispatch_orders import store, waiting
 from functions.dispatch_orders.fleet import Fleet
 from functions.dispatch_orders.orders import Order
 from functions.dispatch_orders.planning import Courier, Plan, Route, plan_routes
-from functions.dispatch_orders.publishing import entry, orders_dispatched, publish
+from functions.dispatch_orders.publishing import entry, orders_dispatched, orders_withdrawn, publish
 from functions.dispatch_orders.store import CourierRecord
 
 logger = Logger(child=True)
@@ -80,16 +80,17 @@ def withdraw_orders(couriers: dict[str, CourierRecord]) -> list[str]:
     """
     withdrawn: list[str] = []
     for courier in [each for each in couriers.values() if each.undelivered]:
-        reason = f"waiting: courier {courier.courier_id} went off shift before delivering it"
-        withdrawal = {
-            "dispatch_id": courier.dispatch_id,
-            "courier_id": courier.courier_id,
-            "order_ids": courier.undelivered,
-            "reason": "the courier went off shift",
-        }
-        if changed := store.withdraw(courier, reason, entry("Orders Withdrawn", withdrawal)):
+        order_ids = courier.undelivered
+        if courier.off_shift_by is None:
+            why = "the courier went off shift"
+            reason = f"courier {courier.courier_id} went off shift before delivering it"
+        else:
+            why = f"{courier.off_shift_by} ended the shift"
+            reason = f"{courier.off_shift_by} ended the shift of courier {courier.courier_id}"
+        event = orders_withdrawn(courier, order_ids, why)
+        if changed := store.withdraw(courier, order_ids, f"waiting: {reason}", event):
             couriers[courier.courier_id] = changed
-            withdrawn += courier.undelivered
+            withdrawn += order_ids
     return withdrawn
 
 

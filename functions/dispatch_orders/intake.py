@@ -7,10 +7,11 @@ from aws_lambda_powertools import Logger, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from functions.dispatch_orders import deliveries, store
+from functions.dispatch_orders import changes, deliveries, store
 from functions.dispatch_orders.fleet import Fleet
 from functions.dispatch_orders.messages import (
     Cancelled,
+    Changed,
     CheckIn,
     Delivered,
     OffShift,
@@ -21,7 +22,7 @@ from functions.dispatch_orders.messages import (
 )
 from functions.dispatch_orders.orders import Order, order_id_of
 from functions.dispatch_orders.publishing import entry, publish
-from functions.dispatch_orders.reasons import why_early
+from functions.dispatch_orders.reasons import why_unplanned
 
 logger = Logger(child=True)
 
@@ -33,7 +34,7 @@ class Batch:
         fleet: the content of vehicles.json.
         now: time of the batch, UTC.
         must_plan: whether the schedule asked for a plan.
-        new_orders: ids of its orders, which the index may not contain yet.
+        new_orders: ids of its orders and of changed ones, which the index may not contain yet.
 
     """
 
@@ -67,6 +68,8 @@ class Batch:
                 deliveries.deliver(message)
             case Cancelled():
                 deliveries.cancel(message, self.now)
+            case Changed():
+                self.new_orders += changes.change(message, self.fleet, self.now)
             case Replan():
                 self.must_plan = True
 
@@ -78,13 +81,7 @@ class Batch:
             refuse_order(placed, str(error), self.now)
             return
         plan_from = order.plan_from(self.fleet, self.now)
-        reason = why_early(
-            (order.ready_at - self.now).total_seconds(),
-            (order.due_from - self.now).total_seconds(),
-            (plan_from - self.now).total_seconds(),
-            self.now,
-        )
-        store.add_order(order, plan_from, reason, self.now)
+        store.add_order(order, plan_from, why_unplanned(order, plan_from, self.now), self.now)
         self.new_orders.append(order.order_id)
 
 

@@ -1,7 +1,7 @@
 """Read the messages of the dispatch queue."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -37,10 +37,14 @@ class CheckIn:
 
 @dataclass(frozen=True, slots=True)
 class OffShift:
-    """A courier went off shift at a time (UTC), and delivers nothing after it."""
+    """A courier went off shift at a time (UTC), and delivers nothing after it.
+
+    `ended_by` is who of the shop ended the shift; None if it was the courier.
+    """
 
     courier_id: str
     off_shift_at: datetime
+    ended_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +86,27 @@ class Cancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class Changed:
+    """A person of the shop changed an order at a time (UTC).
+
+    `changes` has what changed: `due_from` and `due_until` (UTC), `courier_id` (None: any courier
+    again) and `held`.
+    """
+
+    order_id: str
+    changed_by: str
+    changed_at: datetime
+    changes: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Replan:
     """The schedule asks for a plan."""
 
 
-type Message = CheckIn | OffShift | RefusedOffShift | PlacedOrder | Delivered | Cancelled | Replan
+type Message = (
+    CheckIn | OffShift | RefusedOffShift | PlacedOrder | Delivered | Cancelled | Changed | Replan
+)
 
 
 def read_message(body: str, now: datetime) -> Message:
@@ -101,21 +121,14 @@ def read_message(body: str, now: datetime) -> Message:
     # A detail that is not an object is read as one without fields, and refused for that.
     fields = detail if isinstance(detail, dict) else {}
     match event.get("detail-type"):
-        case "Order Placed":
-            return PlacedOrder(event_id, fields)
         case "Replan":
             return Replan()
-        case "Photo Classified":
-            return read_check_in(fields, now)
+        case "Order Placed":
+            return PlacedOrder(event_id, fields)
         case "Courier Off Shift":
             return read_off_shift(event_id, fields, now)
-        case "Order Delivered":
-            return read_delivered(fields, now)
-        case "Order Cancelled":
-            return Cancelled(
-                id_of("order_id", fields.get("order_id")),
-                id_of("cancelled_by", fields.get("cancelled_by")),
-            )
+        case str(kind) if kind in READERS:
+            return READERS[kind](fields, now)
         case other:
             raise ValueError(f"not an event of the dispatch: detail-type {str(other)[:100]!r}")
 
@@ -163,7 +176,12 @@ def read_off_shift(
     courier_id = None
     try:
         courier_id = courier_id_of(detail, "courier_id")
-        return OffShift(courier_id, past_time("off_shift_at", detail.get("off_shift_at"), now))
+        ended_by = detail.get("ended_by")
+        return OffShift(
+            courier_id,
+            past_time("off_shift_at", detail.get("off_shift_at"), now),
+            ended_by if ended_by is None else id_of("ended_by", ended_by),
+        )
     except ValueError as error:
         return RefusedOffShift(event_id, courier_id, str(error))
 
@@ -175,6 +193,36 @@ def read_delivered(detail: Mapping[str, Any], now: datetime) -> Delivered:
         id_of("dispatch_id", detail.get("dispatch_id")),
         courier_id_of(detail, "courier_id"),
         past_time("delivered_at", detail.get("delivered_at"), now),
+    )
+
+
+def read_cancelled(detail: Mapping[str, Any], _: datetime) -> Cancelled:
+    """The order that a person cancelled; ValueError says what the event lacks."""
+    return Cancelled(
+        id_of("order_id", detail.get("order_id")),
+        id_of("cancelled_by", detail.get("cancelled_by")),
+    )
+
+
+def read_changed(detail: Mapping[str, Any], now: datetime) -> Changed:
+    """What a person changed about an order; ValueError says what the event lacks."""
+    changes: dict[str, Any] = {}
+    if "due_from" in detail or "due_until" in detail:
+        changes |= {name: time_of(name, detail.get(name)) for name in ("due_from", "due_until")}
+    if "courier_id" in detail:
+        anyone = detail["courier_id"] is None
+        changes["courier_id"] = None if anyone else courier_id_of(detail, "courier_id")
+    if "held" in detail:
+        if not isinstance(detail["held"], bool):
+            raise ValueError("held must be true or false")
+        changes["held"] = detail["held"]
+    if not changes:
+        raise ValueError("nothing changes: due_from and due_until, courier_id or held is needed")
+    return Changed(
+        id_of("order_id", detail.get("order_id")),
+        id_of("changed_by", detail.get("changed_by")),
+        past_time("changed_at", detail.get("changed_at"), now),
+        changes,
     )
 
 
@@ -192,3 +240,11 @@ def past_time(name: str, value: object, now: datetime) -> datetime:
     if time > now + CLOCK_SKEW:
         raise ValueError(f"{name} is in the future")
     return time
+
+
+READERS: dict[str, Callable[[Mapping[str, Any], datetime], Message]] = {
+    "Photo Classified": read_check_in,
+    "Order Delivered": read_delivered,
+    "Order Cancelled": read_cancelled,
+    "Order Changed": read_changed,
+}

@@ -25,6 +25,8 @@ class Order:
         ready_at: the boxes can leave the depot.
         due_from: the delivery window opens.
         due_until: the delivery window closes.
+        pinned_to: the only courier who may deliver it; None if anyone may.
+        overruled: what people changed about it, for its reason; empty if nothing.
 
     """
 
@@ -34,6 +36,8 @@ class Order:
     ready_at: datetime
     due_from: datetime
     due_until: datetime
+    pinned_to: str | None = None
+    overruled: str = ""
 
     @classmethod
     def from_event(cls, detail: Mapping[str, Any], *, fleet: Fleet, now: datetime) -> Self:
@@ -50,11 +54,14 @@ class Order:
         if not order_id.isprintable():
             raise ValueError("order_id must be a text without control characters")
         boxes = detail["boxes"]
+        ready_at, due_from, due_until = (time_of(name, detail[name]) for name in TIMES)
         order = cls(
             order_id,
             Location(detail["latitude"], detail["longitude"]),
             int(boxes) if isinstance(boxes, float) and boxes.is_integer() else boxes,
-            *(time_of(name, detail[name]) for name in TIMES),
+            ready_at,
+            due_from,
+            due_until,
         )
         order.check_boxes(fleet)
         order.check_times(now)

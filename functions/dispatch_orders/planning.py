@@ -142,7 +142,8 @@ def plan_routes(
         waiting[task.job.order_id] = f"waiting: {reasons.why_left_out(task, found, now)}"
     by_id = {order.order_id: order for order in orders}
     routes = tuple(route_of(*each, by_id, now) for each in leaving)
-    return Plan(routes, dict(sorted(waiting.items())))
+    noted = {each: reasons.noted(waiting[each], by_id[each]) for each in sorted(waiting)}
+    return Plan(routes, noted)
 
 
 def check_unique(what: str, names: Sequence[str]) -> None:
@@ -244,18 +245,20 @@ def tasks_of(
     tasks, waiting = [], {}
     for node, order in enumerate(orders, start=DEPOT + 1):
         job = job_of(order, node, now)
-        able, reason = reasons.who_is_able(job, couriers, vehicles, matrices)
+        able, reason = reasons.who_is_able(job, order.pinned_to, couriers, vehicles, matrices)
         if able:
             departs = min(route.departs for _, route in able)
             reason = reasons.why_early(job.ready, job.opens, departs, now)
         if reason:
             waiting[order.order_id] = f"waiting: {reason}"
         else:
-            tasks.append(task_of(job, able))
+            tasks.append(task_of(job, order.pinned_to, able))
     return tasks, waiting
 
 
-def task_of(job: Job, able: Sequence[tuple[AvailableCourier, Schedule]]) -> Task:
+def task_of(
+    job: Job, pinned_to: str | None, able: Sequence[tuple[AvailableCourier, Schedule]]
+) -> Task:
     """Return the task of an order that these couriers can deliver with these routes."""
     soonest = min(route.arrivals[0] for _, route in able)
     slack = job.closes - soonest
@@ -267,7 +270,7 @@ def task_of(job: Job, able: Sequence[tuple[AvailableCourier, Schedule]]) -> Task
         closes = soonest + GRACE_SECONDS
     cost = max(route.cost for _, route in able)
     couriers = [courier for courier, _ in able]
-    return Task(replace(job, closes=closes), job.closes, couriers, cost, weight)
+    return Task(replace(job, closes=closes), job.closes, pinned_to, couriers, cost, weight)
 
 
 # ── Which routes leave now ──
@@ -311,8 +314,10 @@ def route_of(
         if arrival > task.promised:
             minutes = ceil((arrival - task.promised) / 60)
             reason += f", {minutes} minute{'s' if minutes > 1 else ''} late"
-        arrives_at = max(now + timedelta(seconds=arrival), orders[task.job.order_id].due_from)
-        stops.append(Stop(task.job.order_id, arrives_at, metres / 1000, reason))
+        order = orders[task.job.order_id]
+        arrives_at = max(now + timedelta(seconds=arrival), order.due_from)
+        reason = reasons.noted(reason, order)
+        stops.append(Stop(order.order_id, arrives_at, metres / 1000, reason))
     return Route(
         courier.courier_id,
         courier.vehicle.label,

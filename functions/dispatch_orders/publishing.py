@@ -11,6 +11,7 @@ import boto3
 from functions.dispatch_orders.dynamo import text
 from functions.dispatch_orders.orders import Order
 from functions.dispatch_orders.planning import Route
+from functions.dispatch_orders.store import CourierRecord
 
 SOURCE = "scones-unlimited"
 PUT_EVENTS_ENTRIES = 10  # the most that PutEvents takes
@@ -35,6 +36,19 @@ def publish(entries: Sequence[str]) -> None:
 def entry(detail_type: str, detail: Mapping[str, Any]) -> str:
     """Return an event as JSON, the format of the outbox."""
     return json.dumps({"DetailType": detail_type, "Detail": json.dumps(detail)})
+
+
+def orders_withdrawn(courier: CourierRecord, order_ids: Sequence[str], reason: str) -> str:
+    """Return the event `Orders Withdrawn`, as `entry` makes it."""
+    return entry(
+        "Orders Withdrawn",
+        {
+            "dispatch_id": courier.dispatch_id,
+            "courier_id": courier.courier_id,
+            "order_ids": order_ids,
+            "reason": reason,
+        },
+    )
 
 
 def orders_dispatched(

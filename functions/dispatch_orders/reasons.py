@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from functions.dispatch_orders.fleet import VehicleType
 from functions.dispatch_orders.holding import LOOK_AHEAD, held_until, soon
+from functions.dispatch_orders.orders import Order
 from functions.dispatch_orders.routes import (
     DEPOT,
     AvailableCourier,
@@ -19,11 +20,17 @@ from functions.dispatch_orders.search import next_time
 
 def who_is_able(
     job: Job,
+    pinned_to: str | None,
     couriers: Sequence[AvailableCourier],
     vehicles: Mapping[str, VehicleType],
     matrices: Mapping[str, TravelMatrix],
 ) -> tuple[list[tuple[AvailableCourier, Schedule]], str]:
-    """Return who can deliver this order alone, on time or late, and the routes; if nobody, why."""
+    """Return who can deliver this order alone, on time or late, and the routes; if nobody, why.
+
+    If the order is pinned to a courier, only that courier can.
+    """
+    if pinned_to is not None:
+        couriers = [courier for courier in couriers if courier.courier_id == pinned_to]
 
     def reaches(label: str) -> bool:
         metres = matrices[label].metres
@@ -34,7 +41,8 @@ def who_is_able(
         return job.boxes <= vehicles[label].capacity_boxes
 
     if not couriers:
-        return [], "no courier is checked in"
+        missing = "no courier is" if pinned_to is None else f"courier {pinned_to} is not"
+        return [], f"{missing} checked in"
     present = {courier.vehicle.label for courier in couriers}
     suited = {label for label in vehicles if reaches(label) and carries(label)}
     reaching = {label for label in present if reaches(label)}
@@ -49,9 +57,16 @@ def who_is_able(
             if courier.vehicle.label in suited and (route := alone(courier, job))
         ]
         return able, "" if able else "no shift is long enough to deliver it and be back"
+    if pinned_to is not None:
+        return [], problem
     if suited:
         return [], f"{problem} and no {words('or', suited)} is checked in"
     return [], f"{problem}, and no vehicle is larger or goes further"
+
+
+def noted(reason: str, order: Order) -> str:
+    """Return a reason with what people changed about the order."""
+    return f"{reason}; {order.overruled}" if order.overruled else reason
 
 
 def words(joint: str, labels: Collection[str]) -> str:
@@ -75,6 +90,13 @@ def why_early(ready: float, opens: float, departs: float, now: datetime) -> str:
     if departs > ahead < opens:
         return f"not due before {time_text(opens, now)}"
     return ""
+
+
+def why_unplanned(order: Order, plan_from: datetime, now: datetime) -> str:
+    """Return why it is too early to plan an order; empty if it is not."""
+    times = (order.ready_at, order.due_from, plan_from)
+    ready, opens, departs = ((time - now).total_seconds() for time in times)
+    return why_early(ready, opens, departs, now)
 
 
 def why_held(

@@ -68,6 +68,7 @@ class Task:
     Attributes:
         job: if no courier can be on time, it closes later than `promised`.
         promised: the end of the delivery window.
+        pinned_to: the only courier who may deliver it; None if anyone may.
         able: couriers who can deliver it.
         cost: of delivering it alone, with the most expensive of them.
         weight: if there are too few couriers, orders of less weight are left out first.
@@ -76,6 +77,7 @@ class Task:
 
     job: Job
     promised: int
+    pinned_to: str | None
     able: list[AvailableCourier]
     cost: float
     weight: float

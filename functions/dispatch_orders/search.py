@@ -1,6 +1,6 @@
 """Find routes: PyVRP's search, and the orders that it leaves out."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from math import floor
@@ -41,9 +41,15 @@ def find_routes(
     routes: dict[str, list[Task]] = {courier.courier_id: [] for courier in couriers}
     if not tasks:
         return routes
+    pinned = {task.pinned_to for task in tasks}
+
+    def kind_of(courier: AvailableCourier) -> tuple[str, str, int, int, float]:
+        """Return what a PyVRP vehicle type has: couriers who share it are equivalent."""
+        return *profile_of(courier, pinned), courier.starts, courier.ends, courier.fixed_cost
+
     present = sorted((c for c in couriers if c.starts <= c.ends), key=kind_of)
     kinds = [list(kind) for _, kind in groupby(present, key=kind_of)]
-    data = problem_of(tasks, kinds)
+    data = problem_of(tasks, kinds, pinned)
     stop: list[StoppingCriterion] = [
         MaxIterations(most_iterations(len(tasks))),
         NoImprovement(most_idle_iterations(len(tasks))),
@@ -89,19 +95,27 @@ def search_parameters(data: ProblemData) -> SolveParams:
     )
 
 
-def kind_of(courier: AvailableCourier) -> tuple[str, int, int, float]:
-    """Return the properties of a PyVRP vehicle type: couriers who share them are equivalent."""
-    return courier.vehicle.label, courier.starts, courier.ends, courier.fixed_cost
+def profile_of(courier: AvailableCourier, pinned: Collection[str | None]) -> tuple[str, str]:
+    """Return the vehicle of a courier, and the courier's id if orders are pinned to the courier."""
+    courier_id = courier.courier_id
+    return courier.vehicle.label, courier_id if courier_id in pinned else ""
 
 
-def problem_of(tasks: Sequence[Task], kinds: Sequence[Sequence[AvailableCourier]]) -> ProblemData:
-    """Return PyVRP's data: one client for each order, one vehicle type for each kind of courier."""
-    nodes = [DEPOT, *(task.job.node for task in tasks)]
-    labels = sorted({kind[0].vehicle.label for kind in kinds})
-    matrices = {kind[0].vehicle.label: kind[0].matrix for kind in kinds}
+def problem_of(
+    tasks: Sequence[Task],
+    kinds: Sequence[Sequence[AvailableCourier]],
+    pinned: Collection[str | None],
+) -> ProblemData:
+    """Return PyVRP's data: one client for each order, one vehicle type for each kind of courier.
+
+    An order that is pinned to a courier is out of reach in the travel matrices of all others.
+    """
+    profiles = {profile_of(kind[0], pinned): kind[0] for kind in kinds}
+    numbers = {profile: number for number, profile in enumerate(profiles)}
+    matrices = [matrices_of(courier, tasks) for courier in profiles.values()]
     prize = max(LEAST_PRIZE, COST_UNITS * max(task.cost for task in tasks))
     return ProblemData(
-        locations=[Location(0, 0) for _ in nodes],
+        locations=[Location(0, 0) for _ in range(1 + len(tasks))],
         clients=[
             Client(
                 location=number,
@@ -125,18 +139,31 @@ def problem_of(tasks: Sequence[Task], kinds: Sequence[Sequence[AvailableCourier]
                 max_distance=floor(1000 * kind[0].vehicle.range_km),
                 unit_distance_cost=round(COST_UNITS * kind[0].vehicle.cost_per_km / 1000),
                 unit_duration_cost=round(COST_UNITS * kind[0].vehicle.cost_per_hour / 3600),
-                profile=labels.index(kind[0].vehicle.label),
+                profile=numbers[profile_of(kind[0], pinned)],
             )
             for kind in kinds
         ],
-        distance_matrices=[submatrix(matrices[label].metres, nodes) for label in labels],
-        duration_matrices=[submatrix(matrices[label].seconds, nodes) for label in labels],
+        distance_matrices=[metres for metres, _ in matrices],
+        duration_matrices=[seconds for _, seconds in matrices],
     )
 
 
-def submatrix(matrix: Sequence[Sequence[int]], nodes: Sequence[int]) -> Any:
-    """Return these rows and columns as an array."""
-    return np.array(matrix, dtype=np.int64)[np.ix_(nodes, nodes)]
+def matrices_of(courier: AvailableCourier, tasks: Sequence[Task]) -> tuple[Any, Any]:
+    """Return metres and seconds between the depot and the orders, for couriers like this one."""
+    nodes = [DEPOT, *(task.job.node for task in tasks)]
+    others = [
+        number
+        for number, task in enumerate(tasks, start=1)
+        if task.pinned_to not in (None, courier.courier_id)
+    ]
+
+    def submatrix(whole: Sequence[Sequence[int]]) -> Any:
+        matrix = np.array(whole, dtype=np.int64)[np.ix_(nodes, nodes)]
+        matrix[others] = matrix[:, others] = FAR
+        np.fill_diagonal(matrix, 0)
+        return matrix
+
+    return submatrix(courier.matrix.metres), submatrix(courier.matrix.seconds)
 
 
 def insert_left_out(tasks: Sequence[Task], routes: dict[str, list[Task]]) -> list[Task]:

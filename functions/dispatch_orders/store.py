@@ -27,11 +27,17 @@ from functions.dispatch_orders.fields import time_of
 from functions.dispatch_orders.messages import CheckIn, OffShift
 from functions.dispatch_orders.orders import Order
 from functions.dispatch_orders.planning import Route, Stop
+from functions.dispatch_orders.waiting import WAITING
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 WAITS = "attribute_exists(dispatch_state)"  # the condition that an order has no courier
+# The condition that this courier may get an order: it waits, and nobody holds it or pinned it to
+# another one.
+MAY_BE_ASSIGNED = (
+    "dispatch_state = :waiting AND (attribute_not_exists(pinned_to) OR pinned_to = :courier)"
+)
 
 logger = Logger(child=True)
 
@@ -47,8 +53,10 @@ class CourierRecord:
         checked_in_at: upload of the last photo; None before the first.
         shift_ends_at: end of the shift that began then.
         off_shift_at: time of the last `Courier Off Shift`; None if there was none.
+        off_shift_by: who of the shop ended that shift; None if it was the courier.
         dispatch_id: of the last route; None without one.
         dispatched_shift: `checked_in_at` of the shift of that route.
+        departs_at: planned departure of it.
         returns_at: planned return from it.
         arrivals: planned arrival at each of its orders that is not delivered yet, by order id.
         outbox: events to publish, as JSON.
@@ -61,8 +69,10 @@ class CourierRecord:
     checked_in_at: datetime | None
     shift_ends_at: datetime | None
     off_shift_at: datetime | None
+    off_shift_by: str | None
     dispatch_id: str | None
     dispatched_shift: datetime | None
+    departs_at: datetime | None
     returns_at: datetime | None
     arrivals: Mapping[str, datetime]
     outbox: Sequence[str]
@@ -115,9 +125,10 @@ def go_off_shift(message: OffShift) -> None:
     at = message.off_shift_at
     change_courier(
         message.courier_id,
-        "SET off_shift_at = :at, expires_at = if_not_exists(expires_at, :expires)",
+        "SET off_shift_at = :at, off_shift_by = :by"
+        ", expires_at = if_not_exists(expires_at, :expires)",
         "attribute_not_exists(off_shift_at) OR off_shift_at <= :at",
-        {":at": text(at), ":expires": expiry(at)},
+        {":at": text(at), ":by": message.ended_by, ":expires": expiry(at)},
     )
 
 
@@ -150,8 +161,7 @@ def add_order(order: Order, plan_from: datetime, why_early: str, now: datetime) 
     """
     put_order(
         order_id=order.order_id,
-        status="waiting" if why_early else "new",
-        reason=f"waiting: {why_early}" if why_early else "new: to be planned",
+        **unplanned(why_early),
         latitude=order.location.latitude,
         longitude=order.location.longitude,
         boxes=order.boxes,
@@ -162,8 +172,16 @@ def add_order(order: Order, plan_from: datetime, why_early: str, now: datetime) 
         recorded_at=text(now),
         expires_at=expiry(order.due_until),
         plan_from=text(plan_from),
-        dispatch_state="waiting",
+        dispatch_state=WAITING,
+        open_state="open",
     )
+
+
+def unplanned(why_early: str) -> dict[str, str]:
+    """Status and reason of an order that no plan has read; `why_early` as of `add_order`."""
+    if why_early:
+        return {"status": "waiting", "reason": f"waiting: {why_early}"}
+    return {"status": "new", "reason": "new: to be planned"}
 
 
 def refuse_order(order_id: str, reason: str, now: datetime) -> bool:
@@ -220,8 +238,10 @@ def courier_of(record: Mapping[str, Any]) -> CourierRecord:
         checked_in_at=time("checked_in_at"),
         shift_ends_at=time("shift_ends_at"),
         off_shift_at=time("off_shift_at"),
+        off_shift_by=record.get("off_shift_by"),
         dispatch_id=record.get("dispatch_id"),
         dispatched_shift=time("dispatched_shift"),
+        departs_at=time("departs_at"),
         returns_at=time("returns_at"),
         arrivals={
             order_id: time_of("arrives_at", at)
@@ -272,19 +292,27 @@ def assignment(stop: Stop, route: Route, dispatch_id: str) -> "TransactWriteItem
         ":vehicle": route.vehicle,
         ":dispatch": dispatch_id,
         ":arrives": text(stop.arrives_at),
+        ":waiting": WAITING,
     }
     change = "SET #status = :assigned, reason = :reason, courier_id = :courier"
     change += ", vehicle = :vehicle, dispatch_id = :dispatch, arrives_at = :arrives"
     change += " REMOVE dispatch_state"
-    return order_change(stop.order_id, change, WAITS, values)
+    return order_change(stop.order_id, change, MAY_BE_ASSIGNED, values)
 
 
-def withdraw(courier: CourierRecord, reason: str, event: str) -> CourierRecord | None:
-    """Let the orders wait again that a courier did not reach, in one transaction like `assign`."""
+def withdraw(
+    courier: CourierRecord, order_ids: Sequence[str], reason: str, event: str
+) -> CourierRecord | None:
+    """End a courier's route, and let these orders of it wait again, in one transaction.
+
+    Returns:
+        The courier with the event to publish; None if the courier or an order has changed.
+
+    """
     change = "REMOVE dispatch_id, dispatched_shift, departs_at, returns_at, arrivals, route SET"
     writes = [courier_change(courier, change, event, {})]
-    for order_id in courier.undelivered:
-        values = {":waiting": "waiting", ":reason": reason, ":dispatch": courier.dispatch_id}
+    for order_id in order_ids:
+        values = {":waiting": WAITING, ":reason": reason, ":dispatch": courier.dispatch_id}
         change = "SET #status = :waiting, reason = :reason, dispatch_state = :waiting"
         change += " REMOVE courier_id, vehicle, dispatch_id, arrives_at"
         writes.append(order_change(order_id, change, "dispatch_id = :dispatch", values))

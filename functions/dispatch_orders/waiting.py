@@ -14,6 +14,7 @@ from functions.dispatch_orders.fleet import Location
 from functions.dispatch_orders.holding import LOOK_AHEAD
 from functions.dispatch_orders.orders import PLANNED_AHEAD, Order
 
+WAITING = "waiting"  # dispatch_state of an order that plans read
 MAX_ORDERS = 1000  # in one plan
 GIVEN_UP_AFTER = timedelta(days=1)  # an order that is overdue for longer is not planned again
 BATCH_GET_KEYS = 100
@@ -44,7 +45,7 @@ def read_waiting(now: datetime, also: Iterable[str]) -> tuple[list[Order], dict[
     """
     ids = dict.fromkeys(also)
     ids |= dict.fromkeys(choose(due_times(now), MAX_ORDERS - len(ids), now))
-    records = [record for record in get_orders(list(ids)) if "dispatch_state" in record]
+    records = [each for each in get_orders(list(ids)) if each.get("dispatch_state") == WAITING]
     reasons = {record["order_id"]: record["reason"] for record in records}
     return [order_of(record) for record in records], reasons
 
@@ -58,7 +59,7 @@ def due_times(now: datetime) -> dict[str, str]:
         KeyConditionExpression="dispatch_state = :waiting AND plan_from BETWEEN :start AND :end",
         ExpressionAttributeValues=item(
             **{
-                ":waiting": "waiting",
+                ":waiting": WAITING,
                 ":start": text(given_up - PLANNED_AHEAD),
                 ":end": text(now + LOOK_AHEAD),
             }
@@ -127,4 +128,16 @@ def order_of(record: Mapping[str, Any]) -> Order:
         ready_at=time_of("ready_at", record["ready_at"]),
         due_from=time_of("due_from", record["due_from"]),
         due_until=time_of("due_until", record["due_until"]),
+        pinned_to=record.get("pinned_to"),
+        overruled=overruled(record),
     )
+
+
+def overruled(record: Mapping[str, Any]) -> str:
+    """What people changed about an order, in words; empty if nothing."""
+    changes = []
+    if "window_by" in record:
+        changes.append(f"window changed by {record['window_by']}")
+    if "pinned_to" in record:
+        changes.append(f"pinned to courier {record['pinned_to']} by {record['pinned_by']}")
+    return ", ".join(changes)

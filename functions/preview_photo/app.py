@@ -7,16 +7,18 @@ import base64
 import os
 import re
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
 import boto3
 from aws_lambda_powertools import Logger, Tracer
 from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
 from functions.http_api.http import MANAGERS, REVIEWERS, ProblemError, reply, resolver
 from functions.serialize_image import photo
+from functions.serialize_image.scaling import SIDE
 
 JPEG = "image/jpeg"
 ETAG = re.compile(r"[0-9a-f]{32}(-\d+)?")
@@ -39,8 +41,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
 
 
 @app.get("/api/console/preview")
-def preview(image_id: str) -> Response[str]:
-    """The photo of a record."""
+def preview(image_id: str, size: Annotated[int, Query(ge=64, le=1024)] = SIDE) -> Response[str]:
+    """The photo of a record, with at most `size` pixels on its longest side."""
     key, _, version = image_id.rpartition("#")
     if not key.startswith("uploads/"):
         raise ProblemError(HTTPStatus.NOT_FOUND, "There is no such photo.")
@@ -56,7 +58,7 @@ def preview(image_id: str) -> Response[str]:
     if found["ContentLength"] > int(os.environ["MAX_PHOTO_BYTES"]):
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "The file is too large to be shown.")
     try:
-        jpeg = photo.shrink(found["Body"].read())
+        jpeg = photo.shrink(found["Body"].read(), size)
     except photo.UnreadablePhotoError as error:
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
     return Response(HTTPStatus.OK.value, JPEG, base64.b64encode(jpeg).decode())

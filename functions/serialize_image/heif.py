@@ -146,7 +146,7 @@ def item_locations(locations: bytes) -> Iterator[tuple[int, int, list[tuple[int,
         yield item, -1 if is_elsewhere else source, extents
 
 
-def decode_heif(data: bytes) -> Image.Image:
+def decode_heif(data: bytes, side: int) -> Image.Image:
     """The small image in `data`; libheif has turned it upright.
 
     Read without pillow-heif's plugin for Pillow, which copies all pixels once more.
@@ -166,7 +166,7 @@ def decode_heif(data: bytes) -> Image.Image:
         band = bytes(pixels[top * stride : end * stride])
         return Image.frombytes(mode, (photo.size[0], end - top), band, "raw", mode, stride)
 
-    return thumbnail(photo.size, rows)
+    return thumbnail(photo.size, rows, side)
 
 
 def first_frame(sequence: bytes) -> bytes:

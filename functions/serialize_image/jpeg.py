@@ -51,7 +51,7 @@ Decode = Callable[[bytes | memoryview], tuple[int, int]]  # bytes consumed (-1: 
 Layers = list[tuple[int, int, int, int]]  # Pillow's: id, sampling across and down, table
 
 
-def decode_jpeg(data: bytes) -> Image.Image:
+def decode_jpeg(data: bytes, side: int) -> Image.Image:
     """The small upright image in a JPEG, whatever follows its last row.
 
     A JPEG with one scan is decoded at a reduced scale, row by row. For any other one libjpeg keeps
@@ -72,17 +72,17 @@ def decode_jpeg(data: bytes) -> Image.Image:
         check_precision(scans, layers)
 
     jpeg = memoryview(data)[: ends[-1]]
-    photo.draft("RGB", reduced_size(size))
+    photo.draft("RGB", reduced_size(size, side))
     if is_arithmetic:
         other = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
-        other.draft("RGB", reduced_size(size))
+        other.draft("RGB", reduced_size(size, side))
         is_whole = decodes_alike((photo, other), jpeg)
     else:
         with decoding_into(photo) as decode:
             is_whole = decodes_whole(decode, jpeg, is_streamed=is_streamed)
     if not is_whole:
         raise UnreadablePhotoError(DAMAGED)
-    return small_upright(photo)
+    return small_upright(photo, side)
 
 
 @contextlib.contextmanager

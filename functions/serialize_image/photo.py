@@ -30,7 +30,7 @@ from functions.serialize_image.reasons import (
     UnreadablePhotoError,
     refuse_over,
 )
-from functions.serialize_image.scaling import small_upright
+from functions.serialize_image.scaling import SIDE, small_upright
 from functions.serialize_image.tiff import has_all_pixel_data
 from functions.serialize_image.webp import webp_of_whole_chunks
 
@@ -61,17 +61,17 @@ Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def shrink(data: bytes) -> bytes:
+def shrink(data: bytes, side: int = SIDE) -> bytes:
     """The photo in `data` as a JPEG without metadata, see `read`."""
     jpeg = io.BytesIO()
-    read(data).save(jpeg, "JPEG", quality=QUALITY)
+    read(data, side).save(jpeg, "JPEG", quality=QUALITY)
     return jpeg.getvalue()
 
 
-def read(data: bytes) -> Image.Image:
+def read(data: bytes, side: int = SIDE) -> Image.Image:
     """The photo in `data` as an upright RGB image, transparency on white.
 
-    Its longest side is `SIDE` pixels, or less if the photo is smaller. If the file is an animation
+    Its longest side is `side` pixels, or less if the photo is smaller. If the file is an animation
     or a burst, it is the first frame. Raises UnreadablePhotoError for anything except a whole photo
     within the limits.
     """
@@ -80,7 +80,7 @@ def read(data: bytes) -> Image.Image:
     if OTHER_PHOTO.match(data):
         raise UnreadablePhotoError(UNSUPPORTED)
     try:
-        return decode(data)
+        return decode(data, side)
     except UnreadablePhotoError:
         raise
     except (Image.DecompressionBombError, MemoryError) as error:
@@ -97,26 +97,26 @@ def reason_of(data: bytes, error: Exception) -> str:
     return DAMAGED if is_photo or not isinstance(error, UnidentifiedImageError) else NOT_A_PHOTO
 
 
-def decode(data: bytes) -> Image.Image:
+def decode(data: bytes, side: int) -> Image.Image:
     """The small upright image in `data`, by the decoder for its format."""
     if JPEG.match(data):
-        return decode_jpeg(data)
+        return decode_jpeg(data, side)
     if PNG.match(data):
-        return decode_with_pillow(png_of_pixels(data))
+        return decode_with_pillow(png_of_pixels(data), side)
     if WEBP.match(data):
-        return decode_with_pillow(webp_of_whole_chunks(data))
+        return decode_with_pillow(webp_of_whole_chunks(data), side)
     if is_heif(data):
         check_items(data)
-        return (
-            decode_with_pillow(avif_with_its_brand(data)) if holds_av1(data) else decode_heif(data)
-        )
-    return decode_with_pillow(data)
+        if holds_av1(data):
+            return decode_with_pillow(avif_with_its_brand(data), side)
+        return decode_heif(data, side)
+    return decode_with_pillow(data, side)
 
 
-def decode_with_pillow(data: bytes) -> Image.Image:
+def decode_with_pillow(data: bytes, side: int) -> Image.Image:
     photo = Image.open(io.BytesIO(data), formats=FORMATS)
     refuse_over(MAX_PIXELS_OF.get(str(photo.format), MAX_PIXELS), photo.size)
     if photo.mode in {"I", "F"}:  # 32 bits of grey have no common scale
         raise UnreadablePhotoError(UNSUPPORTED)
     photo.load()
-    return small_upright(photo)
+    return small_upright(photo, side)

@@ -6,34 +6,36 @@ from collections.abc import Callable
 from PIL import Image, ImageOps
 from PIL.ExifTags import Base as ExifTag
 
-SIDE = 256  # pixels, the longest side of the result
+SIDE = 256  # pixels, the longest side of what the model sees
 BAND_PIXELS = 1_000_000  # converted at a time: a second copy of all pixels would not fit
 
 
-def small_upright(photo: Image.Image) -> Image.Image:
-    small = thumbnail(photo.size, lambda top, end: photo.crop((0, top, photo.width, end)))
+def small_upright(photo: Image.Image, side: int) -> Image.Image:
+    small = thumbnail(photo.size, lambda top, end: photo.crop((0, top, photo.width, end)), side)
     return upright(small, orientation(photo))
 
 
-def reduced_size(size: tuple[int, int]) -> tuple[int, int]:
+def reduced_size(size: tuple[int, int], side: int) -> tuple[int, int]:
     """Width and height, in pixels, that leave the last factor of two to a good filter."""
-    factor = max(1, max(size) // (2 * SIDE))
+    factor = max(1, max(size) // (2 * side))
     return math.ceil(size[0] / factor), math.ceil(size[1] / factor)
 
 
-def thumbnail(size: tuple[int, int], rows: Callable[[int, int], Image.Image]) -> Image.Image:
-    """An RGB image of at most `SIDE` pixels a side from a photo of `size`.
+def thumbnail(
+    size: tuple[int, int], rows: Callable[[int, int], Image.Image], side: int
+) -> Image.Image:
+    """An RGB image of at most `side` pixels a side from a photo of `size`.
 
     `rows(top, end)` gives rows `top` to `end` (excluded); they are converted band by band.
     """
     width, height = size
-    factor = max(1, max(size) // (2 * SIDE))
+    factor = max(1, max(size) // (2 * side))
     step = factor * max(1, BAND_PIXELS // (width * factor))
-    small = Image.new("RGB", reduced_size(size))
+    small = Image.new("RGB", reduced_size(size, side))
     for top in range(0, height, step):
         band = on_white(rows(top, min(top + step, height)))
         small.paste(band.reduce(factor), (0, top // factor))
-    small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    small.thumbnail((side, side), Image.Resampling.LANCZOS)
     return small
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from aws_lambda_powertools import Logger, Tracer
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -69,6 +70,7 @@ def configuration() -> dict[str, Any]:
         "sign_in_url": os.environ["SIGN_IN_URL"],
         "labels": os.environ["LABELS"].split(","),
         "max_photo_bytes": int(os.environ["MAX_PHOTO_BYTES"]),
+        "map_tiles": os.environ["MAP_TILES"],
     }
 
 
@@ -79,6 +81,7 @@ def response(headers: Mapping[str, str], suffix: str, content: bytes) -> dict[st
         "Content-Type": TYPES[suffix],
         "Cache-Control": "no-cache",
         "ETag": etag,
+        "Service-Worker-Allowed": "/",  # assets/worker.js works for the pages too
         "Vary": "Accept-Encoding",
     }
     if etag in headers.get("if-none-match", ""):
@@ -95,12 +98,14 @@ def response(headers: Mapping[str, str], suffix: str, content: bytes) -> dict[st
 
 def security_headers() -> dict[str, str]:
     """What the browser must not do: load, send or frame anything elsewhere."""
+    tiles = urlsplit(os.environ["MAP_TILES"])
+    tile_server = f" {tiles.scheme}://{tiles.netloc}" if tiles.netloc else ""
     elsewhere = f"{os.environ['SIGN_IN_URL']} {os.environ['UPLOADS_URL']}"
     policy = {
         "default-src": "'none'",
         "script-src": "'self'",
         "style-src": "'self'",
-        "img-src": "'self' blob: data:",
+        "img-src": f"'self' blob: data:{tile_server}",
         "font-src": "'self'",
         "manifest-src": "'self'",
         "worker-src": "'self'",

@@ -27,9 +27,9 @@ import requests
 from docker.models.containers import Container
 
 from tests.sam_local.engine import SILENT_SECONDS, build
+from tests.support.repository import REPOSITORY
 from tests.support.tables import schema
 
-REPOSITORY = Path(__file__).parents[2]
 BUILD = REPOSITORY / "build" / "sam_local"
 MODEL = REPOSITORY / "models" / "vehicles"
 PATIENCE = 60  # seconds until a condition that must come is given up

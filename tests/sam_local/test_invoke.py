@@ -17,8 +17,8 @@ from PIL import Image
 from samcli.yamlhelper import yaml_parse
 
 from operations.sample_events import Photo, sample_event
+from tests.support.repository import REPOSITORY
 
-REPOSITORY = Path(__file__).parents[2]
 PHOTOS = REPOSITORY / "local" / "photos"
 METADATA = json.loads((REPOSITORY / "models" / "vehicles" / "metadata.json").read_text())
 

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
+from tests.support.repository import REPOSITORY
+
 METADATA = json.loads((REPOSITORY / "models" / "vehicles" / "metadata.json").read_text())
 
 

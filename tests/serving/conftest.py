@@ -1,101 +1,24 @@
 """A running serving app, and a small model whose responses are known."""
 
-import io
 import json
-import subprocess
-import sys
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from http.client import HTTPConnection
+from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import pillow_heif
 import pytest
-from PIL import Image
 
-REPOSITORY = Path(__file__).parents[2]
-APP = [sys.executable, "-m", "serving.app"]
-PATIENCE = 60  # seconds until a condition that must come is given up
-INPUT_SIZE = 32
-COLOURS = {"bicycle": "red", "motorcycle": "lime", "other": "blue"}  # what the small model knows
-
-
-pillow_heif.register_heif_opener()  # the tests write HEIC
-
-
-@dataclass
-class Response:
-    status: int
-    headers: dict[str, str]  # names in lower case
-    body: Any  # parsed JSON, None if empty
-
-
-@dataclass
-class Server:
-    """The serving app as a process on a free port of loopback."""
-
-    process: subprocess.Popen[str]
-    host: str
-    port: int
-    lines: list[str]  # what it wrote on stdout
-
-    @property
-    def log(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.lines]
-
-    @property
-    def url(self) -> str:
-        return f"http://{self.host}:{self.port}"
-
-    def connect(self) -> HTTPConnection:
-        return HTTPConnection(self.host, self.port, timeout=PATIENCE)
-
-    def request(
-        self, method: str, path: str, body: Any = None, content_type: str | None = "image/jpeg"
-    ) -> Response:
-        headers = {"Connection": "close"}
-        if body is not None and content_type:
-            headers["Content-Type"] = content_type
-        connection = self.connect()
-        try:
-            connection.request(method, path, body, headers)
-            return read_response(connection)
-        finally:
-            connection.close()
-
-    def infer(self, body: Any, content_type: str | None = "image/jpeg") -> Response:
-        return self.request("POST", "/invocations", body, content_type)
-
-
-def read_response(connection: HTTPConnection) -> Response:
-    response = connection.getresponse()
-    body = response.read()
-    headers = {name.lower(): value for name, value in response.getheaders()}
-    return Response(response.status, headers, json.loads(body) if body else None)
-
-
-@contextmanager
-def running(command: list[str]) -> Iterator[Server]:
-    """Start a serving app, wait until it says where it listens, stop it at the end."""
-    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
-        lines = process.stdout
-        assert lines
-        try:
-            started = lines.readline()
-            host, port = json.loads(started)["url"].removeprefix("http://").split(":")
-            server = Server(process, host, int(port), [started])
-            reader = threading.Thread(target=lambda: server.lines.extend(lines))
-            reader.start()
-            yield server
-            process.terminate()
-            reader.join(PATIENCE)
-        finally:
-            process.kill()
+from tests.support.serving import (
+    APP,
+    COLOURS,
+    INPUT_SIZE,
+    Server,
+    colour_model,
+    draw_photo,
+    running,
+)
 
 
 @pytest.fixture(scope="session")
@@ -119,7 +42,7 @@ def write_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
 
 @pytest.fixture(scope="session")
 def start(write_model: Callable[..., Path]) -> Iterator[Callable[..., Server]]:
-    """Start a serving app of one's own; `command` replaces `python -m serving.app`."""
+    """Start a serving app for one test; `command` replaces `python -m serving.app`."""
     with ExitStack() as stack:
 
         def start_server(*, model_dir: Path | None = None, command: list[str] | None = None) -> Any:
@@ -142,72 +65,7 @@ def app() -> ModuleType:
     return import_module("serving.app")
 
 
-def draw_photo(
-    colour: str, size: tuple[int, int] = (96, 64), form: str = "JPEG", **options: Any
-) -> bytes:
-    """The bytes of an image of one colour."""
-    stream = io.BytesIO()
-    Image.new("RGB", size, colour).save(stream, form, **options)
-    return stream.getvalue()
-
-
 @pytest.fixture(scope="session")
 def slow_photo() -> bytes:
-    """4 megapixels of red PNG: no scaled decoding, so it takes some 40 milliseconds."""
+    """A red PNG of 4 megapixels. PNG has no scaled decoding, so it takes about 40 ms."""
     return draw_photo("red", (2400, 1700), "PNG", compress_level=1)
-
-
-def colour_model(*, explains: bool = True) -> bytes:
-    """softmax(mean of the pixels / 32) in ONNX's protobuf encoding (onnx/onnx.proto).
-
-    Without `explains`, it is like models that have no activation.
-    """
-    positions = message(5, text(1, "perm") + b"".join(number(8, at) for at in (0, 2, 3, 1)) + INTS)
-    graph = (
-        node("GlobalAveragePool", ["image"], "mean")
-        + node("Flatten", ["mean"], "flat")
-        + node("Mul", ["flat", "scale"], "logits")
-        + node("Softmax", ["logits"], "probabilities")
-        + text(2, "colours")
-        + message(5, number(2, 1) + text(8, "scale") + message(9, b"\0\0\0\x3d"))  # 1/32
-        + tensor(11, "image", ["batch", 3, INPUT_SIZE, INPUT_SIZE])
-        + tensor(12, "probabilities", ["batch", 3])
-    )
-    if explains:
-        graph += node("Transpose", ["image"], "positions", positions)
-        graph += node("Mul", ["positions", "scale"], "activation")
-        graph += tensor(12, "activation", ["batch", INPUT_SIZE, INPUT_SIZE, 3])
-    opset = text(1, "") + number(2, 17)
-    return number(1, 8) + message(7, graph) + message(8, opset)
-
-
-def node(operator: str, inputs: list[str], output: str, attributes: bytes = b"") -> bytes:
-    names = b"".join(text(1, name) for name in inputs)
-    return message(1, names + text(2, output) + text(4, operator) + attributes)
-
-
-def tensor(tag: int, name: str, shape: list[str | int]) -> bytes:
-    sizes = [number(1, size) if isinstance(size, int) else text(2, size) for size in shape]
-    dimensions = b"".join(message(1, size) for size in sizes)
-    floats = number(1, 1) + message(2, dimensions)
-    return message(tag, text(1, name) + message(2, message(1, floats)))
-
-
-def text(tag: int, value: str) -> bytes:
-    return message(tag, value.encode())
-
-
-def message(tag: int, value: bytes) -> bytes:
-    return varint(tag << 3 | 2) + varint(len(value)) + value
-
-
-def number(tag: int, value: int) -> bytes:
-    return varint(tag << 3) + varint(value)
-
-
-INTS = b"\xa0\x01\x07"  # the type of an attribute that is a list of integers
-
-
-def varint(value: int) -> bytes:
-    high, low = divmod(value, 128)
-    return bytes([low | 128]) + varint(high) if high else bytes([low])

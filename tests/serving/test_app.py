@@ -3,7 +3,6 @@
 import json
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from http.client import HTTPConnection
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import boto3
@@ -20,16 +18,6 @@ from botocore.config import Config
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.serving.conftest import (
-    APP,
-    COLOURS,
-    PATIENCE,
-    REPOSITORY,
-    Response,
-    Server,
-    draw_photo,
-    read_response,
-)
 from tests.support.odd_images import (
     CASE_FILES,
     CASES,
@@ -38,14 +26,16 @@ from tests.support.odd_images import (
     needs_odd_images,
     odd_images,
 )
+from tests.support.serving import (
+    COLOURS,
+    Response,
+    Server,
+    draw_photo,
+    read_response,
+)
+from tests.support.waiting import PATIENCE, wait_until
 
 MEGABYTE = 1024**2
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"in {PATIENCE} seconds not seen: {what}"
 
 
 def assert_refused(response: Response, status: int, code: str, reason: str) -> None:
@@ -56,12 +46,14 @@ def assert_refused(response: Response, status: int, code: str, reason: str) -> N
 # -- responses ----------------------------------------------------------------------------------
 
 
-def test_ping(server: Server) -> None:
+def test_the_health_check_succeeds(server: Server) -> None:
     assert server.request("GET", "/ping").status == 200
 
 
 @pytest.mark.parametrize(("label", "colour"), COLOURS.items())
-def test_probabilities_by_label(server: Server, label: str, colour: str) -> None:
+def test_the_response_has_a_probability_for_each_label(
+    server: Server, label: str, colour: str
+) -> None:
     response = server.infer(draw_photo(colour))
     assert response.status == 200
     assert list(response.body) == list(COLOURS)
@@ -71,17 +63,19 @@ def test_probabilities_by_label(server: Server, label: str, colour: str) -> None
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "HEIF"])
-def test_image_formats(server: Server, form: str) -> None:
+def test_every_image_format_is_classified(server: Server, form: str) -> None:
     response = server.infer(draw_photo("lime", form=form), "application/octet-stream")
     assert response.body["motorcycle"] > 0.9
 
 
 @pytest.mark.parametrize(
     "content_type",
-    # The last but one is what curl --data-binary says.
+    # The last but one is the content type of curl --data-binary.
     ["image/jpeg", "application/x-image", "application/x-www-form-urlencoded", None],
 )
-def test_the_bytes_count_not_the_content_type(server: Server, content_type: str | None) -> None:
+def test_the_format_follows_from_the_bytes_not_from_the_content_type(
+    server: Server, content_type: str | None
+) -> None:
     assert server.infer(draw_photo("red"), content_type).status == 200
 
 
@@ -95,7 +89,7 @@ def test_a_connection_serves_several_requests(server: Server) -> None:
     connection.close()
 
 
-def test_responses_do_not_mix_under_concurrency(server: Server) -> None:
+def test_concurrent_requests_get_their_own_responses(server: Server) -> None:
     photos = [
         draw_photo(colour, size) for colour in COLOURS.values() for size in ((9, 99), (640, 480))
     ]
@@ -119,14 +113,14 @@ def test_responses_do_not_mix_under_concurrency(server: Server) -> None:
     ],
     ids=["empty", "text", "html", "truncated", "144 megapixels"],
 )
-def test_what_is_no_photo_is_refused_with_the_reason(
+def test_a_file_that_is_not_a_photo_is_refused_with_the_reason(
     server: Server, body: bytes, reason: str
 ) -> None:
     assert_refused(server.infer(body), 400, "BadRequest", reason)
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_too_large_a_body_is_refused_and_not_kept(server: Server, *, chunked: bool) -> None:
+def test_a_body_above_the_limit_is_refused_and_not_kept(server: Server, *, chunked: bool) -> None:
     before = peak_memory(server)
     chunks = (bytes(MEGABYTE) for _ in range(200))
     refusal = server.infer(chunks if chunked else bytes(200 * MEGABYTE))
@@ -135,13 +129,13 @@ def test_too_large_a_body_is_refused_and_not_kept(server: Server, *, chunked: bo
 
 
 def peak_memory(server: Server) -> int:
-    """The most memory, in bytes, that the process has had resident (Linux)."""
+    """The peak resident memory of the process, in bytes (Linux)."""
     status = Path(f"/proc/{server.process.pid}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 @pytest.mark.parametrize("path", ["/", "/invocation", "/endpoints/x", "/endpoints/a/b/invocations"])
-def test_unknown_path(server: Server, path: str) -> None:
+def test_an_unknown_path_gets_404(server: Server, path: str) -> None:
     refusal = server.request("POST", path, b"photo")
     assert_refused(refusal, 404, "NotFound", "POST /invocations")
 
@@ -149,13 +143,15 @@ def test_unknown_path(server: Server, path: str) -> None:
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "/invocations"), ("PUT", "/invocations"), ("POST", "/ping")]
 )
-def test_wrong_method(server: Server, method: str, path: str) -> None:
+def test_a_wrong_method_gets_405(server: Server, method: str, path: str) -> None:
     refusal = server.request(method, path)
     assert_refused(refusal, 405, "MethodNotAllowed", "POST /invocations")
     assert refusal.headers["allow"]
 
 
-def test_a_client_that_does_not_send_its_photo_is_given_up(start: Callable[..., Server]) -> None:
+def test_a_client_that_does_not_send_its_photo_is_disconnected(
+    start: Callable[..., Server],
+) -> None:
     program = "from serving import app; app.READ_SECONDS = 0.2; app.main()"
     impatient = start(command=[sys.executable, "-c", program])
     connection = half_sent(impatient)
@@ -205,7 +201,7 @@ def test_any_bytes_get_probabilities_or_a_reason(server: Server, body: bytes) ->
     "garbage",
     [b"\0\xff\n\n\n", b"GET\r\n\r\n", b"POST /invocations HTTP/1.1\r\nContent-Length: x\r\n\r\n"],
 )
-def test_what_is_not_http_does_no_harm(server: Server, garbage: bytes) -> None:
+def test_bytes_that_are_not_http_do_not_stop_the_server(server: Server, garbage: bytes) -> None:
     with socket.create_connection((server.host, server.port), PATIENCE) as connection:
         connection.sendall(garbage)
         assert connection.recv(1000).startswith(b"HTTP/1.1 400")
@@ -213,7 +209,7 @@ def test_what_is_not_http_does_no_harm(server: Server, garbage: bytes) -> None:
 
 
 @needs_odd_images
-def test_odd_images(server: Server) -> None:
+def test_odd_files_of_the_shared_data_are_classified_or_refused(server: Server) -> None:
     for name, reason in odd_images().items():
         response = server.infer((ODD_IMAGES / name).read_bytes())
         assert response.status == (400 if reason else 200), (name, response)
@@ -230,7 +226,7 @@ def test_a_photo_that_viewers_show_whole_is_classified(server: Server, name: str
 
 
 def half_sent(server: Server, photo: bytes = draw_photo("red")) -> HTTPConnection:
-    """A request that has taken its place, and whose last byte is still to come."""
+    """A request that has a place in the server, and has sent all but its last byte."""
     connection = server.connect()
     connection.putrequest("POST", "/invocations")
     connection.putheader("Content-Length", str(len(photo)))
@@ -255,7 +251,9 @@ def all_places(server: Server) -> Iterator[Callable[[], list[HTTPConnection]]]:
         yield fill
 
 
-def test_overload_gets_503_and_nothing_is_lost(server: Server, slow_photo: bytes) -> None:
+def test_requests_above_the_limit_get_503_and_the_others_a_response(
+    server: Server, slow_photo: bytes
+) -> None:
     photos = [slow_photo, draw_photo("lime")] * 48
     with ThreadPoolExecutor(len(photos)) as callers:
         responses = [callers.submit(server.infer, photo) for photo in photos]
@@ -283,13 +281,13 @@ def test_every_request_with_a_place_gets_a_response(
     assert [read_response(connection).status for connection in waiting] == [200] * len(waiting)
 
 
-def test_clients_that_go_away_give_their_places_back(
+def test_a_client_that_disconnects_frees_its_place(
     server: Server, all_places: Callable[[], list[HTTPConnection]], slow_photo: bytes
 ) -> None:
     waiting = all_places()
     for connection in waiting:
         connection.close()
-    for _ in range(10):  # gone while their photo is in work
+    for _ in range(10):  # disconnect while the server works on their photo
         connection = half_sent(server, slow_photo)
         connection.send(slow_photo[-1:])
         connection.close()
@@ -302,12 +300,12 @@ def test_clients_that_go_away_give_their_places_back(
     wait_until(all_free_again, "all places free again")
 
 
-def test_sigterm_lets_requests_in_work_finish(
+def test_open_requests_are_finished_after_sigterm(
     start: Callable[..., Server], slow_photo: bytes
 ) -> None:
     stopping = start()
     in_work = [half_sent(stopping, slow_photo) for _ in range(16)]
-    assert stopping.request("GET", "/ping").status == 200  # so the sixteen have been read
+    assert stopping.request("GET", "/ping").status == 200  # so the server has read the sixteen
     stopping.process.send_signal(signal.SIGTERM)
     wait_until(lambda: not accepts(stopping), "the port closed")
     assert stopping.process.poll() is None
@@ -320,7 +318,7 @@ def test_sigterm_lets_requests_in_work_finish(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_stops_at_once_when_idle(start: Callable[..., Server], number: int) -> None:
+def test_an_idle_server_stops_at_once(start: Callable[..., Server], number: int) -> None:
     idle = start()
     idle.process.send_signal(number)
     assert idle.process.wait(PATIENCE) == 0
@@ -350,7 +348,7 @@ def runtime(server: Server) -> Any:
     )
 
 
-def test_invoke_endpoint(runtime: Any) -> None:
+def test_boto3_gets_the_response_of_invoke_endpoint(runtime: Any) -> None:
     response = runtime.invoke_endpoint(
         EndpointName="scones-unlimited", Body=draw_photo("blue"), ContentType="image/jpeg"
     )
@@ -366,7 +364,7 @@ def test_invoke_endpoint(runtime: Any) -> None:
         (bytes(26 * MEGABYTE), "image/jpeg", 413, "25 MB"),
     ],
 )
-def test_invoke_endpoint_raises_what_sagemaker_raises(
+def test_boto3_raises_the_errors_of_sagemaker(
     runtime: Any, body: bytes, content_type: str, status: int, reason: str
 ) -> None:
     with pytest.raises(runtime.exceptions.ModelError) as error:
@@ -378,7 +376,7 @@ def test_invoke_endpoint_raises_what_sagemaker_raises(
     assert f"Received client error ({status}) from primary" in str(error.value)
 
 
-def test_invoke_endpoint_on_overload(
+def test_boto3_raises_an_error_on_overload(
     runtime: Any, all_places: Callable[[], list[HTTPConnection]]
 ) -> None:
     all_places()
@@ -387,125 +385,3 @@ def test_invoke_endpoint_on_overload(
             EndpointName="any", Body=draw_photo("red"), ContentType="image/jpeg"
         )
     assert error.value.response["OriginalStatusCode"] == 503
-
-
-# -- start and log ----------------------------------------------------------------------------
-
-
-def refused_start(*options: object) -> str:
-    """The one line that a serving app which cannot start leaves."""
-    done = subprocess.run(
-        [*APP, *map(str, options)],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert done.stderr.startswith("serving: ")
-    assert done.stderr.count("\n") == 1
-    return done.stderr
-
-
-def test_a_missing_model_is_named(tmp_path: Path) -> None:
-    assert "nowhere" in refused_start("--model-dir", tmp_path / "nowhere")
-
-
-def test_a_missing_network_is_named(app: ModuleType, write_model: Callable[..., Path]) -> None:
-    directory = write_model()
-    (directory / "model.onnx").unlink()
-    with pytest.raises(ValueError, match=r"model\.onnx.*exist"):
-        app.Model(directory)
-
-
-def test_a_broken_network_is_named(app: ModuleType, write_model: Callable[..., Path]) -> None:
-    directory = write_model()
-    (directory / "model.onnx").write_bytes(b"not ONNX")
-    with pytest.raises(ValueError, match=r"^cannot run .*model\.onnx: [^\n]+$"):
-        app.Model(directory)
-
-
-@pytest.mark.parametrize("contents", ["", "{", "[]", "{}", '"model"'])
-def test_malformed_metadata_is_named(
-    app: ModuleType, write_model: Callable[..., Path], contents: str
-) -> None:
-    directory = write_model()
-    (directory / "metadata.json").write_text(contents)
-    with pytest.raises(ValueError, match=r"metadata\.json"):
-        app.Model(directory)
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("name", None),
-        ("name", "two words"),
-        ("version", 1),
-        ("version", "é"),
-        ("labels", []),
-        ("labels", "bicycle"),
-        ("labels", ["bicycle", "bicycle", "other"]),
-        ("input_size", 0),
-        ("input_size", "32"),
-    ],
-)
-def test_metadata_that_cannot_serve_is_named(
-    app: ModuleType, write_model: Callable[..., Path], key: str, value: object
-) -> None:
-    with pytest.raises(ValueError, match=f"metadata.json: {key} is .* must be"):
-        app.Model(write_model(**{key: value}))
-
-
-@pytest.mark.parametrize("metadata", [{"labels": ["bicycle", "motorcycle"]}, {"input_size": 33}])
-def test_metadata_of_another_network_is_noticed(
-    app: ModuleType, write_model: Callable[..., Path], metadata: dict[str, object]
-) -> None:
-    with pytest.raises(ValueError, match=r"model\.onnx"):
-        app.Model(write_model(**metadata))
-
-
-def test_a_taken_port_is_named(server: Server, write_model: Callable[..., Path]) -> None:
-    line = refused_start("--port", server.port, "--model-dir", write_model())
-    assert str(server.port) in line
-    assert "in use" in line
-
-
-def test_the_log_has_refusals_and_nothing_else(start: Callable[..., Server]) -> None:
-    logged = start()
-    logged.request("GET", "/ping")
-    logged.infer(draw_photo("red"))
-    logged.infer(b"hello")
-    wait_until(lambda: len(logged.log) > 1, "the refusal in the log")
-    started, refused = logged.log
-    assert (started["level"], started["url"], started["model"]) == ("INFO", logged.url, "colours/1")
-    assert (refused["level"], refused["status"]) == ("WARNING", 400)
-    assert "not a photo" in refused["reason"]
-
-
-def test_nothing_that_was_sent_here_is_logged_as_an_error(server: Server) -> None:
-    assert {line["message"] for line in server.log[1:]} <= {
-        "refused",
-        "Invalid HTTP request received.",
-    }
-
-
-# -- the shipped model ------------------------------------------------------------------------
-
-SHIPPED_MODEL = REPOSITORY / "models" / "vehicles"
-
-
-@pytest.mark.skipif(not (SHIPPED_MODEL / "model.onnx").exists(), reason="no model is trained yet")
-def test_the_shipped_model_classifies_the_sample_photos(start: Callable[..., Server]) -> None:
-    shipped = start(model_dir=SHIPPED_MODEL)
-    photos = [
-        photo
-        for photo in (REPOSITORY / "local" / "photos").iterdir()
-        if not photo.name.startswith("broken")
-    ]
-    assert photos
-    for photo in photos:
-        response = shipped.infer(photo.read_bytes())
-        assert response.status == 200, photo
-        assert list(response.body) == ["bicycle", "motorcycle", "other"]
-        assert sum(response.body.values()) == pytest.approx(1, abs=1e-5)

@@ -8,7 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.serving.conftest import APP, PATIENCE, REPOSITORY, Server, draw_photo
+from tests.support.repository import REPOSITORY
+from tests.support.serving import APP, Server, draw_photo
+from tests.support.waiting import PATIENCE
 
 DOCKERFILE = (REPOSITORY / "serving" / "Dockerfile").read_text().replace("\\\n", "")
 
@@ -26,15 +28,15 @@ def container(start: Callable[..., Server]) -> Server:
     assert (python, [flag, module]) == ("python", APP[1:])
     assert options[:2] == ["--host", "0.0.0.0"]
     assert options[-2:] == ["--model-dir", "/opt/ml/model"]
-    options[1] = "127.0.0.1"  # in a container it is reached from outside, here it is not to be
+    options[1] = "127.0.0.1"  # reachable from outside in a container only
     return start(command=[*APP, *options, "serve"])
 
 
-def test_it_classifies_a_photo(container: Server) -> None:
+def test_the_container_classifies_a_photo(container: Server) -> None:
     assert container.infer(draw_photo("red")).status == 200
 
 
-def test_it_starts_the_same_without_sagemaker() -> None:
+def test_the_container_starts_the_same_without_sagemaker() -> None:
     assert command("CMD") == ["serve"]
 
 
@@ -49,11 +51,11 @@ def test_the_health_check_fails_if_the_server_is_down(container: Server) -> None
         subprocess.run(check, timeout=PATIENCE, check=True, capture_output=True)
 
 
-def test_it_runs_as_nobody() -> None:
+def test_the_container_runs_as_nobody() -> None:
     assert re.findall(r"^USER (.+)$", DOCKERFILE, re.MULTILINE) == ["65534:65534"]
 
 
-def test_it_has_the_versions_of_the_local_cloud() -> None:
+def test_the_container_has_the_versions_of_the_local_cloud() -> None:
     def pins(requirements: str) -> set[str]:
         text = (REPOSITORY / requirements).read_text()
         return set(re.findall(r"^[a-z0-9-]+==[^ ;]+", text, re.MULTILINE))

@@ -1,7 +1,6 @@
 """What a reviewer relies on: the response says which parts of a photo speak for a label."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -13,11 +12,11 @@ import pytest
 from botocore.config import Config
 from PIL import Image
 
-from tests.serving.conftest import REPOSITORY, Server, colour_model, draw_photo
 from tests.support.drawn import encoded
+from tests.support.repository import DATA, REPOSITORY
+from tests.support.serving import Server, colour_model, draw_photo
 
 SCONES = REPOSITORY / "models" / "scones"
-DATA = Path(os.environ.get("SCONES_DATA", REPOSITORY.parent / "shared" / "data"))
 
 
 def explain(server: Server, photo: bytes) -> Any:

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image, ImageChops, ImageOps, ImageStat, UnidentifiedImageError
 
 from local import draw_photos
-from tests.serving.conftest import REPOSITORY, Server
+from tests.support.repository import REPOSITORY
+from tests.support.serving import Server
 
 SHIPPED = REPOSITORY / "local" / "photos"
 
@@ -18,13 +19,13 @@ def drawn() -> dict[str, bytes]:
     return dict(draw_photos.photos())
 
 
-def test_all_photos_are_shipped_and_small(drawn: dict[str, bytes]) -> None:
+def test_all_sample_photos_are_shipped_and_small(drawn: dict[str, bytes]) -> None:
     shipped = {path.name: path.stat().st_size for path in SHIPPED.iterdir()}
     assert shipped.keys() == drawn.keys()
     assert sum(shipped.values()) < 600_000
 
 
-def test_the_generator_draws_what_is_shipped(drawn: dict[str, bytes]) -> None:
+def test_the_generator_draws_the_shipped_photos(drawn: dict[str, bytes]) -> None:
     whole = [name for name in drawn if not name.startswith("broken")]
     assert len(whole) == 7
     for name in whole:
@@ -35,7 +36,7 @@ def test_the_generator_draws_what_is_shipped(drawn: dict[str, bytes]) -> None:
         assert max(means) < 0.1, name  # of 255: processors may round differently
 
 
-def test_the_phone_photo_has_12_megapixels_and_lies_on_its_side() -> None:
+def test_the_photo_of_a_phone_has_12_megapixels_and_lies_on_its_side() -> None:
     photo = Image.open(SHIPPED / "bicycle-sideways-12mp.jpg")
     assert photo.size == (3000, 4000)
     assert photo.getexif()[0x0112] == 6

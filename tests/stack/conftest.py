@@ -1,9 +1,5 @@
-"""The template as CloudFormation sees it, and the state machine, both read offline."""
+"""The template as CloudFormation reads it, and the state machines. Nothing is deployed."""
 
-import json
-import re
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -12,7 +8,10 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
-REPOSITORY = Path(__file__).parents[2]
+from tests.support.repository import REPOSITORY
+from tests.support.state_machines import Workflow
+
+EXPRESS = ["ClassifyPhoto", "RecordReview"]  # names of workflows
 
 
 @pytest.fixture(scope="session")
@@ -42,28 +41,19 @@ def resources(stack: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-@dataclass
-class Workflow:
-    """A state machine: its file before substitution, and its resource."""
-
-    text: str
-    properties: dict[str, Any]
-
-    @property
-    def machine(self) -> dict[str, Any]:
-        definition: dict[str, Any] = json.loads(self.text)
-        return definition
-
-
-@pytest.fixture(params=["ClassifyPhoto", "RecordReview"])
+@pytest.fixture(params=[*EXPRESS, "DeployModel", "RetrainModel"])
 def workflow(request: pytest.FixtureRequest, resources: dict[str, Any]) -> Workflow:
     """Each workflow of the template."""
-    stem = re.sub(r"(?<!^)(?=[A-Z])", "_", request.param).lower()
-    text = (REPOSITORY / "statemachine" / f"{stem}.asl.json").read_text()
-    return Workflow(text, resources[f"{request.param}StateMachine"]["Properties"])
+    return Workflow(request.param, resources)
 
 
 @pytest.fixture
 def machine(workflow: Workflow) -> dict[str, Any]:
     """The state machine of each workflow, before substitution."""
     return workflow.machine
+
+
+@pytest.fixture(params=EXPRESS)
+def express_machine(request: pytest.FixtureRequest, resources: dict[str, Any]) -> dict[str, Any]:
+    """The state machine of each workflow that runs as EXPRESS, before substitution."""
+    return Workflow(request.param, resources).machine

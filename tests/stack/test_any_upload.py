@@ -1,6 +1,6 @@
-"""Any upload and any answer of the endpoint, through the state machine as the local cloud runs it.
+"""Any upload and any response of the endpoint, in the state machine as the local cloud runs it.
 
-The functions' rules are the real ones. DynamoDB is played by its documented limits.
+The rules of the functions are the real ones. DynamoDB has its documented limits.
 """
 
 import json
@@ -28,7 +28,7 @@ filtering = load_module("filter_inferences", "filtering")
 
 
 def definition() -> dict[str, Any]:
-    """The state machine, its substitutions named after themselves."""
+    """The state machine; each substitution is its own name."""
     text = (REPOSITORY / "statemachine" / "classify_photo.asl.json").read_text()
     filled = re.sub(r"\$\{(\w+)\}", lambda found: SUBSTITUTIONS.get(found[1], found[1]), text)
     machine: dict[str, Any] = json.loads(filled)
@@ -163,7 +163,7 @@ def plain(typed: dict[str, Any]) -> Any:
 
 
 def rounded(value: Any) -> Any:
-    """The value, its numbers with ten digits."""
+    """The value, with its numbers rounded to ten digits."""
     if isinstance(value, dict):
         return {name: rounded(each) for name, each in value.items()}
     return float(f"{value:.10g}") if isinstance(value, float | int) else value
@@ -209,7 +209,7 @@ def test_every_upload_ends_as_one_record_and_the_same_event(
         (b"no JSON", "failed"),
     ],
 )
-def test_answers_that_were_lost_before(answer: bytes, status: str) -> None:
+def test_odd_responses_of_the_endpoint_are_recorded(answer: bytes, status: str) -> None:
     ended = run(upload("uploads/42/a.jpg"), Services(answer))
     [record] = ended.services.records.values()
     assert record["status"] == {"S": status}
@@ -220,10 +220,10 @@ FAULTS = st.sets(st.sampled_from(["lambda:invoke", "dynamodb:putItem", "events:p
 
 @settings(max_examples=20, deadline=None)
 @given(key=keys, answer=answers, down=FAULTS)
-def test_what_leaves_no_record_and_event_leaves_a_message_that_can_be_replayed(
+def test_an_upload_without_a_record_leaves_a_message_that_can_be_replayed(
     key: str, answer: bytes, down: set[str]
 ) -> None:
-    """DynamoDB always fails, or events do while it cannot be written to either."""
+    """The record cannot be updated. Any of the other calls fail as well."""
     failing = frozenset(down | {"dynamodb:updateItem"})
     ended = run(upload(key), Services(answer, failing))
     whole = len(ended.services.records) == len(ended.services.events) == 1
@@ -256,7 +256,7 @@ def _no_mocks(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
     )
 )
-def test_anything_else_is_refused_and_leaves_nothing(event: Any) -> None:
+def test_an_input_that_is_no_s3_event_is_refused_and_leaves_nothing(event: Any) -> None:
     ended = run(event, Services())
     assert ended.error == "InvalidEvent"
     assert ended.services == Services()

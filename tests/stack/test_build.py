@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 
-FUNCTIONS = Path(__file__).parents[2] / "functions"
-INSTALLER_FILES = {"INSTALLER", "RECORD", "REQUESTED", ".lock"}  # say who installed, and when
+from tests.support.repository import REPOSITORY
+
+FUNCTIONS = REPOSITORY / "functions"
+# They say which program installed the package, and when.
+INSTALLER_FILES = {"INSTALLER", "RECORD", "REQUESTED", ".lock"}
 
 
 def package_of(folder: Path, path: Path, function: str = "SerializeImage") -> Path:
-    """The package that `make` builds of a function, with the programs of a PATH alone."""
+    """The package that `make` builds of a function, with only the programs of this PATH."""
     folder.mkdir()
     done = subprocess.run(
         [shutil.which("make"), f"build-{function}Function", f"ARTIFACTS_DIR={folder}"],
@@ -29,7 +32,7 @@ def package_of(folder: Path, path: Path, function: str = "SerializeImage") -> Pa
 
 @pytest.fixture
 def programs(tmp_path: Path) -> Path:
-    """A folder of what every machine has: no uv, and no Python yet."""
+    """A folder of the programs that every machine has: no uv and no Python."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for name in ("sh", "cp", "find", "mkdir", "rm"):

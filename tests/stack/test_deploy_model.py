@@ -1,13 +1,14 @@
-"""Deploying a model: every way through, and every argument as AWS's service models take it.
+"""The deployment of a model: every path, and every argument, checked with AWS's service models.
 
-What AWS would answer is given. tests/workflow goes the same ways on the local cloud.
+Each test gives the responses of AWS. tests/workflow takes the same paths on the local cloud.
 """
 
 from typing import Any
 
 import pytest
 
-from tests.support.walk import Failure, Walk, all_states, read
+from tests.support.state_machines import all_states, tasks
+from tests.support.walk import Failure, Walk, read
 
 ENDPOINT = "scones-vehicle-classifier"
 BUCKET = "scones-unlimited-trainingbucket-1abc"
@@ -53,7 +54,7 @@ def serving(configuration: str, status: str = "InService", **more: Any) -> dict[
 
 
 def answers(variant: dict[str, Any], running: int = 1, **others: Any) -> dict[str, Any]:
-    """What AWS answers, with an endpoint in service on this variant."""
+    """The responses of AWS, if an endpoint with this variant is in service."""
     count = {"CurrentInstanceCount": running} if "InstanceType" in variant else {}
     described = {"VariantName": "AllTraffic", "ModelName": CHAMPION, "InitialVariantWeight": 1.0}
     return {
@@ -75,7 +76,7 @@ ROLLED_BACK = serving(CHAMPION, FailureReason="alarm stack-EndpointLatencyAlarm"
 TO_INSTANCES = REQUEST | {"variant": INSTANCES, "scaling": SCALING}
 TO_LARGER = REQUEST | {"variant": INSTANCES | {"InstanceType": "ml.m5.large"}, "scaling": SCALING}
 FIRST = REQUEST | {"variant": SERVERLESS}
-# The answers, the request, and how it ends: an outcome, or an error.
+# The responses, the input, and the result: an outcome or an error.
 WAYS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "serverless": (answers(SERVERLESS), REQUEST, "serves"),
     "on an instance": (answers(INSTANCES), REQUEST, "serves"),
@@ -150,7 +151,7 @@ WAYS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_every_way_ends_as_it_should(way: str) -> None:
+def test_every_path_ends_with_its_outcome(way: str) -> None:
     given, request, end = WAYS[way]
     walk = deploy(given, request)
     if walk.failure:
@@ -158,25 +159,25 @@ def test_every_way_ends_as_it_should(way: str) -> None:
     else:
         assert walk.output["outcome"] == end
         assert walk.output["package"] == PACKAGE
-    # A model is approved before it is deployed; one that does not serve any more is rejected.
+    # A model is approved before it is deployed. It is rejected after a rollback.
     updates = {"UpdateEndpoint", "UpdateEndpointOnInstances", "CreateEndpoint"} & walk.calls.keys()
     assert not updates or walk.visited.index("ApproveModel") < walk.visited.index(min(updates))
     assert ("RejectModel" in walk.visited) == (end in ("rejected", "rolled back"))
 
 
-def test_every_state_is_on_one_of_the_ways() -> None:
+def test_every_state_is_on_one_of_the_paths() -> None:
     visited = {
         name for given, request, _ in WAYS.values() for name in deploy(given, request).visited
     }
     assert visited == all_states(MACHINE).keys()
 
 
-TASKS = {name for name, state in all_states(MACHINE).items() if state["Type"] == "Task"}
+TASKS = tasks(MACHINE).keys()
 
 
 @pytest.mark.parametrize("state", sorted(TASKS - {"DescribeModelPackageGroup"}))
 def test_a_call_that_fails_fails_the_deployment(state: str) -> None:
-    """Only if the group cannot be described, it is made."""
+    """The group is created only if it cannot be described."""
     for given, request, _ in WAYS.values():
         if state in deploy(given, request).visited:
             walk = deploy(given | {state: Failure("Some.Error", "the cause")}, request)
@@ -188,7 +189,7 @@ def test_a_call_that_fails_fails_the_deployment(state: str) -> None:
 @pytest.mark.parametrize(
     "way", ["rollback refused", "rollback fails", "alarms on a first endpoint"]
 )
-def test_a_new_model_that_could_not_be_rolled_back_is_told_with_the_alarm(way: str) -> None:
+def test_the_alarm_is_reported_if_a_new_model_could_not_be_rolled_back(way: str) -> None:
     failure = deploy(*WAYS[way][:2]).failure
     assert failure
     cause = str(failure.cause)
@@ -216,7 +217,7 @@ def test_a_model_is_registered_with_its_measures_and_its_version() -> None:
         ("serverless", "Approved", "30 of 900 photos are classified better"),
     ],
 )
-def test_the_registry_says_what_became_of_a_model_and_why(
+def test_the_model_package_has_the_outcome_and_the_reason(
     way: str, status: str, reason: str
 ) -> None:
     calls = deploy(*WAYS[way][:2]).calls
@@ -243,17 +244,17 @@ def test_drift_is_measured_against_the_new_baseline_before_the_model_serves() ->
 
 
 @pytest.mark.parametrize("variant", [SERVERLESS, INSTANCES])
-def test_the_endpoint_stays_what_it_runs_on_unless_asked(variant: dict[str, Any]) -> None:
+def test_the_endpoint_keeps_its_variant_if_the_input_has_none(variant: dict[str, Any]) -> None:
     calls = deploy(answers(variant)).calls
     [made] = calls["CreateConfiguration"]["ProductionVariants"]
     assert made | variant == made
     assert (made["VariantName"], made["ModelName"]) == ("AllTraffic", NEW)
-    # A serverless endpoint has no network isolation, nor rollback on alarms by AWS.
+    # A serverless endpoint has no network isolation, and AWS does not roll it back on alarms.
     assert calls["CreateModel"]["EnableNetworkIsolation"] == ("InstanceType" in variant)
     assert ("UpdateEndpointOnInstances" in calls) == ("InstanceType" in variant)
 
 
-def test_an_endpoint_gets_the_variant_that_is_asked_for() -> None:
+def test_an_endpoint_gets_the_variant_of_the_input() -> None:
     [made] = deploy(answers(SERVERLESS), TO_INSTANCES).calls["CreateConfiguration"][
         "ProductionVariants"
     ]
@@ -265,7 +266,7 @@ def test_instances_are_updated_blue_green_with_the_stacks_alarms(
     running: int, routing: str
 ) -> None:
     update = deploy(answers(INSTANCES, running)).calls["UpdateEndpointOnInstances"]
-    assert update["RetainAllVariantProperties"] is True  # the number that autoscaling has chosen
+    assert update["RetainAllVariantProperties"] is True  # as many as autoscaling has started
     config = update["DeploymentConfig"]
     traffic = config["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
     assert traffic["Type"] == routing
@@ -273,7 +274,7 @@ def test_instances_are_updated_blue_green_with_the_stacks_alarms(
     assert alarms == [ERRORS_ALARM, LATENCY_ALARM]
 
 
-def test_instances_are_scaled_as_asked() -> None:
+def test_instances_are_scaled_as_the_input_says() -> None:
     calls = deploy(answers(SERVERLESS), TO_INSTANCES).calls
     target = calls["RegisterScalableTarget"]
     assert target["ResourceId"] == f"endpoint/{ENDPOINT}/variant/AllTraffic"
@@ -292,14 +293,14 @@ def test_scaling_stops_for_another_instance_type_and_starts_again(way: str) -> N
     assert order == ["StopScaling", "UpdateEndpointOnInstances", "RegisterScalableTarget"]
 
 
-def test_an_update_without_scaling_leaves_the_scaling_alone() -> None:
+def test_an_update_without_scaling_does_not_change_the_scaling() -> None:
     assert not {"StopScaling", "RegisterScalableTarget"} & deploy(answers(INSTANCES)).calls.keys()
 
 
 # ── The watch over a new model ──
 
 
-def test_an_alarm_of_a_moment_rolls_the_model_back() -> None:
+def test_a_short_alarm_rolls_the_model_back() -> None:
     for quiet in (0, WATCHED - 1):
         looks = [QUIET] * quiet + [ERRORS] + [QUIET] * WATCHED
         walk = deploy(answers(SERVERLESS, DescribeAlarms=looks))
@@ -308,7 +309,7 @@ def test_an_alarm_of_a_moment_rolls_the_model_back() -> None:
         assert walk.calls["RollBack"]["EndpointConfigName"] == CHAMPION
 
 
-def test_a_new_model_is_watched_for_a_while() -> None:
+def test_a_new_model_is_watched_for_20_minutes() -> None:
     visited = deploy(answers(SERVERLESS)).visited
     assert visited.count("DescribeAlarms") == WATCHED
     assert (
@@ -316,11 +317,11 @@ def test_a_new_model_is_watched_for_a_while() -> None:
     )
 
 
-def test_an_alarm_from_before_the_update_is_not_the_new_models() -> None:
+def test_an_alarm_from_before_the_update_does_not_roll_back() -> None:
     walk = deploy(answers(SERVERLESS, DescribeAlarmsBefore=ERRORS, DescribeAlarms=ERRORS))
     assert walk.output["outcome"] == "serves"
     assert walk.visited.index("DescribeAlarmsBefore") < walk.visited.index("UpdateEndpoint")
-    looks = [ERRORS, QUIET, ERRORS]  # over, and back
+    looks = [ERRORS, QUIET, ERRORS]  # roll forward, and back
     walk = deploy(answers(SERVERLESS, DescribeAlarmsBefore=ERRORS, DescribeAlarms=looks))
     assert walk.output["outcome"] == "rolled back"
 
@@ -329,7 +330,7 @@ def test_an_alarm_from_before_the_update_is_not_the_new_models() -> None:
 def test_a_rollback_has_no_alarms_and_keeps_the_number_of_instances(
     variant: dict[str, Any],
 ) -> None:
-    """The alarms of the new model are still in ALARM, and would roll the rollback back."""
+    """The alarms of the new model are still in ALARM. With them, AWS would undo the rollback."""
     request = deploy(answers(variant, DescribeAlarms=ERRORS)).calls["RollBack"]
     assert request == {
         "EndpointName": ENDPOINT,
@@ -358,7 +359,7 @@ def test_names_and_tags_are_those_of_the_endpoint() -> None:
         assert calls[state][name] == NEW
 
 
-def test_everything_that_a_deployment_waits_for_takes_less_than_it_may_itself() -> None:
+def test_all_waits_of_a_deployment_fit_into_its_timeout() -> None:
     states = MACHINE["States"].values()
     calls = sum(30 * 5 + 30 for state in states if state["Type"] == "Task")
     minutes = 120 + WATCHED + 120

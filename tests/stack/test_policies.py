@@ -1,4 +1,4 @@
-"""Who may do what: a permission that is added, taken away or widened fails here."""
+"""The permissions of the stack: a test fails if one is added, removed or widened."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ ONLY_THE_LEASE = "if ForAllValues:StringEquals dynamodb:Attributes image_id,revi
 OWN_PREFIX = "if StringLike s3:prefix labelled/*"
 OWN_ACCOUNT = "if StringEquals aws:SourceAccount ${AWS::AccountId}"
 
-RULE = (  # with the name of a rule
+RULE = (  # followed by the name of a rule
     "events.amazonaws.com if StringEquals aws:SourceAccount ${{AWS::AccountId}} "
     "if ArnEquals aws:SourceArn "
     "arn:${{AWS::Partition}}:events:${{AWS::Region}}:${{AWS::AccountId}}:rule/{}"
@@ -115,12 +115,14 @@ ROLES = {
         {
             ("dynamodb:Scan", "${CouriersTable.Arn}"),
             ("dynamodb:GetItem", "${OrdersTable.Arn}"),
+            ("dynamodb:Query", "${OrdersTable.Arn}/index/open_orders"),
             ("dynamodb:Query", "${OrdersTable.Arn}/index/by_day"),
             ("dynamodb:Query", "${PredictionsTable.Arn}/index/by_hour"),
             ("dynamodb:Query", "${PredictionsTable.Arn}/index/to_review"),
             ("dynamodb:GetItem", "${PredictionsTable.Arn}"),
             (f"dynamodb:UpdateItem {ONLY_THE_LEASE}", "${PredictionsTable.Arn}"),
             ("dynamodb:Query", "${DriftTable.Arn}"),
+            ("dynamodb:GetItem", "${RetrainingTable.Arn}"),
             ("cloudwatch:DescribeAlarms", "*"),
             ("events:PutEvents", "${EventBus.Arn}"),
             *(
@@ -397,7 +399,7 @@ def condition(statement: dict[str, Any]) -> str:
 
 
 def statements(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """All statements, which have nothing but what the tests compare."""
+    """All statements. It fails if one has a field that the tests do not compare."""
     known = {"Sid", "Effect", "Principal", "Action", "Resource", "Condition"}
     found = []
     for statement in document["Statement"]:
@@ -410,7 +412,7 @@ def statements(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def permissions(document: dict[str, Any]) -> list[tuple[str, str]]:
-    """What a document allows: action, with its condition, and resource."""
+    """The permissions of a document: action, with its condition, and resource."""
     assert all(statement["Effect"] == "Allow" for statement in statements(document))
     return [
         (action + condition(statement), text(resource))
@@ -428,7 +430,7 @@ def principals(statement: dict[str, Any]) -> list[str]:
 
 
 def grants(document: dict[str, Any]) -> list[str]:
-    """What the policy of a resource says, one line for each principal, action and resource."""
+    """The permissions in the policy of a resource: principal, action and resource."""
     return [
         f"{statement['Effect']} {principal} {action} {text(resource)}{condition(statement)}"
         for statement in statements(document)
@@ -438,7 +440,7 @@ def grants(document: dict[str, Any]) -> list[str]:
     ]
 
 
-def test_roles_may_do_exactly_this(resources: Resources) -> None:
+def test_each_role_has_exactly_the_listed_permissions(resources: Resources) -> None:
     roles = {
         name: resource["Properties"]
         for name, resource in resources.items()
@@ -457,7 +459,7 @@ def test_roles_may_do_exactly_this(resources: Resources) -> None:
         assert roles[name].get("ManagedPolicyArns", []) == managed, name
 
 
-def test_managed_policies_allow_exactly_this(resources: Resources) -> None:
+def test_each_managed_policy_has_exactly_the_listed_permissions(resources: Resources) -> None:
     found = {
         name: sorted(permissions(resource["Properties"]["PolicyDocument"]))
         for name, resource in resources.items()
@@ -466,7 +468,7 @@ def test_managed_policies_allow_exactly_this(resources: Resources) -> None:
     assert found == {name: sorted(allowed) for name, allowed in MANAGED_POLICIES.items()}
 
 
-def test_policies_of_resources_say_exactly_this(resources: Resources) -> None:
+def test_each_policy_of_a_resource_has_exactly_the_listed_statements(resources: Resources) -> None:
     kinds = {"AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy"}
     found = {
         name: sorted(grants(resource["Properties"]["PolicyDocument"]))
@@ -476,8 +478,8 @@ def test_policies_of_resources_say_exactly_this(resources: Resources) -> None:
     assert found == {name: sorted(lines) for name, lines in RESOURCE_POLICIES.items()}
 
 
-def test_no_other_kind_of_permission(resources: Resources) -> None:
-    """All that grants anything is compared above."""
+def test_no_resource_has_another_kind_of_permission(resources: Resources) -> None:
+    """The tests above compare every kind of resource that grants permissions."""
     compared = {
         "AWS::IAM::Role",
         "AWS::IAM::ManagedPolicy",

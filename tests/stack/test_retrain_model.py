@@ -1,6 +1,6 @@
-"""Retraining: every way through, and every argument as AWS's service models take it.
+"""Retraining: every path, and every argument, checked with AWS's service models.
 
-What AWS would answer is given. tests/workflow goes the same ways on the local cloud.
+Each test gives the responses of AWS. tests/workflow takes the same paths on the local cloud.
 """
 
 import json
@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.walk import Failure, Walk, all_states, read
+from tests.support.state_machines import all_states, tasks
+from tests.support.walk import Failure, Walk, read
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
 ENDPOINT = "scones-vehicle-classifier"
@@ -121,7 +122,7 @@ FAILED_STAGING = job(
 )
 NO_SPOT = job("Training", JOB, "Stopped", SecondaryStatus="MaxWaitTimeExceeded")
 UNPUBLISHED = {"Parameter": {"Value": "{}"}}
-# The answers, who starts it, and how it ends: the beginning of the outcome, an error, or nothing.
+# The responses, who starts it, and the result: the start of the outcome, an error, or nothing.
 WAYS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "serves": (answers(), ALARM, "serves: 2026.11.21-0330"),
     "refused": (answers(REFUSED), ALARM, "rejected: no better"),
@@ -176,7 +177,7 @@ def outcome(walk: Walk) -> str:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_every_way_ends_as_it_should(way: str) -> None:
+def test_every_path_ends_with_its_outcome(way: str) -> None:
     end, taken = WAYS[way][2], walk(way)
     if way in SILENT:
         assert taken.visited[-1] == "RetrainingSkipped"
@@ -187,8 +188,9 @@ def test_every_way_ends_as_it_should(way: str) -> None:
         assert taken.visited.count("Notify") == 1
     else:
         assert outcome(taken).startswith(end)
-        assert taken.visited[-4:] == [
+        assert taken.visited[-5:] == [
             "DescribeRelease",
+            "DescribeHistory",
             "ReleaseLock",
             "HasFailed",
             "RetrainingEnded",
@@ -196,23 +198,24 @@ def test_every_way_ends_as_it_should(way: str) -> None:
         assert taken.visited.count("Notify") == 1
 
 
-def test_every_state_is_on_one_of_the_ways() -> None:
+def test_every_state_is_on_one_of_the_paths() -> None:
     visited = {name for way in WAYS for name in walk(way).visited}
     assert visited == all_states(MACHINE).keys()
 
 
-TASKS = {name for name, state in all_states(MACHINE).items() if state["Type"] == "Task"}
+TASKS = tasks(MACHINE).keys()
 
 
 @pytest.mark.parametrize("failing", sorted(TASKS - {"Notify", "ReleaseLock"}))
-def test_whatever_fails_is_told_and_releases_the_lock(failing: str) -> None:
+def test_any_failure_is_reported_and_releases_the_lock(failing: str) -> None:
     taken = retrain(answers(**{failing: Failure("Some.Error", "the cause\n" * 500)}), DAILY)
-    assert taken.visited[-5:-1] == ["Notify", "DescribeRelease", "ReleaseLock", "HasFailed"]
+    after = ["Notify", "DescribeRelease", "DescribeHistory", "ReleaseLock", "HasFailed"]
+    assert taken.visited[-6:-1] == after
     assert taken.failure
     assert "Some.Error" in taken.calls["Notify"]["Message"]
 
 
-def test_a_timeout_has_no_cause() -> None:
+def test_a_timeout_is_reported_without_a_cause() -> None:
     taken = retrain(answers(DeployModel=Failure("States.Timeout", None)))
     assert "failed: States.Timeout, . Execution" in message(taken)
     assert outcome(taken) == "failed: States.Timeout"
@@ -225,7 +228,7 @@ def test_a_message_that_cannot_be_sent_fails_the_retraining_and_releases_the_loc
     assert outcome(taken).startswith("serves")
 
 
-def test_a_lock_that_somebody_else_holds_by_now_is_left_alone() -> None:
+def test_a_lock_that_another_execution_holds_by_now_is_not_released() -> None:
     assert retrain(answers(ReleaseLock=LOCKED)).visited[-1] == "RetrainingEnded"
 
 
@@ -250,14 +253,14 @@ def test_messages_say_what_happened_and_why() -> None:
     assert "Run `python -m training.launch publish` once" in message(walk("nothing is published"))
 
 
-def test_a_failed_job_is_told_by_its_name_and_reason() -> None:
+def test_the_message_about_a_failed_job_has_its_name_and_reason() -> None:
     said = message(walk("job fails"))
     assert f"{JOB}-stage is Failed: AlgorithmError" in said
     assert "stage: no photo is labelled" in said
     assert f"{JOB} is Stopped: MaxWaitTimeExceeded" in message(walk("no spot instance"))
 
 
-def test_a_failed_deployment_is_told_by_its_cause() -> None:
+def test_the_message_about_a_failed_deployment_has_its_cause() -> None:
     said = message(walk("deployment fails"))
     assert "States.TaskFailed, no capacity. Execution" in said
     assert "xx" not in said
@@ -266,7 +269,7 @@ def test_a_failed_deployment_is_told_by_its_cause() -> None:
 @pytest.mark.parametrize(
     "cause", ["Rate exceeded", "", '{"Status": "Stopped"}', '{"Cause": "cut', "{"]
 )
-def test_a_cause_that_is_no_description_is_told_as_it_is(cause: str) -> None:
+def test_the_message_has_the_cause_if_it_is_plain_text(cause: str) -> None:
     given = answers(DeployModel=Failure("States.TaskFailed", cause))
     assert f"States.TaskFailed, {cause}. Execution" in message(retrain(given))
 
@@ -303,10 +306,10 @@ def test_the_gate_decides_what_the_deployment_does(gate: dict[str, Any]) -> None
     assert request["approval"] == {"accepted": gate["accepted"], "reason": gate["reason"]}
     assert request["model"]["artifact"] == f"s3://{BUCKET}/jobs/{JOB}/output/model.tar.gz"
     assert request["model"]["report"] == f"reports/{STAMP}"
-    assert not {"variant", "scaling"} & request.keys()  # the endpoint stays what it runs on
+    assert not {"variant", "scaling"} & request.keys()  # the endpoint keeps its variant
 
 
-def test_names_are_those_that_clean_up_finds() -> None:
+def test_make_delete_finds_the_names_of_a_retraining() -> None:
     calls = walk("serves").calls
     tags = [
         {"Key": "project", "Value": "scones-unlimited"},
@@ -328,13 +331,15 @@ def test_names_are_those_that_clean_up_finds() -> None:
     ("event", "automatic"),
     [(ALARM, True), (DAILY, True), (SCHEDULE, True), (ANNA, False), ({}, False)],
 )
-def test_automatic_starts_wait_a_day_people_do_not(event: dict[str, Any], automatic: bool) -> None:
+def test_automatic_starts_wait_a_day_and_people_do_not(
+    event: dict[str, Any], automatic: bool
+) -> None:
     lock = retrain(answers(), event).calls["AcquireLock"]
     until = lock["ExpressionAttributeNames"]["#until"]
     assert until == ("paused_until" if automatic else "running_until")
 
 
-def test_the_daily_schedule_asks_for_the_alarms_that_start_a_retraining() -> None:
+def test_the_daily_schedule_reads_the_alarms_that_start_a_retraining() -> None:
     names = [SUBSTITUTIONS[f"{alarm}AlarmName"] for alarm in ("Accuracy", "AccuracyDrop", "Drift")]
     assert walk("still in alarm").calls["DescribeModelAlarms"]["AlarmNames"] == names
 
@@ -347,15 +352,15 @@ def test_the_daily_schedule_asks_for_the_alarms_that_start_a_retraining() -> Non
         (LEARNED, False),
         ({"learned_until": LATER}, False),
         ({"labelled_at": LATER, "learned_until": NOON}, True),
-        ({"labelled_at": NOON, "learned_until": NOON}, True),  # in doubt
+        ({"labelled_at": NOON, "learned_until": NOON}, True),  # if there is doubt
     ],
 )
-def test_only_people_train_on_what_was_learned_already(lock: dict[str, Any], trains: bool) -> None:
+def test_only_people_can_retrain_without_new_labels(lock: dict[str, Any], trains: bool) -> None:
     given = answers(AcquireLock={"Attributes": lock})
     for event in (ALARM, DAILY, SCHEDULE):
         taken = retrain(given, event)
         assert ("TrainModel" in taken.visited) == trains
-        if not trains:  # nothing that costs, and the next start need not wait
+        if not trains:  # no job was started, so the next start need not wait
             assert "DescribeEndpoint" not in taken.visited
             release = taken.calls["ReleaseLock"]["UpdateExpression"]
             assert "paused_until = :now" in release
@@ -371,7 +376,7 @@ def test_only_people_train_on_what_was_learned_already(lock: dict[str, Any], tra
         ({}, "no photo was labelled yet"),
     ],
 )
-def test_who_waits_for_a_retraining_is_told_what_is_missing(
+def test_the_message_says_what_is_missing_for_a_retraining(
     lock: dict[str, Any], words: str
 ) -> None:
     taken = retrain(answers(AcquireLock={"Attributes": lock}))
@@ -379,8 +384,8 @@ def test_who_waits_for_a_retraining_is_told_what_is_missing(
     assert outcome(taken) == f"not retrained: {words}"
 
 
-def test_labels_are_used_up_from_the_beginning_of_the_retraining_that_learned_them() -> None:
-    """What is labelled during the training is new to the next; a failed one has learned nothing."""
+def test_labels_are_new_if_they_came_after_the_last_retraining_began() -> None:
+    """Labels that come during a training are new for the next one. A failed training used none."""
     now = walk("serves").calls["AcquireLock"]["ExpressionAttributeValues"][":now"]
     for way in ("serves", "refused", "rolled back"):
         release = walk(way).calls["ReleaseLock"]
@@ -388,24 +393,29 @@ def test_labels_are_used_up_from_the_beginning_of_the_retraining_that_learned_th
         assert "paused_until" not in release["UpdateExpression"]
         assert release["ExpressionAttributeValues"][":began"] == now
     failed = walk("job fails").calls["ReleaseLock"]
-    assert failed["UpdateExpression"] == "SET running_until = :now, outcome = :outcome"
+    assert failed["UpdateExpression"] == (
+        "SET running_until = :now, outcome = :outcome"
+        ", history = list_append(:this, if_not_exists(history, :none))"
+    )
+    [kept] = failed["ExpressionAttributeValues"][":this"]["L"]
+    assert kept["M"]["outcome"]["S"].startswith("failed: ")
     assert ":began" not in failed["ExpressionAttributeValues"]
 
 
-def test_the_lock_is_acquired_without_forgetting_what_was_labelled() -> None:
+def test_the_lock_keeps_the_time_of_the_newest_label() -> None:
     lock = walk("serves").calls["AcquireLock"]
     assert lock["ReturnValues"] == "ALL_NEW"
     for name in ("labelled_at", "learned_until"):
         assert name not in lock["UpdateExpression"]
 
 
-def test_a_schedule_is_not_held_up_by_its_start_of_the_day_before() -> None:
-    """The next day's may come some seconds early, or this one seconds late."""
+def test_a_daily_schedule_starts_a_retraining_every_day() -> None:
+    """The next start may come some seconds early, or this one some seconds late."""
     values = walk("still in alarm").calls["AcquireLock"]["ExpressionAttributeValues"]
     assert int(values[":paused"]["N"]) <= int(values[":now"]["N"]) + 24 * 3600 - 60
 
 
-def test_everything_that_a_retraining_waits_for_takes_less_than_it_may_itself() -> None:
+def test_all_waits_of_a_retraining_fit_into_its_timeout() -> None:
     calls = sum(30 * 5 + 30 for name in TASKS - {"DeployModel"})
     jobs = 3600 + (3600 + 7200) + 3600 + 3 * 1800  # with the start of their instances
     deployment = all_states(MACHINE)["DeployModel"]["TimeoutSeconds"]

@@ -1,4 +1,4 @@
-"""Each stack uploads its artifacts into a folder of its own."""
+"""Each stack uploads its artifacts into its own folder."""
 
 import tomllib
 
@@ -10,7 +10,7 @@ def test_the_artifacts_of_a_stack_are_in_the_folder_of_its_name() -> None:
     folders = {
         each["global"]["parameters"]["stack_name"]: each["deploy"]["parameters"]["s3_prefix"]
         for name, each in environments.items()
-        if name not in ("version", "local")  # the local bucket goes with the local cloud
+        if name not in ("version", "local")  # the bucket is deleted with the local cloud
     }
     assert folders
     for stack, folder in folders.items():

@@ -1,48 +1,32 @@
-"""The state machines: no way out is missing, and no wait is longer than it may take."""
+"""The state machines: every path ends, every fault is handled, and no execution takes too long."""
 
 import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from cfnlint.api import lint_all
 
-from tests.stack.conftest import REPOSITORY, Workflow
-from tests.support.walk import Walk, all_states, read
+from tests.support.state_machines import (
+    Machine,
+    Workflow,
+    all_states,
+    choices_and_catches,
+    inner,
+    machines,
+    successors,
+    tasks,
+)
+from tests.support.walk import Walk, read
 
-Machine = dict[str, Any]
-
-EXPRESS_SECONDS = 300  # what AWS gives an Express execution
+EXPRESS_SECONDS = 300  # the longest that AWS lets an EXPRESS execution run
 LONGEST_EXPRESSION = 150  # characters
-STATE_MACHINES = sorted((REPOSITORY / "statemachine").glob("*.asl.json"))
-# Tasks whose failure ends the execution without a message: the queue is the last resort.
+# Tasks whose failure ends the execution without a message: no queue comes after the queue.
 LAST_RESORTS = {"SendUploadToDeadLetterQueue", "SendReviewToDeadLetterQueue"}
-
-
-def inner(state: dict[str, Any]) -> list[Machine]:
-    """The machines within a Parallel or a Map."""
-    return [
-        *state.get("Branches", []),
-        *([state["ItemProcessor"]] if "ItemProcessor" in state else []),
-    ]
-
-
-def machines(machine: Machine) -> list[Machine]:
-    """A machine, and all machines within its states."""
-    found = [machine]
-    for state in machine["States"].values():
-        for each in inner(state):
-            found += machines(each)
-    return found
-
-
-def tasks(machine: Machine) -> dict[str, Any]:
-    """All states that call a service, by name; those within other states too."""
-    states = [pair for each in machines(machine) for pair in each["States"].items()]
-    return {name: state for name, state in states if state["Type"] == "Task"}
+# Their failure is a response, or must not be repeated.
+NOT_RETRIED = {"DescribeModelPackageGroup", "CreateModelPackageGroup", "DeployModel"}
 
 
 def catches_all(state: dict[str, Any]) -> bool:
@@ -50,7 +34,7 @@ def catches_all(state: dict[str, Any]) -> bool:
 
 
 def uncaught(machine: Machine) -> set[str]:
-    """Tasks whose permanent failure nothing catches."""
+    """The tasks whose permanent failure nothing catches."""
     found: set[str] = set()
     for name, state in machine["States"].items():
         if not catches_all(state):
@@ -59,13 +43,10 @@ def uncaught(machine: Machine) -> set[str]:
     return found
 
 
-def successors(state: dict[str, Any]) -> list[str]:
-    """The states that may follow."""
-    following = [way["Next"] for way in [state, *ways(state)] if "Next" in way]
-    return following + ([state["Default"]] if "Default" in state else [])
+# ── All state machines ──
 
 
-def test_every_way_leads_to_an_end(machine: Machine) -> None:
+def test_every_path_ends_and_every_state_is_reached(machine: Machine) -> None:
     for each in machines(machine):
         states = each["States"]
         reached: set[str] = set()
@@ -83,65 +64,30 @@ def test_every_way_leads_to_an_end(machine: Machine) -> None:
             assert "Next" in state or "Default" in state or ends, name
 
 
-def test_every_failure_says_what_and_why(machine: Machine) -> None:
-    failures = [state for state in machine["States"].values() if state["Type"] == "Fail"]
+def test_every_failure_has_an_error_and_a_cause(machine: Machine) -> None:
+    failures = [state for state in all_states(machine).values() if state["Type"] == "Fail"]
     assert failures
     assert all({"Error", "Cause"} <= state.keys() for state in failures)
 
 
-def test_every_task_has_a_timeout_and_a_retry(machine: Machine) -> None:
+def test_no_name_of_a_state_comes_twice(machine: Machine) -> None:
+    """AWS refuses it, even in different branches."""
+    names = [name for each in machines(machine) for name in each["States"]]
+    assert sorted(set(names)) == sorted(names)
+
+
+def test_every_task_has_a_timeout_and_retries(machine: Machine) -> None:
+    fewest = 1 if machine["TimeoutSeconds"] < EXPRESS_SECONDS else 2
     for name, task in tasks(machine).items():
         assert task["TimeoutSeconds"] > 0, name
-        retriers = [retrier for retrier in task["Retry"] if retrier["MaxAttempts"] > 0]
-        assert retriers, name
-        for retrier in retriers:
-            assert retrier["JitterStrategy"] == "FULL", name
-            assert retrier["BackoffRate"] >= 1.5, name
-        decided = {error for retrier in task["Retry"] for error in retrier["ErrorEquals"]}
-        assert {"States.TaskFailed", "States.Timeout"} <= decided, name
+        if name not in NOT_RETRIED:
+            assert task["Retry"][-1]["MaxAttempts"] >= fewest, name
 
 
-def test_every_permanent_failure_is_caught(machine: Machine) -> None:
-    assert uncaught(machine) <= LAST_RESORTS
-
-
-def test_nothing_but_a_refused_input_ends_without_a_record_or_a_message() -> None:
-    """A failure of any task of ClassifyPhoto leads to a record, or else to a queue."""
-    path = REPOSITORY / "statemachine" / "classify_photo.asl.json"
-    states = json.loads(path.read_text())["States"]
-    caught = {
-        name: [way["Next"] for way in state["Catch"] if "States.ALL" in way["ErrorEquals"]]
-        for name, state in states.items()
-        if "Catch" in state
-    }
-    assert caught == {
-        "ClassifyPhoto": ["DescribeFailure"],
-        "RecordPrediction": ["DescribeFailure"],
-        "RecordFailure": ["SendUploadToDeadLetterQueue"],
-        "PublishPrediction": ["RecordUnpublished"],
-        "RecordUnpublished": ["SendUploadToDeadLetterQueue"],
-    }
-
-
-def test_a_burst_waits_for_functions_and_for_the_endpoint(machine: Machine) -> None:
-    """A new account runs ten functions at once, a serverless endpoint a few photos."""
-    for name, task in tasks(machine).items():
-        if task["Resource"].endswith(":lambda:invoke"):
-            throttled = retrier(task, "Lambda.TooManyRequestsException")
-            assert throttled["MaxAttempts"] == 7, name
-        if name == "SerializeImage":  # where all photos of a burst arrive at once
-            assert waiting_seconds(throttled) >= 45
-        if name == "ClassifyImage":
-            busy = retrier(task, "EndpointBusyError")
-            assert busy["ErrorEquals"] == ["EndpointBusyError"]
-            assert (busy["MaxAttempts"], busy["MaxDelaySeconds"]) == (7, 15)
-
-
-def test_only_names_that_aws_uses_are_retried() -> None:
-    """On AWS, Lambda.Unknown is a crash: eight of them take longer than an execution may."""
-    for path in STATE_MACHINES:
-        for errors in values_of("ErrorEquals", json.loads(path.read_text())):
-            assert "Lambda.Unknown" not in errors, path.name
+def test_only_errors_that_aws_reports_are_retried(machine: Machine) -> None:
+    """On AWS, Lambda.Unknown is a crash. Eight crashes take longer than an execution may."""
+    for errors in values_of("ErrorEquals", machine):
+        assert "Lambda.Unknown" not in errors
 
 
 def values_of(name: str, value: Any) -> Iterator[Any]:
@@ -154,52 +100,10 @@ def values_of(name: str, value: Any) -> Iterator[Any]:
             yield from values_of(name, each)
 
 
-def retrier(task: dict[str, Any], error: str) -> dict[str, Any]:
-    """The retrier of an error: Step Functions takes the first that matches."""
-    general = {"States.ALL"} | ({"States.TaskFailed"} if error != "States.Timeout" else set())
-    found: dict[str, Any] = next(
-        each for each in task["Retry"] if {error, *general} & set(each["ErrorEquals"])
-    )
-    return found
-
-
-def waiting_seconds(retrier: dict[str, Any]) -> float:
-    """The longest that a retrier waits, in all."""
-    if retrier["MaxAttempts"] == 0:
-        return 0
-    most = retrier.get("MaxDelaySeconds", float("inf"))
-    return sum(
-        min(most, retrier["IntervalSeconds"] * retrier["BackoffRate"] ** attempt)
-        for attempt in range(retrier["MaxAttempts"])
-    )
-
-
-def test_all_timeouts_and_retries_together_fit_an_express_execution(machine: Machine) -> None:
-    """On the longest way every task hangs, is throttled and finds the endpoint busy, each as often
-    as its retriers allow, and waits the longest in between. Who is refused, is refused at once."""
-    assert slowest(machine, machine["StartAt"]) <= machine["TimeoutSeconds"] < EXPRESS_SECONDS
-
-
-def slowest(machine: Machine, name: str) -> float:
-    """Seconds of the longest way from a state to an end."""
-    state = machine["States"][name]
-    within = sum(slowest(each, each["StartAt"]) for each in inner(state))
-    after = [slowest(machine, following) for following in successors(state)]
-    return within + slowest_task(state) + max(after, default=0)
-
-
-def slowest_task(state: dict[str, Any]) -> float:
-    if state["Type"] != "Task":
-        return 0
-    attempts = 1 + retrier(state, "States.Timeout")["MaxAttempts"]
-    return float(attempts * state["TimeoutSeconds"] + sum(map(waiting_seconds, state["Retry"])))
-
-
-@pytest.mark.parametrize("path", STATE_MACHINES, ids=lambda path: path.name.split(".")[0])
-def test_expressions_are_short_enough_to_read(path: Path) -> None:
+def test_expressions_are_short_enough_to_read(machine: Machine) -> None:
     long = [
         expression
-        for expression in strings(json.loads(path.read_text()))
+        for expression in strings(machine)
         if expression.startswith("{%") and len(expression) > LONGEST_EXPRESSION
     ]
     assert long == []
@@ -217,42 +121,162 @@ def strings(value: Any) -> list[str]:
     return []
 
 
-def test_no_assignment_reads_what_it_assigns(machine: Machine) -> None:
-    """AWS evaluates all of an Assign before it assigns; the local cloud, one after the other."""
-    for each in machines(machine):
-        for name, state in each["States"].items():
-            for assign in [
-                state.get("Assign", {}),
-                *(way.get("Assign", {}) for way in ways(state)),
-            ]:
-                read = re.findall(r"\$(\w+)", " ".join(strings(assign)))
-                assert not set(read) & assign.keys(), name
-
-
-def ways(state: dict[str, Any]) -> list[dict[str, Any]]:
-    return [*state.get("Choices", []), *state.get("Catch", [])]
-
-
-def test_a_function_ends_before_its_task_gives_up(
-    machine: Machine, resources: dict[str, Any]
-) -> None:
-    for name, task in tasks(machine).items():
-        function = resources.get(f"{name}Function")
-        if function:
-            assert function["Properties"]["Timeout"] < task["TimeoutSeconds"], name
+def test_no_assignment_reads_a_variable_that_it_assigned_before(machine: Machine) -> None:
+    """AWS evaluates all values of an Assign first; the local cloud assigns one after the other."""
+    for name, state in all_states(machine).items():
+        for each in [state, *choices_and_catches(state)]:
+            assigned: set[str] = set()
+            for variable, value in each.get("Assign", {}).items():
+                assert not assigned.intersection(re.findall(r"\$(\w+)", str(value))), name
+                assigned.add(variable)
 
 
 def test_substitutions_are_those_of_the_template(workflow: Workflow) -> None:
-    named = set(re.findall(r"\$\{(\w+)\}", workflow.text))
-    assert named == workflow.properties["DefinitionSubstitutions"].keys()
+    assert set(re.findall(r"\$\{(\w+)\}", workflow.text)) == workflow.substitutions
 
 
-def test_tasks_name_nothing_but_substitutions(machine: Machine) -> None:
-    """No partition, account, region or physical name is written down."""
+def test_no_partition_account_or_region_is_written_down(machine: Machine) -> None:
     for name, task in tasks(machine).items():
-        pattern = r"arn:\$\{Partition\}:states:::(aws-sdk:)?[a-z0-9]+:[a-zA-Z]+"
-        assert re.fullmatch(pattern, task["Resource"]), name
-    assert not re.search(r"\d{12}|us-east-1", json.dumps(machine))
+        assert task["Resource"].startswith("arn:${Partition}:states:::"), name
+    assert not re.search(r"\d{12}|us-east-1|arn:aws", json.dumps(machine))
+
+
+def test_jobs_are_not_started_by_integrations_that_know_few_fields(machine: Machine) -> None:
+    """The optimized integrations of SageMaker refuse a field that they do not know."""
+    assert not [task for task in tasks(machine).values() if ":::sagemaker:" in task["Resource"]]
+
+
+def lint(workflow: Workflow, flaw: dict[str, str]) -> list[str]:
+    """The problems that cfn-lint finds in a state machine within a template.
+
+    It skips a definition in a file of its own, and knows only the partition `aws`.
+    """
+    machine = json.loads(workflow.text.replace("${Partition}", "aws"))
+    properties = {
+        "RoleArn": "arn:aws:iam::123456789012:role/workflow",
+        "Definition": machine | flaw,
+        "DefinitionSubstitutions": dict.fromkeys(workflow.substitutions, "1"),
+    }
+    resource = {"Type": "AWS::StepFunctions::StateMachine", "Properties": properties}
+    found = lint_all(json.dumps({"Resources": {"StateMachine": resource}}))
+    return [str(match) for match in found]
+
+
+def test_the_linter_finds_nothing(workflow: Workflow) -> None:
+    assert lint(workflow, {}) == []
+
+
+@pytest.mark.parametrize(
+    "flaw", [{"StartAt": "Nowhere"}, {"TimeoutSeconds": "soon"}, {"QueryLanguage": "JSONPath"}]
+)
+def test_the_linter_would_find_a_flaw(resources: dict[str, Any], flaw: dict[str, str]) -> None:
+    assert lint(Workflow("RecordReview", resources), flaw)
+
+
+# ── The state machines that run as EXPRESS ──
+
+
+def test_every_task_retries_faults_and_timeouts_at_random_intervals(
+    express_machine: Machine,
+) -> None:
+    for name, task in tasks(express_machine).items():
+        retriers = [retrier for retrier in task["Retry"] if retrier["MaxAttempts"] > 0]
+        assert retriers, name
+        for retrier in retriers:
+            assert retrier["JitterStrategy"] == "FULL", name
+            assert retrier["BackoffRate"] >= 1.5, name
+        decided = {error for retrier in task["Retry"] for error in retrier["ErrorEquals"]}
+        assert {"States.TaskFailed", "States.Timeout"} <= decided, name
+
+
+def test_every_permanent_failure_is_caught(express_machine: Machine) -> None:
+    assert uncaught(express_machine) <= LAST_RESORTS
+
+
+def test_every_fault_leads_to_a_record_or_to_a_message() -> None:
+    """A failure of any task of ClassifyPhoto leads to a record, or else to a queue."""
+    states = Workflow("ClassifyPhoto", {}).machine["States"]
+    caught = {
+        name: [way["Next"] for way in state["Catch"] if "States.ALL" in way["ErrorEquals"]]
+        for name, state in states.items()
+        if "Catch" in state
+    }
+    assert caught == {
+        "ClassifyPhoto": ["DescribeFailure"],
+        "RecordPrediction": ["DescribeFailure"],
+        "RecordFailure": ["SendUploadToDeadLetterQueue"],
+        "PublishPrediction": ["RecordUnpublished"],
+        "RecordUnpublished": ["SendUploadToDeadLetterQueue"],
+    }
+
+
+def test_a_burst_waits_for_functions_and_for_the_endpoint(express_machine: Machine) -> None:
+    """A new account runs ten functions at once, a serverless endpoint a few photos."""
+    for name, task in tasks(express_machine).items():
+        if task["Resource"].endswith(":lambda:invoke"):
+            throttled = retrier(task, "Lambda.TooManyRequestsException")
+            assert throttled["MaxAttempts"] == 7, name
+        if name == "SerializeImage":  # all photos of a burst arrive here at once
+            assert waiting_seconds(throttled) >= 45
+        if name == "ClassifyImage":
+            busy = retrier(task, "EndpointBusyError")
+            assert busy["ErrorEquals"] == ["EndpointBusyError"]
+            assert (busy["MaxAttempts"], busy["MaxDelaySeconds"]) == (7, 15)
+
+
+def retrier(task: dict[str, Any], error: str) -> dict[str, Any]:
+    """The retrier of an error: Step Functions takes the first that matches."""
+    general = {"States.ALL"} | ({"States.TaskFailed"} if error != "States.Timeout" else set())
+    found: dict[str, Any] = next(
+        each for each in task["Retry"] if {error, *general} & set(each["ErrorEquals"])
+    )
+    return found
+
+
+def waiting_seconds(retrier: dict[str, Any]) -> float:
+    """The longest total wait of a retrier."""
+    if retrier["MaxAttempts"] == 0:
+        return 0
+    most = retrier.get("MaxDelaySeconds", float("inf"))
+    return sum(
+        min(most, retrier["IntervalSeconds"] * retrier["BackoffRate"] ** attempt)
+        for attempt in range(retrier["MaxAttempts"])
+    )
+
+
+def test_all_timeouts_and_retries_fit_into_an_express_execution(
+    express_machine: Machine,
+) -> None:
+    """On the longest path every task hangs, is throttled and finds the endpoint busy.
+
+    Each does so as often as its retriers allow, and each wait is the longest possible.
+    """
+    longest = slowest(express_machine, express_machine["StartAt"])
+    assert longest <= express_machine["TimeoutSeconds"] < EXPRESS_SECONDS
+
+
+def slowest(machine: Machine, name: str) -> float:
+    """Seconds of the longest path from a state to an end."""
+    state = machine["States"][name]
+    within = sum(slowest(each, each["StartAt"]) for each in inner(state))
+    after = [slowest(machine, following) for following in successors(state)]
+    return within + slowest_task(state) + max(after, default=0)
+
+
+def slowest_task(state: dict[str, Any]) -> float:
+    if state["Type"] != "Task":
+        return 0
+    attempts = 1 + retrier(state, "States.Timeout")["MaxAttempts"]
+    return float(attempts * state["TimeoutSeconds"] + sum(map(waiting_seconds, state["Retry"])))
+
+
+def test_a_function_times_out_before_its_task(
+    express_machine: Machine, resources: dict[str, Any]
+) -> None:
+    for name, task in tasks(express_machine).items():
+        function = resources.get(f"{name}Function")
+        if function:
+            assert function["Properties"]["Timeout"] < task["TimeoutSeconds"], name
 
 
 @pytest.mark.parametrize(
@@ -283,36 +307,3 @@ def test_the_reason_of_a_review_names_the_labels_of_the_stack(
     }
     decision = Walk(part, {}, {}).output
     assert decision == {"label": reviewed, "status": status, "reason": reason}
-
-
-# ── cfn-lint, which skips a definition in a file of its own ──
-
-
-def lint(workflow: Workflow, flaw: dict[str, str]) -> list[str]:
-    """What cfn-lint says of a state machine that is written into a template."""
-    substitutions = workflow.properties["DefinitionSubstitutions"]
-    machine = json.loads(workflow.text.replace("${Partition}", "aws"))  # it knows no other
-    template = {
-        "Resources": {
-            "StateMachine": {
-                "Type": "AWS::StepFunctions::StateMachine",
-                "Properties": {
-                    "RoleArn": "arn:aws:iam::123456789012:role/workflow",
-                    "Definition": machine | flaw,
-                    "DefinitionSubstitutions": dict.fromkeys(substitutions, "1"),
-                },
-            }
-        }
-    }
-    return [str(match) for match in lint_all(json.dumps(template))]
-
-
-def test_linter_finds_nothing(workflow: Workflow) -> None:
-    assert lint(workflow, {}) == []
-
-
-@pytest.mark.parametrize(
-    "flaw", [{"StartAt": "Nowhere"}, {"TimeoutSeconds": "soon"}, {"QueryLanguage": "JSONPath"}]
-)
-def test_linter_would_find_a_flaw(workflow: Workflow, flaw: dict[str, str]) -> None:
-    assert lint(workflow, flaw)

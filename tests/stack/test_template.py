@@ -1,4 +1,4 @@
-"""What the users of the deployed stack rely on: privacy, retention, traces, alarms."""
+"""The properties of the deployed stack: privacy, retention, traces, alarms."""
 
 import json
 import re
@@ -40,7 +40,7 @@ def attribute(name: str, of: str = "Arn") -> dict[str, Any]:
 # ── Storage ──
 
 
-def test_photos_are_private_encrypted_and_kept_for_a_while(resources: Resources) -> None:
+def test_photos_are_private_and_encrypted_and_expire(resources: Resources) -> None:
     buckets = of_type(resources, "AWS::S3::Bucket")
     assert buckets.keys() == {"PhotosBucket", "TrainingBucket"}
     for bucket in buckets.values():
@@ -75,7 +75,7 @@ def keys_of(keyed: dict[str, Any]) -> list[tuple[str, str]]:
     return [(key["AttributeName"], key["KeyType"]) for key in keyed["KeySchema"]]
 
 
-def test_predictions_and_orders_can_be_found(resources: Resources) -> None:
+def test_predictions_and_orders_have_indexes(resources: Resources) -> None:
     assert {
         name: {
             index["IndexName"]: (
@@ -96,6 +96,23 @@ def test_predictions_and_orders_can_be_found(resources: Resources) -> None:
         },
         "OrdersTable": {
             "to_dispatch": ([("dispatch_state", "HASH"), ("plan_from", "RANGE")], ["due_until"]),
+            "open_orders": (
+                [("open_state", "HASH"), ("due_until", "RANGE")],
+                [
+                    "status",
+                    "reason",
+                    "latitude",
+                    "longitude",
+                    "boxes",
+                    "ready_at",
+                    "due_from",
+                    "courier_id",
+                    "vehicle",
+                    "arrives_at",
+                    "pinned_to",
+                    "held_by",
+                ],
+            ),
             "by_day": (
                 [("day", "HASH"), ("recorded_at", "RANGE")],
                 [
@@ -111,13 +128,15 @@ def test_predictions_and_orders_can_be_found(resources: Resources) -> None:
                     "vehicle",
                     "arrives_at",
                     "delivered_at",
+                    "pinned_to",
+                    "held_by",
                 ],
             ),
         },
     }
 
 
-def test_what_nothing_else_knows_can_be_restored(resources: Resources) -> None:
+def test_tables_that_nothing_else_can_rebuild_can_be_restored(resources: Resources) -> None:
     for name, key in (
         ("PredictionsTable", "image_id"),
         ("CouriersTable", "courier_id"),
@@ -128,7 +147,7 @@ def test_what_nothing_else_knows_can_be_restored(resources: Resources) -> None:
         assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
 
 
-def test_tables_cost_nothing_at_rest_and_forget_after_a_time(resources: Resources) -> None:
+def test_tables_cost_nothing_at_rest_and_their_items_expire(resources: Resources) -> None:
     tables = of_type(resources, "AWS::DynamoDB::Table")
     turn = tables.pop("RetrainingTable")  # one item
     assert turn["BillingMode"] == "PAY_PER_REQUEST"
@@ -222,7 +241,7 @@ def test_workflows_are_traced_and_log_no_photo_and_no_name(resources: Resources)
 
 
 RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
-    # rule: where it listens and to what, what it starts or feeds, its dead letters
+    # rule: its bus and pattern, its target, its dead-letter queue
     "PhotoUploadedRule": (
         {  # S3 sends to the default bus
             "Name": {"Fn::Sub": "${AWS::StackName}-photo-uploaded"},
@@ -265,6 +284,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
             "EventPattern": {
                 "detail-type": [
                     "Order Placed",
+                    "Order Changed",
                     "Order Cancelled",
                     "Order Delivered",
                     "Courier Off Shift",
@@ -290,12 +310,12 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
             },
         },
         {"Ref": "RetrainModelStateMachine"},
-        None,  # the daily schedule asks for the same alarms, in the day in which the rule tries
+        None,  # the daily schedule reads the same alarms while EventBridge retries
     ),
 }
 
 
-def test_rules_reach_what_they_should_and_no_event_is_lost(resources: Resources) -> None:
+def test_each_rule_has_its_target_and_no_event_is_lost(resources: Resources) -> None:
     rules = of_type(resources, "AWS::Events::Rule")
     assert rules.keys() == RULES.keys()
     for name, (listens, starts, dead_letters) in RULES.items():
@@ -306,7 +326,7 @@ def test_rules_reach_what_they_should_and_no_event_is_lost(resources: Resources)
         assert target["Arn"] == starts, name
         kept = {"Arn": attribute(dead_letters)} if dead_letters else None
         assert target.get("DeadLetterConfig") == kept, name
-        # AWS takes no FIFO queue for what a rule cannot deliver.
+        # AWS accepts no FIFO queue as the dead-letter queue of a rule.
         if dead_letters:
             assert "FifoQueue" not in resources[dead_letters]["Properties"], name
         assert target["RetryPolicy"] == {
@@ -335,12 +355,12 @@ def test_drift_is_measured_after_every_hour(resources: Resources) -> None:
 
 
 def test_plans_are_made_one_at_a_time(resources: Resources) -> None:
-    """All goes through one group of a FIFO queue, of which Lambda takes one batch at a time."""
+    """All messages have one group of a FIFO queue. Lambda takes one batch of a group at a time."""
     [(_, mapping)] = of_type(resources, "AWS::Lambda::EventSourceMapping").items()
     assert mapping == {
         "FunctionName": {"Ref": "DispatchOrdersFunction"},
         "EventSourceArn": attribute("DispatchQueue"),
-        "BatchSize": 10,  # the most that AWS allows for a FIFO queue
+        "BatchSize": 10,  # the maximum of AWS for a FIFO queue
         "FunctionResponseTypes": ["ReportBatchItemFailures"],
     }
     queue = resources["DispatchQueue"]["Properties"]
@@ -356,7 +376,7 @@ def test_plans_are_made_one_at_a_time(resources: Resources) -> None:
         assert target["SqsParameters"] == {"MessageGroupId": "dispatch"}
 
 
-def test_the_dispatch_keeps_an_execution_of_its_own_if_it_is_asked_to(
+def test_the_dispatch_can_reserve_an_execution(
     template: dict[str, Any], resources: Resources
 ) -> None:
     assert template["Parameters"]["ReserveDispatchConcurrency"]["Default"] == "false"
@@ -367,7 +387,9 @@ def test_the_dispatch_keeps_an_execution_of_its_own_if_it_is_asked_to(
     assert reserved == {"Fn::If": ["ReservesDispatchConcurrency", 1, {"Ref": "AWS::NoValue"}]}
 
 
-def test_the_queue_waits_for_the_function_and_gives_up_in_the_end(resources: Resources) -> None:
+def test_a_message_is_retried_after_the_function_timed_out_and_five_times_at_most(
+    resources: Resources,
+) -> None:
     queue = resources["DispatchQueue"]["Properties"]
     timeout = resources["DispatchOrdersFunction"]["Properties"]["Timeout"]
     assert queue["VisibilityTimeout"] == 6 * timeout  # AWS's advice
@@ -378,7 +400,7 @@ def test_the_queue_waits_for_the_function_and_gives_up_in_the_end(resources: Res
     assert resources["DispatchDeadLetterQueue"]["Properties"]["FifoQueue"] is True
 
 
-def test_orders_that_wait_are_planned_as_often_as_the_planner_counts_on(
+def test_the_schedule_plans_as_often_as_the_planner_expects(
     resources: Resources,
 ) -> None:
     holding = load_module("dispatch_orders", "holding")
@@ -387,12 +409,12 @@ def test_orders_that_wait_are_planned_as_often_as_the_planner_counts_on(
     assert schedule["ScheduleExpression"] == "rate(1 minute)"
     assert schedule["FlexibleTimeWindow"] == {"Mode": "OFF"}
     assert schedule["Target"]["RoleArn"] == attribute("ReplanScheduleRole")
-    # The queue drops what it had within five minutes: each message has to be another.
+    # The queue drops a message that repeats one of the last five minutes, so each one differs.
     assert "<aws.scheduler.scheduled-time>" in schedule["Target"]["Input"]
     assert json.loads(schedule["Target"]["Input"])["detail-type"] == "Replan"
 
 
-def test_retraining_starts_by_itself_only_if_it_is_switched_on(
+def test_retraining_starts_automatically_only_if_the_parameter_is_on(
     template: dict[str, Any], resources: Resources
 ) -> None:
     assert template["Parameters"]["AutomaticRetraining"]["Default"] == "off"
@@ -420,7 +442,9 @@ def test_no_training_run_is_published_at_first(resources: Resources) -> None:
     assert (parameter["Type"], parameter["Value"]) == ("String", "{}")
 
 
-def test_images_go_with_the_stack_and_keep_their_tags(resources: Resources) -> None:
+def test_serving_images_are_deleted_with_the_stack_and_keep_their_tags(
+    resources: Resources,
+) -> None:
     repository = resources["ImageRepository"]["Properties"]
     assert repository["EmptyOnDelete"] is True
     assert repository["ImageTagMutability"] == "IMMUTABLE"
@@ -435,7 +459,9 @@ def test_images_go_with_the_stack_and_keep_their_tags(resources: Resources) -> N
         ("RetrainAgainSchedule", "rate(1 day)", "daily schedule"),
     ],
 )
-def test_schedules_say_who_asks(resources: Resources, name: str, expression: Any, by: str) -> None:
+def test_each_schedule_names_itself_in_its_input(
+    resources: Resources, name: str, expression: Any, by: str
+) -> None:
     schedule = resources[name]["Properties"]
     assert schedule["ScheduleExpression"] == expression
     assert schedule["Target"]["Arn"] == {"Ref": "RetrainModelStateMachine"}
@@ -443,8 +469,8 @@ def test_schedules_say_who_asks(resources: Resources, name: str, expression: Any
     assert json.loads(schedule["Target"]["Input"]) == {"by": by}
 
 
-def test_the_daily_schedule_asks_for_the_alarms_that_the_rule_hears(resources: Resources) -> None:
-    """An event that cannot be delivered is no loss: the rule has no dead letters."""
+def test_the_daily_schedule_and_the_rule_have_the_same_alarms(resources: Resources) -> None:
+    """The rule has no dead-letter queue: the schedule replaces an event that is not delivered."""
     listens = RULES["ModelAlarmRule"][0]["EventPattern"]["detail"]["alarmName"]
     heard = {prefix["prefix"]["Fn::Sub"].removeprefix("${AWS::StackName}-") for prefix in listens}
     substitutions = resources["RetrainModelStateMachine"]["Properties"]["DefinitionSubstitutions"]
@@ -452,8 +478,8 @@ def test_the_daily_schedule_asks_for_the_alarms_that_the_rule_hears(resources: R
     assert heard == asked
 
 
-def test_workflows_ask_for_the_alarms_that_they_are_about(resources: Resources) -> None:
-    """Client errors are the caller's."""
+def test_each_workflow_reads_its_own_alarms(resources: Resources) -> None:
+    """Client errors (4xx) are faults of the caller, not of the model."""
     for workflow, alarms in (
         ("RetrainModel", ("AccuracyAlarm", "AccuracyDropAlarm", "DriftAlarm")),
         ("DeployModel", ("EndpointServerErrorsAlarm", "EndpointLatencyAlarm")),
@@ -467,8 +493,8 @@ def test_workflows_ask_for_the_alarms_that_they_are_about(resources: Resources) 
 
 WORKFLOW = {"StateMachineArn": {"Ref": "ClassifyPhotoStateMachine"}}
 ENDPOINT = {"EndpointName": {"Ref": "EndpointName"}, "VariantName": "AllTraffic"}
-OURS = {"service": {"Ref": "AWS::StackName"}}  # not those of another stack of the account
-# A fault: if nothing is counted, nothing failed. The first one sets the alarm to ALARM.
+OURS = {"service": {"Ref": "AWS::StackName"}}  # not the metrics of another stack of the account
+# Counts of faults. No data means no fault. The first fault sets the alarm to ALARM.
 FAULTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "ClassifyPhotoFailedAlarm": ("AWS/States", "ExecutionsFailed", WORKFLOW),
     "ClassifyPhotoTimedOutAlarm": ("AWS/States", "ExecutionsTimedOut", WORKFLOW),
@@ -490,8 +516,8 @@ FAULTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "EndpointServerErrorsAlarm": ("AWS/SageMaker", "Invocation5XXErrors", ENDPOINT),
     "EndpointClientErrorsAlarm": ("AWS/SageMaker", "Invocation4XXErrors", ENDPOINT),
 }
-# Measured once an hour: where nothing is measured, nothing is known, and the alarm stays as it was.
-# Over or under what, how many hours in a row, and the statistic that they all are over it.
+# Measured once an hour. Without data the alarm keeps its state.
+# Operator, threshold, number of hours in sequence, and statistic.
 MEASUREMENTS: dict[str, tuple[str, str, Any, int, str]] = {
     "AccuracyAlarm": (
         "MeasuredAccuracyHigh",
@@ -518,7 +544,7 @@ def watched(alarm: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
     return alarm["Namespace"], alarm["MetricName"], dimensions
 
 
-def test_there_is_an_alarm_for_each_thing_that_can_go_wrong(resources: Resources) -> None:
+def test_each_kind_of_fault_has_an_alarm(resources: Resources) -> None:
     alarms = of_type(resources, "AWS::CloudWatch::Alarm")
     assert alarms.keys() == {*FAULTS, *MEASUREMENTS, "EndpointLatencyAlarm"}
     for name, alarm in alarms.items():
@@ -526,7 +552,7 @@ def test_there_is_an_alarm_for_each_thing_that_can_go_wrong(resources: Resources
         assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": "AlarmsTopic"}], name
 
 
-def test_faults_ring_at_the_first(resources: Resources) -> None:
+def test_alarms_on_faults_go_to_alarm_at_the_first_fault(resources: Resources) -> None:
     for name, metric in FAULTS.items():
         alarm = resources[name]["Properties"]
         assert watched(alarm) == metric, name
@@ -536,7 +562,7 @@ def test_faults_ring_at_the_first(resources: Resources) -> None:
         assert alarm["TreatMissingData"] == "notBreaching", name
 
 
-def test_measurements_ring_when_they_are_sure(resources: Resources) -> None:
+def test_alarms_on_measurements_keep_their_state_without_data(resources: Resources) -> None:
     for name, (metric, operator, threshold, hours, statistic) in MEASUREMENTS.items():
         alarm = resources[name]["Properties"]
         assert watched(alarm) == ("SconesUnlimited", metric, OURS), name
@@ -546,11 +572,11 @@ def test_measurements_ring_when_they_are_sure(resources: Resources) -> None:
         assert alarm["TreatMissingData"] == "ignore", name
 
 
-def test_slow_answers_of_the_endpoint_ring(resources: Resources) -> None:
+def test_slow_responses_of_the_endpoint_have_an_alarm(resources: Resources) -> None:
     alarm = resources["EndpointLatencyAlarm"]["Properties"]
     assert watched(alarm) == ("AWS/SageMaker", "ModelLatency", ENDPOINT)
     assert alarm["ExtendedStatistic"] == "p99"
-    # To ignore few samples is to ring never: 99% takes a thousand photos in five minutes.
+    # With it the alarm would stay OK: the 99th percentile needs a thousand photos in five minutes.
     assert "EvaluateLowSampleCountPercentile" not in alarm
     assert alarm["Threshold"] == 2_000_000  # microseconds
     assert (alarm["Period"], alarm["EvaluationPeriods"]) == (300, 3)
@@ -615,7 +641,7 @@ def test_widgets_of_the_dashboard_do_not_overlap() -> None:
     assert max(x for x, _ in cells) < 24
 
 
-def test_alarms_are_mailed_only_to_an_address_that_was_given(
+def test_alarms_are_mailed_only_if_an_address_was_given(
     stack: dict[str, Any], resources: Resources
 ) -> None:
     [(name, subscription)] = of_type(resources, "AWS::SNS::Subscription").items()
@@ -649,7 +675,7 @@ def test_every_parameter_has_a_description_a_default_and_bounds(template: dict[s
 
 
 def test_the_message_for_a_refused_parameter_names_the_bounds(template: dict[str, Any]) -> None:
-    """CloudFormation itself names no allowed value."""
+    """The message of CloudFormation alone does not list the allowed values."""
     for name, parameter in template["Parameters"].items():
         message = parameter["ConstraintDescription"]
         assert message.startswith("must be "), name
@@ -669,7 +695,7 @@ def test_the_message_for_a_refused_parameter_names_the_bounds(template: dict[str
         ("RetrainingSchedule", ["", "rate(30 days)", "cron(0 3 ? * MON *)"], ["daily", "rate()"]),
     ],
 )
-def test_patterns_let_pass_what_works(
+def test_patterns_of_parameters_accept_valid_values(
     template: dict[str, Any], parameter: str, good: list[str], bad: list[str]
 ) -> None:
     pattern = template["Parameters"][parameter]["AllowedPattern"]

@@ -93,6 +93,7 @@ def test_the_pages_sign_in_by_code_and_keep_no_secret(resources: Resources) -> N
     assert client["AllowedOAuthScopes"] == ["openid"]
     assert client["PreventUserExistenceErrors"] == "ENABLED"
     assert client["EnableTokenRevocation"] is True
+    assert client["WriteAttributes"] == ["locale"]
     assert not any("PASSWORD" in flow for flow in client["ExplicitAuthFlows"])
     page = "https://${WebApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}/"
     urls = [{"Fn::Sub": page}, {"Fn::Sub": page + "console"}]

@@ -1,4 +1,4 @@
-"""An AWS account with a deployed stack, for tests of what deletes it.
+"""An AWS account with a deployed stack, for the tests of `operations.delete`.
 
 Moto is the AWS. What it lacks answers here as AWS documents it: CloudFormation, which gets stuck
 on a bucket that is not empty, and four calls of SageMaker.
@@ -29,13 +29,25 @@ BY_STACK = [
 ]
 
 
+@dataclass
+class Outcome:
+    """What `python -m operations.delete` ended with: exit code, standard output and error."""
+
+    code: int
+    out: str
+    err: str
+
+
+Clean = Callable[..., Outcome]  # the fixture that runs the command
+
+
 class RefusedError(Exception):
     """An AWS error: code and message."""
 
 
 @dataclass
 class Aws:
-    """Moto, the stack, and the calls that are answered here.
+    """Moto, the stack, and the calls to which this class responds.
 
     Attributes:
         answers: what answers a call in moto's place, by its name.
@@ -76,7 +88,7 @@ class Aws:
         return boto3.client(service)
 
     def answer(self, model: Any, params: dict[str, Any], **_: Any) -> Any:
-        """Botocore's event before a call: an answer, or None to let moto answer."""
+        """Handle botocore's event before a call: a response, or None to let moto respond."""
         self.calls.append(model.name)
         if model.name not in self.answers:
             return None
@@ -207,64 +219,15 @@ class Aws:
 
 
 def train(endpoint: str, tags: list[dict[str, str]], status: str = "Completed") -> None:
-    """What the training makes, under its names and tags."""
-    sagemaker, ecr, logs = (boto3.client(name) for name in ("sagemaker", "ecr", "logs"))
+    """Create what a training run and a deployment create, with their names and tags."""
     version = f"{endpoint}-20261120"
-    sagemaker.create_training_job(
-        TrainingJobName=version,
-        RoleArn=ROLE,
-        AlgorithmSpecification={"TrainingInputMode": "File", "TrainingImage": "image"},
-        OutputDataConfig={"S3OutputPath": "s3://bucket/"},
-        ResourceConfig={"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1},
-        StoppingCondition={"MaxRuntimeInSeconds": 60},
-        Tags=tags,
-    )
-    sagemaker_backends[ACCOUNT][REGION].training_jobs[version].training_job_status = status
-    sagemaker.create_processing_job(
-        ProcessingJobName=f"{version}-stage-0",
-        RoleArn=ROLE,
-        AppSpecification={"ImageUri": "image"},
-        ProcessingResources={
-            "ClusterConfig": {
-                "InstanceCount": 1,
-                "InstanceType": "ml.m5.xlarge",
-                "VolumeSizeInGB": 30,
-            }
-        },
-        Tags=tags,
-    )
-    job = sagemaker_backends[ACCOUNT][REGION].processing_jobs[f"{version}-stage-0"]
-    job.processing_job_status = status
-    for kind, name in (("Training", version), ("Processing", f"{version}-stage-0")):
-        group = {"logGroupName": f"/aws/sagemaker/{kind}Jobs"}
-        if not logs.describe_log_groups(logGroupNamePrefix=group["logGroupName"])["logGroups"]:
-            logs.create_log_group(**group)
-        logs.create_log_stream(**group, logStreamName=f"{name}/algo-1-1")
-    sagemaker.create_model(ModelName=version, ExecutionRoleArn=ROLE, Tags=tags)
-    sagemaker.create_endpoint_config(
-        EndpointConfigName=version,
-        ProductionVariants=[
-            {
-                "VariantName": "AllTraffic",
-                "ModelName": version,
-                "InstanceType": "ml.m5.large",
-                "InitialInstanceCount": 2,
-            }
-        ],
-        Tags=tags,
-    )
-    sagemaker.create_endpoint(EndpointName=endpoint, EndpointConfigName=version, Tags=tags)
-    boto3.client("application-autoscaling").register_scalable_target(
-        ServiceNamespace="sagemaker",
-        ResourceId=f"endpoint/{endpoint}/variant/AllTraffic",
-        ScalableDimension="sagemaker:variant:DesiredInstanceCount",
-        MinCapacity=1,
-        MaxCapacity=2,
-    )
+    start_jobs(version, tags, status)
+    serve(endpoint, version, tags)
+    sagemaker, logs = boto3.client("sagemaker"), boto3.client("logs")
     sagemaker.create_model_package_group(ModelPackageGroupName=endpoint)
     for _ in range(2):
         sagemaker.create_model_package(ModelPackageGroupName=endpoint)
-    ecr.create_repository(repositoryName=endpoint, tags=tags)
+    boto3.client("ecr").create_repository(repositoryName=endpoint, tags=tags)
     logs.create_log_group(logGroupName=f"/aws/sagemaker/Endpoints/{endpoint}")
     boto3.client("cloudwatch").put_metric_alarm(
         AlarmName=f"{endpoint}-errors",
@@ -276,6 +239,59 @@ def train(endpoint: str, tags: list[dict[str, str]], status: str = "Completed") 
         Threshold=0,
         ComparisonOperator="GreaterThanThreshold",
         Tags=tags,
+    )
+
+
+def start_jobs(version: str, tags: list[dict[str, str]], status: str) -> None:
+    """Create a training job and a processing job of this status, and their logs."""
+    sagemaker, logs = boto3.client("sagemaker"), boto3.client("logs")
+    backend = sagemaker_backends[ACCOUNT][REGION]
+    sagemaker.create_training_job(
+        TrainingJobName=version,
+        RoleArn=ROLE,
+        AlgorithmSpecification={"TrainingInputMode": "File", "TrainingImage": "image"},
+        OutputDataConfig={"S3OutputPath": "s3://bucket/"},
+        ResourceConfig={"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1},
+        StoppingCondition={"MaxRuntimeInSeconds": 60},
+        Tags=tags,
+    )
+    backend.training_jobs[version].training_job_status = status
+    cluster = {"InstanceCount": 1, "InstanceType": "ml.m5.xlarge", "VolumeSizeInGB": 30}
+    sagemaker.create_processing_job(
+        ProcessingJobName=f"{version}-stage-0",
+        RoleArn=ROLE,
+        AppSpecification={"ImageUri": "image"},
+        ProcessingResources={"ClusterConfig": cluster},
+        Tags=tags,
+    )
+    backend.processing_jobs[f"{version}-stage-0"].processing_job_status = status
+    for kind, name in (("Training", version), ("Processing", f"{version}-stage-0")):
+        group = {"logGroupName": f"/aws/sagemaker/{kind}Jobs"}
+        if not logs.describe_log_groups(logGroupNamePrefix=group["logGroupName"])["logGroups"]:
+            logs.create_log_group(**group)
+        logs.create_log_stream(**group, logStreamName=f"{name}/algo-1-1")
+
+
+def serve(endpoint: str, version: str, tags: list[dict[str, str]]) -> None:
+    """Create an endpoint on two instances, with its model, its configuration and its scaling."""
+    sagemaker = boto3.client("sagemaker")
+    sagemaker.create_model(ModelName=version, ExecutionRoleArn=ROLE, Tags=tags)
+    variant = {
+        "VariantName": "AllTraffic",
+        "ModelName": version,
+        "InstanceType": "ml.m5.large",
+        "InitialInstanceCount": 2,
+    }
+    sagemaker.create_endpoint_config(
+        EndpointConfigName=version, ProductionVariants=[variant], Tags=tags
+    )
+    sagemaker.create_endpoint(EndpointName=endpoint, EndpointConfigName=version, Tags=tags)
+    boto3.client("application-autoscaling").register_scalable_target(
+        ServiceNamespace="sagemaker",
+        ResourceId=f"endpoint/{endpoint}/variant/AllTraffic",
+        ScalableDimension="sagemaker:variant:DesiredInstanceCount",
+        MinCapacity=1,
+        MaxCapacity=2,
     )
 
 
@@ -292,7 +308,7 @@ def make_bucket(name: str, tags: list[dict[str, str]] | None = None) -> None:
         Bucket=name, Key="uploads/7/big.jpg", UploadId=upload, PartNumber=1, Body=b"0" * 2**20
     )
     if tags:
-        # CloudFormation's own tags, which S3 takes from nobody else.
+        # S3 accepts these tags from CloudFormation only.
         backend = s3_backends[ACCOUNT]["aws"]
         backend.tagger.tag_resource(backend.get_bucket(name).arn, tags)
 
@@ -308,7 +324,7 @@ def make_table(name: str, tags: list[dict[str, str]] | None = None) -> None:
 
 
 def deploy(account: Aws, status: str = "CREATE_COMPLETE") -> None:
-    """The stack, with a bucket, a table, a log group and an alarm."""
+    """Create the stack, with a bucket, a table, a log group and an alarm."""
     make_bucket(PHOTOS_BUCKET_NAME)
     make_table(f"{STACK}-PredictionsTable-1ABC")
     boto3.client("logs").create_log_group(logGroupName=f"/aws/lambda/{STACK}")
@@ -322,7 +338,7 @@ def deploy(account: Aws, status: str = "CREATE_COMPLETE") -> None:
 
 
 def inventory() -> dict[str, list[str]]:
-    """Names of all that is in the account, by kind."""
+    """The names of all resources of the account, by kind."""
     sagemaker, logs = boto3.client("sagemaker"), boto3.client("logs")
     streams: list[str] = []
     groups = [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]]

@@ -1,4 +1,4 @@
-"""An account of AWS that moto plays, with the outputs of a deployed stack.
+"""An AWS account in moto, with the outputs of a deployed stack.
 
 Moto answers what it can. What it lacks (Aws.__post_init__ lists it) is answered here, after
 botocore has checked the request against the service's model, with an answer that is checked too.
@@ -46,34 +46,34 @@ class RefusalError(Exception):
 
 @dataclasses.dataclass
 class Aws:
-    """What was called, and what answers in moto's place."""
+    """The calls so far, and the responses that replace moto's."""
 
     calls: list[tuple[str, dict[str, Any]]] = dataclasses.field(default_factory=list)
     answers: dict[str, Callable[[dict[str, Any]], Any]] = dataclasses.field(default_factory=dict)
     quotas: dict[str, float] = dataclasses.field(default_factory=dict)
     defaults: dict[str, float] = dataclasses.field(default_factory=dict)  # quotas never changed
     outputs: dict[str, str] = dataclasses.field(default_factory=lambda: dict(OUTPUTS))
-    running: bool = False  # whether a deployment runs already
-    status: str = "SUCCEEDED"  # of the deployment that is started
+    running: bool = False  # whether another deployment is running
+    status: str = "SUCCEEDED"  # the result of the deployment that the test starts
     output: dict[str, str] = dataclasses.field(default_factory=lambda: {"outcome": "serves"})
 
     def __post_init__(self) -> None:
         self.quotas = {f"ml.g5.xlarge {SPOT}": 1, f"ml.g5.xlarge {ON_DEMAND}": 0}
         self.answers = {
-            # moto knows no quotas of SageMaker's
+            # moto has no quotas of SageMaker
             "ListServiceQuotas": lambda _: self.list_quotas(self.quotas),
             "ListAWSDefaultServiceQuotas": lambda _: self.list_quotas(self.defaults),
-            "SimulatePrincipalPolicy": lambda _: {"EvaluationResults": []},  # the SDK asks
+            "SimulatePrincipalPolicy": lambda _: {"EvaluationResults": []},  # the SDK calls it
             # moto does not run a state machine
             "StartExecution": lambda _: {"executionArn": EXECUTION, "startDate": 0},
             "ListExecutions": self.list_executions,
             "DescribeExecution": self.describe_execution,
             "GetExecutionHistory": self.history,
-            "DescribeStacks": self.describe_stacks,  # moto's needs a package more
+            "DescribeStacks": self.describe_stacks,  # moto needs another package for it
         }
 
     def intercept(self, model: Any, params: dict[str, Any], **_: Any) -> Any:
-        """Botocore's event between checking a request and sending it."""
+        """Handle botocore's event after it has checked a request and before it sends it."""
         body = params["body"]
         with contextlib.suppress(ValueError, TypeError):
             body = json.loads(body)
@@ -109,7 +109,7 @@ class Aws:
         return {"Quotas": quotas}
 
     def deployments(self) -> list[dict[str, Any]]:
-        """What DeployModel was started with."""
+        """The input with which DeployModel was started."""
         return [json.loads(request["input"]) for request in self.requests("StartExecution")]
 
     def list_executions(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -118,7 +118,7 @@ class Aws:
         return {"executions": [execution] if self.running else []}
 
     def describe_execution(self, _: dict[str, Any]) -> dict[str, Any]:
-        """Runs when it is seen first, and has ended when it is seen again."""
+        """The execution: running at the first call, ended at the second."""
         described = {"executionArn": EXECUTION, "stateMachineArn": MACHINE, "startDate": 0}
         if len(self.requests("DescribeExecution")) == 1:
             return described | {"status": "RUNNING"}
@@ -156,7 +156,7 @@ class Aws:
 
 
 def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """The one line with which the launcher gives up, after what it printed."""
+    """The one line with which the launcher ends after an error."""
     with pytest.raises(SystemExit) as stop:
         main(arguments)
     assert "\n" not in str(stop.value)
@@ -165,7 +165,7 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def keep_artifact(aws: Aws, model: Path) -> None:
-    """Let a job leave this model where SageMaker would."""
+    """Let each training job store this model where SageMaker stores it."""
 
     def create(request: dict[str, Any]) -> None:
         bucket, _, prefix = request["OutputDataConfig"]["S3OutputPath"][5:].partition("/")
@@ -182,7 +182,7 @@ def job(
     dataset: str = "1",
     **more: Any,
 ) -> str:
-    """A training job of ours, and a line in its log."""
+    """Create a training job of the project, with lines in its log; its name."""
     source = {"S3DataType": "S3Prefix", "S3Uri": f"s3://{BUCKET}/datasets/{dataset}/"}
     boto3.client("sagemaker").create_training_job(
         TrainingJobName=name,
@@ -217,7 +217,7 @@ def read(uri: str) -> bytes:
 
 
 def register(artifact: str) -> None:
-    """A version in the model package group with a model of this S3 URI."""
+    """Register a model package with the model at this S3 URI."""
     sagemaker = boto3.client("sagemaker")
     sagemaker.create_model_package_group(ModelPackageGroupName=ENDPOINT)
     sagemaker.create_model_package(

@@ -14,7 +14,7 @@ COLOURS = {"bicycle": "red", "motorcycle": "blue", "other": "yellow"}
 def draw_photo(
     seed: int, width: int = SIDE, height: int = SIDE, frame: str | None = None
 ) -> Image.Image:
-    """A photo of random shapes: like no other seed's, like itself after a change of size.
+    """A photo of random shapes. Photos of different seeds differ, also after a change of size.
 
     A frame of a colour is what a model can learn from.
     """

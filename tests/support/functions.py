@@ -2,10 +2,11 @@
 
 import importlib
 import sys
-from pathlib import Path
 from types import ModuleType
 
-FUNCTIONS = Path(__file__).resolve().parents[2] / "functions"
+from tests.support.repository import REPOSITORY
+
+FUNCTIONS = REPOSITORY / "functions"
 
 
 def load_module(function: str, module: str) -> ModuleType:

@@ -1,4 +1,4 @@
-"""The awkward files of the shared data, and which of them are readable photos."""
+"""The odd files of the shared data, and which of them are readable photos."""
 
 import csv
 import os
@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.photos import DAMAGED, TOO_MANY_PIXELS
+from tests.support.repository import DATA, SHARED
 
-SHARED = Path(__file__).resolve().parents[3] / "shared"
-ODD_IMAGES = Path(os.environ.get("SCONES_DATA", SHARED / "data")) / "odd_images"
+ODD_IMAGES = DATA / "odd_images"
 CASES = Path(os.environ.get("SCONES_CASES", SHARED / "cases"))
 CASE_FILES = (  # from public bug reports; viewers show all of them whole
     "avif-mif1.avif",

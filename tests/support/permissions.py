@@ -1,4 +1,4 @@
-"""Permissions of the deployed stack: taken away for a while, or evaluated."""
+"""Permissions of the deployed stack: removed for a while, or evaluated."""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from tests.support.stack import Stack
 
 @contextmanager
 def without(stack: Stack, role: str, policy: str, action: str) -> Iterator[None]:
-    """Take an action out of a policy of a role."""
+    """Remove an action from a policy of a role."""
     iam = stack.cloud.client("iam")
     names = {"RoleName": stack.physical_name(role), "PolicyName": policy}
     document = iam.get_role_policy(**names)["PolicyDocument"]
@@ -38,15 +38,18 @@ def actions(statement: dict[str, Any]) -> list[str]:
 
 def allowed(stack: Stack, role: str, action: str, resource: str) -> bool:
     """Whether the policies of a role allow an action on a resource."""
-    iam = stack.cloud.client("iam")
-    arn = iam.get_role(RoleName=stack.physical_name(role))["Role"]["Arn"]
-    [result] = iam.simulate_principal_policy(
-        PolicySourceArn=arn, ActionNames=[action], ResourceArns=[resource]
-    )["EvaluationResults"]
-    decision: str = result["EvalDecision"]
-    return decision == "allowed"
+    return not refused(stack, role, {(action, resource)})
 
 
 def refused(stack: Stack, role: str, calls: set[tuple[str, str]]) -> set[str]:
     """The actions that the policies of a role do not allow, of these with their resources."""
-    return {action for action, resource in calls if not allowed(stack, role, action, resource)}
+    iam = stack.cloud.client("iam")
+    arn = iam.get_role(RoleName=stack.physical_name(role))["Role"]["Arn"]
+    found = set()
+    for action, resource in calls:
+        [result] = iam.simulate_principal_policy(
+            PolicySourceArn=arn, ActionNames=[action], ResourceArns=[resource]
+        )["EvaluationResults"]
+        if result["EvalDecision"] != "allowed":
+            found.add(action)
+    return found

@@ -1,4 +1,4 @@
-"""Photos that the tests draw, and what the function makes of them."""
+"""Photos that the tests draw, and the result of the function."""
 
 import io
 import struct
@@ -21,7 +21,7 @@ pillow_heif.register_heif_opener()  # the tests write HEIC
 
 
 def shrink(data: bytes) -> Image.Image:
-    """What `photo.shrink` makes of a photo."""
+    """The photo that `photo.shrink` returns."""
     return Image.open(io.BytesIO(photo.shrink(data)))
 
 
@@ -39,7 +39,7 @@ def encode(image: Image.Image, file_format: str, **options: Any) -> bytes:
 
 
 def quadrants(width: int = 400, height: int = 300) -> Image.Image:
-    """Red and green above blue and white: upright in one way only."""
+    """Red and green above blue and white, so that each rotation is visible."""
     image = Image.new("RGB", (width, height), "white")
     image.paste(RED, (0, 0, width // 2, height // 2))
     image.paste(GREEN, (width // 2, 0, width, height // 2))
@@ -53,7 +53,7 @@ LETTERS = bytes(range(32, 127)) * 200  # as a trailer: no JPEG marker
 
 
 def corners(image: Image.Image) -> list[Any]:
-    """The pixels in the middle of the four quadrants, read like text."""
+    """The middle pixels of the four quadrants, row by row."""
     width, height = image.size
     return [
         image.getpixel((x, y))

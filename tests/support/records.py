@@ -12,7 +12,7 @@ DECISION = {"status", "reason", "recorded_at"}
 INFERENCES = {"inferences", "model"}
 PREDICTION = {"label", "confidence"}
 FAULT = {"error", "cause"}
-STORED = {"hour", "expires_at"}  # in the record alone, not in the event
+STORED = {"hour", "expires_at"}  # only in the record, not in the event
 # All others are strings.
 TYPES = {"novelty": "N", "confidence": "N", "expires_at": "N", "inferences": "M"}
 RETENTION_DAYS = 400

@@ -1,13 +1,14 @@
 """The JSON Schemas of the record and of the events, as the tests use them."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
-FOLDER = Path(__file__).parents[2] / "schemas"
+from tests.support.repository import REPOSITORY
+
+FOLDER = REPOSITORY / "schemas"
 SCHEMAS = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
 REGISTRY = Registry().with_resources(
     (schema["$id"], Resource.from_contents(schema)) for schema in SCHEMAS.values()

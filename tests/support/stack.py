@@ -64,16 +64,6 @@ def plain(value: dict[str, Any]) -> Any:
     return float(content) if kind == "N" else content
 
 
-def tasks(machine: dict[str, Any]) -> list[dict[str, Any]]:
-    """All states of a machine that call a service; those within other states too."""
-    found: list[dict[str, Any]] = []
-    for state in machine["States"].values():
-        within = [*state.get("Branches", []), *filter(None, [state.get("ItemProcessor")])]
-        found += [state] if state["Type"] == "Task" else []
-        found += [task for each in within for task in tasks(each)]
-    return found
-
-
 def failures(history: list[dict[str, Any]]) -> list[str]:
     """Error and cause of every attempt of a task that failed."""
     details = [event.get("taskFailedEventDetails") for event in history]

@@ -1,12 +1,17 @@
-"""The tables of the template, for tests that create them one by one."""
+"""The tables of the template in moto, and what tests write into them."""
 
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import cache
-from pathlib import Path
 from typing import Any
 
+import boto3
 from samcli.yamlhelper import yaml_parse
 
-TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
+from tests.support.repository import REPOSITORY
+
+TEMPLATE = REPOSITORY / "template.yaml"
 KEPT = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
 
 
@@ -20,3 +25,15 @@ def schema(name: str) -> dict[str, Any]:
     """The arguments of CreateTable for a table, by its logical name, without `TableName`."""
     properties = resources()[name]["Properties"]
     return {key: properties[key] for key in KEPT if key in properties}
+
+
+def put(table: str, **record: Any) -> None:
+    """Write an item, given as plain values."""
+    typed = json.loads(json.dumps(record), parse_float=Decimal)
+    boto3.resource("dynamodb").Table(table).put_item(Item=typed)
+
+
+def at(minutes: float) -> str:
+    """A time so many minutes from now, as the tables have it."""
+    time = datetime.now(UTC) + timedelta(minutes=minutes)
+    return time.isoformat(timespec="microseconds").replace("+00:00", "Z")

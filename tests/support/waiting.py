@@ -1,4 +1,4 @@
-"""Waiting for a condition, with an end."""
+"""Wait for a condition, but not for ever."""
 
 import time
 from collections.abc import Callable
@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-PATIENCE = 120  # seconds until a condition that must come is given up
+PATIENCE = 120  # seconds until a condition that must come counts as failed
 
 
 def wait_until[T](condition: Callable[[], T], what: str, why: Callable[[], Any] = str) -> T:
     """The first true value of a condition; fails after PATIENCE seconds, and says `why` it may.
 
-    It looks ever less often: each look takes the local cloud's time from what is waited for.
+    The checks become rarer, because each one takes time of the local cloud.
     """
     start = time.monotonic()
     while not (value := condition()):

@@ -1,4 +1,4 @@
-"""Walks through a state machine: the local engine evaluates it, a test gives the answers.
+"""Walks through a state machine. The local engine evaluates it, a test gives the responses.
 
 What a state machine sends is compared with AWS's service models: names, types, lengths, patterns.
 Variables have the scope that they have on AWS, which the local cloud does not enforce.
@@ -9,20 +9,20 @@ import re
 from collections.abc import Iterator
 from copy import deepcopy
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import botocore.session
 from botocore.validate import ParamValidator
 from ministack.services import stepfunctions as engine
 
-STATE_MACHINES = Path(__file__).parents[2] / "statemachine"
+from tests.support.repository import STATE_MACHINES
+
 STARTED = "2026-11-21T03:30:15.123Z"
 SERVICES = {"applicationautoscaling": "application-autoscaling", "states": "stepfunctions"}
 
 
 class Failure(Exception):  # noqa: N818  (what Step Functions calls it)
-    """What a state fails with: error and cause. A test gives one in place of an answer."""
+    """The error and cause with which a state fails. A test gives one instead of a response."""
 
     def __init__(self, error: str, cause: str | None) -> None:
         super().__init__(error, cause)
@@ -30,7 +30,7 @@ class Failure(Exception):  # noqa: N818  (what Step Functions calls it)
 
 
 def read(name: str, substitutions: dict[str, str]) -> dict[str, Any]:
-    """A state machine of the folder statemachine, with its substitutions made."""
+    """A state machine of the folder statemachine/, after its substitutions."""
     text = (STATE_MACHINES / f"{name}.asl.json").read_text()
     machine: dict[str, Any] = json.loads(
         re.sub(r"\$\{(\w+)\}", lambda found: substitutions[found[1]], text)
@@ -38,17 +38,8 @@ def read(name: str, substitutions: dict[str, str]) -> dict[str, Any]:
     return machine
 
 
-def all_states(machine: dict[str, Any]) -> dict[str, Any]:
-    """All states by name, those in branches too."""
-    found = dict(machine["States"])
-    for state in machine["States"].values():
-        for branch in state.get("Branches", []):
-            found |= all_states(branch)
-    return found
-
-
 class Walk:
-    """One way through a state machine.
+    """One path through a state machine.
 
     Attributes:
         visited: the names of the states, in order.
@@ -59,7 +50,7 @@ class Walk:
     """
 
     def __init__(self, machine: dict[str, Any], given: dict[str, Any], event: Any) -> None:
-        """`given` holds an answer for each task, a list for several visits, or a Failure."""
+        """`given` has a response for each task, a list for several visits, or a Failure."""
         self.given = {name: iter(v) for name, v in given.items() if isinstance(v, list)}
         self.always = given
         self.visited: list[str] = []
@@ -82,7 +73,7 @@ class Walk:
             self.failure = failure
 
     def run(self, machine: dict[str, Any], given: Any) -> Any:
-        """Go through a state machine, or a branch; return its output."""
+        """Run a state machine or a branch; return its output."""
         name: str | None = machine["StartAt"]
         value = given
         while name:
@@ -101,7 +92,7 @@ class Walk:
         return value
 
     def step(self, name: str, state: dict[str, Any], value: Any) -> tuple[Any, str | None]:
-        """Do what a state does; its output and the name of the next."""
+        """Run a state; return its output and the name of the next state."""
         match state["Type"]:
             case "Choice":
                 for way in state["Choices"]:
@@ -121,7 +112,7 @@ class Walk:
         return output, state.get("Next")
 
     def branch(self, machine: dict[str, Any], value: Any) -> Any:
-        """A branch sees the variables around it, and may give none of them another value."""
+        """Run a branch. It sees the variables around it, and must not change them."""
         outer = self.context["variables"]
         self.context["variables"] = deepcopy(outer)
         try:
@@ -163,7 +154,7 @@ def check(resource: str, arguments: dict[str, Any]) -> None:
 
 
 def deviations(value: Any, shape: Any, path: str) -> Iterator[str]:
-    """What ParamValidator does not look at."""
+    """The deviations that ParamValidator does not check."""
     about = shape.metadata
     if shape.type_name == "structure":
         for name, inner in value.items():

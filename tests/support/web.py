@@ -2,11 +2,11 @@
 
 import base64
 import functools
+import gzip
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 from urllib.parse import urlencode
@@ -14,7 +14,10 @@ from urllib.parse import urlencode
 import yaml
 from jsonschema import Draft202012Validator
 
-CONTRACT = Path(__file__).parents[2] / "docs" / "openapi.yaml"
+from local.browser import Reply
+from tests.support.repository import REPOSITORY
+
+CONTRACT = REPOSITORY / "docs" / "openapi.yaml"
 
 
 def request(
@@ -75,7 +78,7 @@ def contract() -> dict[str, Any]:
     return described
 
 
-def assert_described(method: str, path: str, reply: "Reply") -> None:
+def assert_described(method: str, path: str, reply: Reply) -> None:
     """Fail if docs/openapi.yaml does not describe a reply of an operation."""
     operations = [
         item[method.lower()]
@@ -91,19 +94,6 @@ def assert_described(method: str, path: str, reply: "Reply") -> None:
             schema = content["schema"] | {"components": contract()["components"]}
             errors = Draft202012Validator(schema).iter_errors(reply.json)
             assert [error.message for error in errors] == []
-
-
-@dataclass
-class Reply:
-    """What a function returns."""
-
-    status: int
-    headers: dict[str, str]
-    content: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.content)
 
 
 @dataclass
@@ -127,6 +117,8 @@ class Client:
         content = base64.b64decode(text) if is_binary else text.encode()
         reply = Reply(result["statusCode"], headers, content)
         if path.startswith("/api/"):
+            if headers.get("Content-Encoding") == "gzip":
+                reply = replace(reply, content=gzip.decompress(content))
             assert_described(method, path, reply)
         return reply
 

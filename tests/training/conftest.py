@@ -1,24 +1,22 @@
 """A small staged dataset and a model trained on it; the real data if they are present."""
 
-import os
 from pathlib import Path
 
 import pytest
 
 from tests.support.drawn import write_cifar, write_photos
+from tests.support.repository import DATA
+from tests.support.training import settings
 from training.classifier import train
 from training.dataset.stage import stage
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The real photos, which are not part of the repository."""
-    path = Path(os.environ.get("SCONES_DATA", REPOSITORY.parent / "shared" / "data"))
-    if not path.is_dir():
-        pytest.skip(f"no real data at {path}: set SCONES_DATA to its folder")
-    return path
+    if not DATA.is_dir():
+        pytest.skip(f"no real data at {DATA}: set SCONES_DATA to its folder")
+    return DATA
 
 
 @pytest.fixture(scope="session")
@@ -36,13 +34,6 @@ def staged(cifar: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     dataset = tmp_path_factory.mktemp("staged") / "dataset"
     stage([photos], dataset, cifar_100=cifar)
     return dataset
-
-
-def settings(dataset: Path, directory: Path, **changes: object) -> train.Settings:
-    """Settings that train in seconds."""
-    small: dict[str, object] = {"backbone": "tf_efficientnet_lite0", "input_size": 64, "folds": 2}
-    places = {f"{name}_dir": directory / name for name in ("model", "output", "cache")}
-    return train.Settings(dataset=dataset, **(places | small | changes))
 
 
 @pytest.fixture(scope="session")

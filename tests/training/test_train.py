@@ -14,8 +14,8 @@ from scipy.special import softmax
 
 from serving.preprocess import preprocess
 from tests.support.drawn import COLOURS, draw_photo, encoded, write_photos
-from tests.training.conftest import settings
-from training.classifier import train
+from tests.support.training import settings
+from training.classifier import train, trainer
 from training.classifier.backbone import load_backbone
 from training.classifier.features import OnnxNetwork
 from training.classifier.fine_tuning import FineTuning
@@ -107,15 +107,15 @@ def test_a_new_head_starts_from_a_model_that_was_made_here(tiny_model, staged, t
 def test_features_are_computed_once(tiny_model, staged, tmp_path, monkeypatch):
     cache = tiny_model.parent / "cache"
     computed = []
-    run = train.TorchNetwork.run
+    run = trainer.TorchNetwork.run
 
     def count(network: object, images: np.ndarray) -> np.ndarray:
         computed.append(len(images))
         return run(network, images)
 
-    monkeypatch.setattr(train.TorchNetwork, "run", count)
+    monkeypatch.setattr(trainer.TorchNetwork, "run", count)
     train.train(settings(staged, tmp_path, cache_dir=cache))
-    assert sum(computed) <= train.CHECKED_PHOTOS  # the exported file is compared
+    assert sum(computed) <= trainer.CHECKED_PHOTOS  # the exported file is compared
     one, two = ((folder / "model.onnx").read_bytes() for folder in (tiny_model, tmp_path / "model"))
     assert one == two
 
@@ -135,23 +135,23 @@ def test_fine_tuning_changes_late_layers_only_and_goes_on_after_a_stop(
     assert np.abs(tuned - features).max() > 0.001
 
     stopped = settings(staged, tmp_path / "stopped", fine_tuning=FINE_TUNING)
-    monkeypatch.setattr(train.fine_tuning, "REPORT_EVERY", 1)
-    save = train.fine_tuning.save
+    monkeypatch.setattr(trainer.fine_tuning, "REPORT_EVERY", 1)
+    save = trainer.fine_tuning.save
 
     def save_and_stop(*arguments: object) -> None:
         save(*arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train.fine_tuning, "save", save_and_stop)
+    monkeypatch.setattr(trainer.fine_tuning, "save", save_and_stop)
     with pytest.raises(KeyboardInterrupt):
         train.train(stopped)
-    monkeypatch.setattr(train.fine_tuning, "save", save)
+    monkeypatch.setattr(trainer.fine_tuning, "save", save)
     train.train(stopped)
     resumed = onnxruntime.InferenceSession(stopped.model_dir / "model.onnx")
     [again] = resumed.run(["features"], {"image": image.numpy()})
     np.testing.assert_allclose(again, tuned, atol=1e-3)
     stopped_again = dataclasses.replace(stopped, model_dir=tmp_path / "third")
-    monkeypatch.setattr(train.fine_tuning, "save", save_and_stop)  # it has nothing to save
+    monkeypatch.setattr(trainer.fine_tuning, "save", save_and_stop)  # it has nothing to save
     train.train(stopped_again)
 
 

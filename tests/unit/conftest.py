@@ -1,15 +1,22 @@
-"""The functions as Lambda imports them, and an AWS for them."""
+"""The functions as Lambda imports them, with moto as AWS."""
 
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 import boto3
+import botocore.session
 import pytest
+from botocore.loaders import create_loader
 from moto import mock_aws
 
+from tests.support.dispatching import PUT_EVENTS, TABLES, Dispatch
 from tests.support.functions import load_module
+from tests.support.tables import schema
+
+SERVICE_MODELS = create_loader()  # all sessions share it, because it caches what it has read
 
 
 @dataclass
@@ -34,7 +41,7 @@ def load() -> Callable[[str, str], ModuleType]:
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Lambda's environment as the template sets it, and no way to a real AWS."""
+    """Lambda's environment as the template sets it, without access to a real AWS."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     for name, value in {
@@ -46,6 +53,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    monkeypatch.setattr(botocore.session, "create_loader", lambda _: SERVICE_MODELS)
     return monkeypatch
 
 
@@ -54,3 +62,36 @@ def aws(environment: pytest.MonkeyPatch) -> Iterator[None]:
     """Moto's AWS, for the clients that are made after it."""
     with mock_aws():
         yield
+
+
+@pytest.fixture(scope="module")
+def dispatch_app(load: Callable[[str, str], ModuleType]) -> ModuleType:
+    """The function, loaded once. Its clients call moto, which each test starts again."""
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        patch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        return load("dispatch_orders", "app")
+
+
+@pytest.fixture
+def dispatch(
+    dispatch_app: ModuleType, aws: None, environment: pytest.MonkeyPatch, context: Any
+) -> Iterator[Dispatch]:
+    dynamodb, sqs, events = boto3.client("dynamodb"), boto3.client("sqs"), boto3.client("events")
+    for name in TABLES:
+        dynamodb.create_table(TableName=name, **schema(name))
+    queue = sqs.create_queue(QueueName="dispatch.fifo", Attributes={"FifoQueue": "true"})
+    events.create_event_bus(Name="bus")
+    for name, value in {
+        "COURIERS_TABLE_NAME": "CouriersTable",
+        "ORDERS_TABLE_NAME": "OrdersTable",
+        "EVENT_BUS_NAME": "bus",
+        "DISPATCH_QUEUE_URL": queue["QueueUrl"],
+        "SHIFT_HOURS": "8",
+        "ORDER_RETENTION_DAYS": "90",
+    }.items():
+        environment.setenv(name, value)
+    own = Dispatch(dispatch_app, context, queue["QueueUrl"])
+    yield own
+    own.publishing.events.meta.events.unregister(PUT_EVENTS, own.listen)

@@ -1,4 +1,4 @@
-"""Making traffic the baseline: what it says, and what it refuses."""
+"""The traffic as baseline: the output of the command, and its errors."""
 
 import json
 from collections.abc import Callable
@@ -78,7 +78,7 @@ def test_traffic_becomes_the_baseline_that_the_function_reads(
     assert baseline.below_threshold.accuracy == pytest.approx(0.75)
     assert baseline.mean_confidence == 0.94
     assert (baseline.mean_novelty, baseline.novelty_deviation) == (0.4, 0.2)
-    # The accuracy is known of those that were reviewed, and of no others.
+    # The accuracy comes from reviewed predictions only.
     assert (baseline.above_threshold.photos, baseline.below_threshold.photos) == (80, 80)
 
 
@@ -96,7 +96,7 @@ def in_bucket() -> dict[str, bytes]:
 
 
 def test_reset_uses_the_models_own_baseline_again(cloud: None) -> None:
-    """That of a retrained model is nowhere else: it survives."""
+    """The baseline of a retrained model has no other copy, so it is not deleted."""
     own = {"baselines/next/2.json": b"its own"}
     boto3.client("s3").put_object(Bucket="photos", Key="baselines/next/2.json", Body=b"its own")
     keep(NOW, model="next/2")
@@ -113,7 +113,7 @@ def test_reset_says_if_the_model_has_no_baseline_of_its_own(cloud: None) -> None
     assert "s3://photos/baselines/next/2.json" in said
 
 
-def test_the_shipped_model_brings_its_own(cloud: None) -> None:
+def test_the_shipped_model_has_its_own_baseline(cloud: None) -> None:
     keep(NOW, model=f"{SHIPPED['name']}/{SHIPPED['version']}")
     assert "validation photos again" in set_baseline(STACK, 7, reset=True)
 
@@ -122,7 +122,9 @@ def test_the_shipped_model_brings_its_own(cloud: None) -> None:
     ("hours", "reviewed", "problem"),
     [(0, 40, "no predictions"), (1, 4, "4 reviews are too few")],
 )
-def test_too_little_is_refused(cloud: None, hours: int, reviewed: int, problem: str) -> None:
+def test_too_few_predictions_are_refused(
+    cloud: None, hours: int, reviewed: int, problem: str
+) -> None:
     for number in range(hours):
         keep(NOW - timedelta(hours=number), reviewed=reviewed)
     with pytest.raises(UserError, match=problem):

@@ -198,7 +198,7 @@ class Endless(io.RawIOBase):
         return b" " * size
 
 
-def test_an_endless_response_is_not_read_to_its_end(
+def test_reading_stops_if_a_response_is_too_long(
     app: ModuleType, endpoint: Stubber, context: Any
 ) -> None:
     body = Endless()
@@ -217,7 +217,7 @@ def test_an_endless_response_is_not_read_to_its_end(
         ("AccessDeniedException", 403),
     ],
 )
-def test_faults_of_the_endpoint_raise_with_its_name_and_their_cause(
+def test_a_fault_of_the_endpoint_raises_with_its_name_and_the_cause(
     app: ModuleType, endpoint: Stubber, context: Any, code: str, status: int
 ) -> None:
     endpoint.add_client_error("invoke_endpoint", code, "no response", status)
@@ -256,7 +256,7 @@ def test_an_endpoint_that_cannot_be_reached_raises_at_once(
     assert isinstance(e.value.__cause__, EndpointConnectionError)
 
 
-def test_the_client_gives_up_before_lambda_does_and_leaves_retries_to_the_workflow(
+def test_the_client_times_out_before_the_function_and_does_not_retry(
     app: ModuleType,
 ) -> None:
     config = app.sagemaker_runtime.meta.config

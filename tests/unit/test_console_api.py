@@ -2,28 +2,22 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any
 
 import boto3
 import pytest
 
-from tests.support.tables import resources, schema
+from tests.support.schemas import EVENTS, problems
+from tests.support.tables import at, put, resources, schema
 from tests.support.web import Client
 
-TABLES = ("PredictionsTable", "CouriersTable", "OrdersTable", "DriftTable")
+TABLES = ("PredictionsTable", "CouriersTable", "OrdersTable", "DriftTable", "RetrainingTable")
 
 
 def today() -> str:
     return datetime.now(UTC).date().isoformat()
-
-
-def at(minutes: float) -> str:
-    """A time so many minutes from now, as the tables have it."""
-    time = datetime.now(UTC) + timedelta(minutes=minutes)
-    return time.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 @pytest.fixture
@@ -42,16 +36,9 @@ def client(
     for name in TABLES:
         boto3.client("dynamodb").create_table(TableName=name, **schema(name))
         environment.setenv(name.removesuffix("Table").upper() + "_TABLE_NAME", name)
-    cognito = boto3.client("cognito-idp")
-    pool = cognito.create_user_pool(
-        PoolName="users", Policies=resources()["UserPool"]["Properties"]["Policies"]
-    )["UserPool"]["Id"]
-    for group in ("couriers", "reviewers", "managers"):
-        cognito.create_group(UserPoolId=pool, GroupName=group)
     for name, value in {
         "LABELS": "bicycle,motorcycle,other",
         "STACK_NAME": "shop",
-        "USER_POOL_ID": pool,
         "EVENT_BUS_NAME": "bus",
     }.items():
         environment.setenv(name, value)
@@ -66,11 +53,6 @@ def client(
 
 def as_user(client: Client, name: str, group: str) -> Client:
     return Client(client.app, client.context, name, [group])
-
-
-def put(table: str, **record: Any) -> None:
-    typed = json.loads(json.dumps(record), parse_float=Decimal)
-    boto3.resource("dynamodb").Table(table).put_item(Item=typed)
 
 
 def order(order_id: str, status: str = "waiting", minute: float = 0, **changes: Any) -> None:
@@ -89,6 +71,8 @@ def order(order_id: str, status: str = "waiting", minute: float = 0, **changes: 
     }
     if status in ("new", "waiting"):
         record |= {"dispatch_state": "waiting", "plan_from": at(0)}
+    if status in ("new", "waiting", "assigned"):
+        record["open_state"] = "open"
     put("OrdersTable", **(record | changes))
 
 
@@ -119,6 +103,7 @@ def now(client: Client) -> dict[str, Any]:
 
 def test_the_view_now_has_couriers_open_orders_photos_and_counts(client: Client) -> None:
     shift = {"vehicle": "bicycle", "checked_in_at": at(-60), "shift_ends_at": at(400)}
+    shift["image_id"] = "uploads/x/1.jpg#v"
     route = {"departs_at": at(-5), "returns_at": at(20)}
     put("CouriersTable", courier_id="anna", **shift, **route)
     put("CouriersTable", courier_id="ben", **shift | {"vehicle": "motorcycle"})
@@ -172,6 +157,16 @@ def test_alarms_are_counted_and_say_what_to_do(client: Client) -> None:
     assert alarms[0]["description"] == "Read the runbook."
 
 
+def test_now_is_compressed_for_browsers_that_take_it(client: Client) -> None:
+    order("o-1")
+    plain = client.get("/api/console/now")
+    packed = client.get("/api/console/now", headers={"Accept-Encoding": "gzip, br"})
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert packed.json == plain.json
+    known = {"Accept-Encoding": "gzip, br", "If-None-Match": packed.headers["ETag"]}
+    assert client.get("/api/console/now", headers=known).status == 304
+
+
 def test_now_has_no_body_while_nothing_changes(client: Client) -> None:
     before = now(client)
     etag = client.get("/api/console/now").headers["ETag"]
@@ -198,17 +193,26 @@ def pages(client: Client, **query: str) -> list[list[str]]:
             return found
 
 
-def test_orders_are_listed_in_pages_newest_first(client: Client) -> None:
+def test_orders_of_a_day_are_listed_in_pages_newest_first(client: Client) -> None:
     for number in range(5):
         order(f"o-{number}", minute=number)
-    assert [each for page in pages(client, limit="2") for each in page] == [
-        "o-4",
-        "o-3",
-        "o-2",
-        "o-1",
-        "o-0",
-    ]
-    assert all(len(page) <= 2 for page in pages(client, limit="2"))
+    found = pages(client, day=today(), limit="2")
+    assert [each for page in found for each in page] == ["o-4", "o-3", "o-2", "o-1", "o-0"]
+    assert all(len(page) <= 2 for page in found)
+
+
+def test_open_orders_are_listed_whatever_the_day_by_the_end_of_their_windows(
+    client: Client,
+) -> None:
+    for order_id, minutes in (("soon", 5), ("next-week", 6 * 1440), ("late", -60)):
+        day = at(minutes)[:10]
+        order(order_id, due_until=at(minutes), day=day)
+    order("forgotten", "assigned", due_until=at(-1500))
+    for status in ("delivered", "cancelled", "refused"):
+        order(status, status)
+    found = pages(client, limit="2")
+    assert [each for page in found for each in page] == ["late", "soon", "next-week"]
+    assert {each["order_id"] for each in now(client)["orders"]} == {"late", "soon", "next-week"}
 
 
 def test_orders_are_filtered_by_state_courier_and_day(client: Client) -> None:
@@ -216,8 +220,10 @@ def test_orders_are_filtered_by_state_courier_and_day(client: Client) -> None:
         mine = {"courier_id": "anna"} if number % 2 else {"courier_id": "ben"}
         order(f"o-{number}", "assigned" if number < 4 else "delivered", number, **mine)
     order("o-9", day="2026-01-01")
-    found = pages(client, state="assigned", courier_id="anna", limit="1")
+    chosen = {"state": "assigned", "courier_id": "anna", "limit": "1"}
+    found = pages(client, day=today(), **chosen)
     assert [each for page in found for each in page] == ["o-3", "o-1"]
+    assert {each for page in pages(client, **chosen) for each in page} == {"o-3", "o-1"}
     assert pages(client, day="2026-01-01") == [["o-9"]]
 
 
@@ -246,7 +252,7 @@ def test_a_refused_order_is_listed_with_its_reason(client: Client) -> None:
         day=today(),
         recorded_at=at(0),
     )
-    [item] = client.get("/api/console/orders").json["items"]
+    [item] = client.get("/api/console/orders", query={"day": today()}).json["items"]
     assert (item["state"], item["late"], item["latitude"]) == ("refused", False, None)
 
 
@@ -298,6 +304,94 @@ def test_only_an_order_that_waits_can_be_cancelled(client: Client, published: li
     assert client.post(cancel, {"order_id": "o-1"}).status == 202
     [(kind, detail)] = published
     assert (kind, detail["order_id"], detail["cancelled_by"]) == ("Order Cancelled", "o-1", "max")
+
+
+CHANGES = "/api/console/changes"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"courier_id": "ben"},
+        {"courier_id": None},
+        {"held": True},
+        {"held": False, "courier_id": "ben"},
+    ],
+)
+def test_a_change_of_an_order_is_published_with_who_changed_it(
+    client: Client, published: list[Any], change: dict[str, Any]
+) -> None:
+    order("o-1")
+    assert client.post(CHANGES, {"order_id": "o-1", **change}).status == 202
+    [(kind, detail)] = published
+    assert kind == "Order Changed"
+    assert problems(EVENTS["Order Changed"], detail) == []
+    assert detail.pop("changed_at")
+    assert detail == {"order_id": "o-1", "changed_by": "max", **change}
+
+
+def test_a_changed_window_is_published(client: Client, published: list[Any]) -> None:
+    order("o-1")
+    window = {"due_from": at(60), "due_until": at(90)}
+    assert client.post(CHANGES, {"order_id": "o-1", **window}).status == 202
+    assert {name: published[0][1][name] for name in window} == window
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({}, "send due_from and due_until, courier_id or held"),
+        ({"due_from": at(60)}, "send due_from and due_until together"),
+        ({"due_from": at(60), "due_until": None}, "send due_from and due_until together"),
+        ({"due_from": at(60), "due_until": at(30)}, "due_until is before due_from"),
+        ({"due_from": at(-60), "due_until": at(-30)}, "due_until is in the past"),
+        ({"held": None}, "held"),
+        ({"courier_id": ""}, "courier_id"),
+    ],
+)
+def test_a_change_that_is_not_valid_is_refused_with_the_reason(
+    client: Client, published: list[Any], change: dict[str, Any], reason: str
+) -> None:
+    order("o-1")
+    reply = client.post(CHANGES, {"order_id": "o-1", **change})
+    assert (reply.status, published) == (422, [])
+    assert reason in reply.json["detail"]
+
+
+def test_an_order_can_be_changed_until_its_courier_leaves(
+    client: Client, published: list[Any]
+) -> None:
+    for courier_id, minutes in (("ann", 1), ("bob", -1)):
+        put("CouriersTable", courier_id=courier_id, departs_at=at(minutes))
+        order(f"of-{courier_id}", "assigned", courier_id=courier_id)
+    order("done", "delivered")
+    replies = {
+        order_id: client.post(CHANGES, {"order_id": order_id, "held": True})
+        for order_id in ("of-ann", "of-bob", "done", "unknown")
+    }
+    assert {order_id: reply.status for order_id, reply in replies.items()} == {
+        "of-ann": 202,
+        "of-bob": 409,
+        "done": 409,
+        "unknown": 404,
+    }
+    assert "Courier bob has left with the order" in replies["of-bob"].json["detail"]
+    assert [detail["order_id"] for _, detail in published] == ["of-ann"]
+
+
+def test_a_person_ends_the_shift_of_a_courier_who_is_on_shift(
+    client: Client, published: list[Any]
+) -> None:
+    shift = {"vehicle": "bicycle", "checked_in_at": at(-60), "shift_ends_at": at(400)}
+    put("CouriersTable", courier_id="ann", **shift)
+    put("CouriersTable", courier_id="bob", **shift, off_shift_at=at(-1))
+    end = "/api/console/off-shift"
+    assert client.post(end, {"courier_id": "bob"}).status == 409
+    assert client.post(end, {"courier_id": "nobody"}).status == 409
+    assert client.post(end, {"courier_id": "ann"}).status == 202
+    [(kind, detail)] = published
+    assert (kind, detail["courier_id"], detail["ended_by"]) == ("Courier Off Shift", "ann", "max")
+    assert problems(EVENTS[kind], detail) == []
 
 
 # ── Reviews ──
@@ -372,7 +466,53 @@ def test_the_newest_reports_come_first(client: Client) -> None:
     assert hours[0]["report"] == {"hour": "2026-11-20T14"}
 
 
+def test_lateness_is_measured_from_deliveries(client: Client) -> None:
+    def delivered(order_id: str, at_minute: float, due: float) -> None:
+        times = {"delivered_at": at(at_minute), "due_until": at(due), "day": at(due)[:10]}
+        order(order_id, "delivered", **times)
+
+    assert client.get("/api/console/quality").json["deliveries"] == {
+        "delivered": 0,
+        "late": 0,
+        "median_minutes_late": None,
+    }
+    for number, minutes in enumerate((-20, -10, 5, 7, 30)):
+        delivered(f"o-{number}", -60, -60 - minutes)
+    delivered("early", -60, 1440)
+    delivered("of yesterday", -1441, -1500)
+    order("on the road", "assigned")
+    assert client.get("/api/console/quality").json["deliveries"] == {
+        "delivered": 6,
+        "late": 3,
+        "median_minutes_late": 7.0,
+    }
+    week = client.get("/api/console/quality", query={"hours": "168"}).json["deliveries"]
+    assert (week["delivered"], week["late"]) == (7, 4)
+
+
+def test_the_last_retrainings_say_why_a_model_serves_or_does_not(client: Client) -> None:
+    assert client.get("/api/console/quality").json["retrainings"] == []
+    outcomes = ["serves: 2026.11.21-0330", "rejected: 12 of 400 photos better, 15 worse"]
+    history = [{"ended_at": 1795521600 - n, "outcome": each} for n, each in enumerate(outcomes * 4)]
+    put("RetrainingTable", name="retraining", history=history)
+    found = client.get("/api/console/quality").json["retrainings"]
+    assert [each["outcome"] for each in found] == [*outcomes, *outcomes, outcomes[0]]
+    assert found[0]["ended_at"].startswith("2026-11-24T")
+
+
 # ── People ──
+
+
+@pytest.fixture
+def user_pool(client: Client, environment: pytest.MonkeyPatch) -> None:
+    """The pool of the stack's users. Moto takes a quarter of a second to create one."""
+    cognito = boto3.client("cognito-idp")
+    pool = cognito.create_user_pool(
+        PoolName="users", Policies=resources()["UserPool"]["Properties"]["Policies"]
+    )["UserPool"]["Id"]
+    for group in ("couriers", "reviewers", "managers"):
+        cognito.create_group(UserPoolId=pool, GroupName=group)
+    environment.setenv("USER_POOL_ID", pool)
 
 
 def people(client: Client) -> dict[str, dict[str, Any]]:
@@ -380,6 +520,7 @@ def people(client: Client) -> dict[str, dict[str, Any]]:
     return {each["user_name"]: each for each in items}
 
 
+@pytest.mark.usefixtures("user_pool")
 def test_a_manager_creates_blocks_and_resets_users(client: Client) -> None:
     made = client.post("/api/console/people", {"user_name": "anna", "group": "couriers"})
     assert made.status == 201
@@ -401,6 +542,7 @@ def test_a_manager_creates_blocks_and_resets_users(client: Client) -> None:
     assert again.json["temporary_password"] != first
 
 
+@pytest.mark.usefixtures("user_pool")
 @pytest.mark.parametrize("name", ["a/b", "Anna", "", "a b", "../x", "x" * 65, "unknown"])
 def test_names_that_cannot_be_folders_are_refused(client: Client, name: str) -> None:
     reply = client.post("/api/console/people", {"user_name": name, "group": "couriers"})
@@ -408,12 +550,14 @@ def test_names_that_cannot_be_folders_are_refused(client: Client, name: str) -> 
     assert people(client) == {}
 
 
+@pytest.mark.usefixtures("user_pool")
 def test_a_name_is_given_once(client: Client) -> None:
     person = {"user_name": "anna", "group": "couriers"}
     assert client.post("/api/console/people", person).status == 201
     assert client.post("/api/console/people", person).status == 409
 
 
+@pytest.mark.usefixtures("user_pool")
 def test_nobody_blocks_themselves_or_who_is_not_there(client: Client) -> None:
     assert client.post("/api/console/people/max/blocked", {"blocked": True}).status == 409
     assert client.post("/api/console/people/ghost/blocked", {"blocked": True}).status == 404

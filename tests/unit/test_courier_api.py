@@ -10,16 +10,10 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.support.tables import schema
+from tests.support.tables import at, put, schema
 from tests.support.web import Client
 
 BUCKET = "photos"
-
-
-def at(minutes: float) -> str:
-    """A time so many minutes from now, as the tables have it."""
-    time = datetime.now(UTC) + timedelta(minutes=minutes)
-    return time.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 @pytest.fixture
@@ -60,10 +54,6 @@ def client(
 
     environment.setattr(app, "publish", publish)
     return Client(app, context, "anna", ["couriers"])
-
-
-def put(table: str, **record: Any) -> None:
-    boto3.resource("dynamodb").Table(table).put_item(Item=record)
 
 
 def on_shift(courier: str = "anna", **changes: Any) -> None:

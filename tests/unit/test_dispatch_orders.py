@@ -3,173 +3,30 @@
 import json
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 from unicodedata import normalize
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from moto import mock_aws
 
-from tests.support.tables import schema
-
-PROJECT = Path(__file__).resolve().parents[2]
-TABLES = ("CouriersTable", "OrdersTable")
-NOW = datetime.now(UTC)
-DEPOT = (52.0907, 5.1214)
-PUT_EVENTS = "provide-client-params.events.PutEvents"
-
-
-def at(minutes: float) -> str:
-    """The time in so many minutes."""
-    return (NOW + timedelta(minutes=minutes)).isoformat()
-
-
-def event(kind: str, detail: Any) -> dict[str, Any]:
-    """An event as EventBridge delivers it."""
-    return {"version": "0", "id": "e-1", "detail-type": kind, "source": "test", "detail": detail}
-
-
-def photo(
-    courier: str = "ann", label: str = "bicycle", minute: float = -30, **changes: Any
-) -> dict[str, Any]:
-    """An accepted photo that is recorded in so many minutes."""
-    return event(
-        "Photo Classified",
-        {
-            "image_id": f"uploads/{courier}/{minute}.jpg#1",
-            "sender_id": courier,
-            "status": "accepted",
-            "label": label,
-            "recorded_at": at(minute),
-        }
-        | changes,
-    )
-
-
-def order(order_id: str = "o-1", **changes: Any) -> dict[str, Any]:
-    """An order near the depot that has to leave at once."""
-    return event(
-        "Order Placed",
-        {
-            "order_id": order_id,
-            "latitude": DEPOT[0] + 0.01,
-            "longitude": DEPOT[1],
-            "boxes": 1,
-            "ready_at": at(-5),
-            "due_from": at(-5),
-            "due_until": at(12),
-        }
-        | changes,
-    )
-
-
-def off_shift(courier: str, minute: float) -> dict[str, Any]:
-    return event("Courier Off Shift", {"courier_id": courier, "off_shift_at": at(minute)})
-
-
-REPLAN = {"source": "scones-unlimited", "detail-type": "Replan", "time": "2026-11-20T12:00:00Z"}
-
-
-@dataclass
-class Dispatch:
-    """The function, its tables, its queue, and its events."""
-
-    app: ModuleType
-    context: Any
-    queue_url: str
-    published: list[dict[str, Any]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.sqs, self.dynamodb = boto3.client("sqs"), boto3.resource("dynamodb")
-        # The modules that `app` imported, with its clients.
-        self.dispatching, self.intake = (
-            sys.modules[f"functions.dispatch_orders.{name}"] for name in ("dispatching", "intake")
-        )
-        self.store, self.waiting = self.dispatching.store, self.dispatching.waiting
-        self.publishing = sys.modules["functions.dispatch_orders.publishing"]
-        self.publishing.events.meta.events.register(PUT_EVENTS, self.listen)
-
-    def listen(self, params: dict[str, Any], **_: Any) -> None:
-        self.published += params["Entries"]
-
-    def take(self, *bodies: Any) -> list[str]:
-        """Invoke the function with a batch; return the numbers of the failed messages."""
-        records = [
-            {
-                "messageId": str(number),
-                "body": body if isinstance(body, str) else json.dumps(body),
-                "attributes": {"MessageGroupId": "dispatch", "ApproximateReceiveCount": "1"},
-                "eventSource": "aws:sqs",
-            }
-            for number, body in enumerate(bodies)
-        ]
-        response = self.app.handler({"Records": records}, self.context)
-        return [failure["itemIdentifier"] for failure in response["batchItemFailures"]]
-
-    def order(self, order_id: str = "o-1") -> dict[str, Any]:
-        item: dict[str, Any] = self.dynamodb.Table("OrdersTable").get_item(
-            Key={"order_id": order_id}
-        )["Item"]
-        return item
-
-    def orders(self) -> list[dict[str, Any]]:
-        return self.dynamodb.Table("OrdersTable").scan()["Items"]
-
-    def courier(self, courier_id: str = "ann") -> dict[str, Any]:
-        item: dict[str, Any] = self.dynamodb.Table("CouriersTable").get_item(
-            Key={"courier_id": courier_id}
-        )["Item"]
-        return item
-
-    def new_events(self) -> list[tuple[str, dict[str, Any]]]:
-        """The events since the last call: type and detail."""
-        found = [(entry["DetailType"], json.loads(entry["Detail"])) for entry in self.published]
-        assert {(entry["Source"], entry["EventBusName"]) for entry in self.published} <= {
-            ("scones-unlimited", "bus")
-        }
-        self.published.clear()
-        return found
-
-
-@pytest.fixture(scope="module")
-def app(load: Callable[[str, str], ModuleType]) -> ModuleType:
-    """The function, loaded once. Its clients call moto, which each test starts again."""
-    with pytest.MonkeyPatch.context() as patch, mock_aws():
-        patch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-        return load("dispatch_orders", "app")
-
-
-@pytest.fixture
-def dispatch(
-    app: ModuleType, aws: None, environment: pytest.MonkeyPatch, context: Any
-) -> Iterator[Dispatch]:
-    dynamodb, sqs, events = boto3.client("dynamodb"), boto3.client("sqs"), boto3.client("events")
-    for name in TABLES:
-        dynamodb.create_table(TableName=name, **schema(name))
-    queue = sqs.create_queue(QueueName="dispatch.fifo", Attributes={"FifoQueue": "true"})
-    events.create_event_bus(Name="bus")
-    for name, value in {
-        "COURIERS_TABLE_NAME": "CouriersTable",
-        "ORDERS_TABLE_NAME": "OrdersTable",
-        "EVENT_BUS_NAME": "bus",
-        "DISPATCH_QUEUE_URL": queue["QueueUrl"],
-        "SHIFT_HOURS": "8",
-        "ORDER_RETENTION_DAYS": "90",
-    }.items():
-        environment.setenv(name, value)
-    own = Dispatch(app, context, queue["QueueUrl"])
-    yield own
-    own.publishing.events.meta.events.unregister(PUT_EVENTS, own.listen)
-
+from tests.support.dispatching import (
+    DEPOT,
+    NOW,
+    REPLAN,
+    Dispatch,
+    at,
+    cancelled,
+    change,
+    delivered,
+    event,
+    off_shift,
+    order,
+    photo,
+)
 
 # ── Assignment ──
 
@@ -381,14 +238,17 @@ def test_an_off_shift_event_that_arrives_before_the_photo_ends_the_shift(
 # ── A courier delivers, the shop cancels ──
 
 
-def delivered(order_id: str, dispatch_id: str, minute: float, courier: str = "ann") -> Any:
-    detail = {"order_id": order_id, "dispatch_id": dispatch_id, "courier_id": courier}
-    return event("Order Delivered", detail | {"delivered_at": at(minute)})
-
-
-def cancelled(order_id: str) -> dict[str, Any]:
-    detail = {"order_id": order_id, "cancelled_by": "max", "cancelled_at": at(0)}
-    return event("Order Cancelled", detail)
+@pytest.mark.parametrize(("minute", "seconds"), [(-20, 0.0), (-16, 120.0)])
+def test_how_late_an_order_was_delivered_is_a_metric_once(
+    dispatch: Dispatch, minute: float, seconds: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dispatch.take_at(
+        -30, order(ready_at=at(-35), due_from=at(-35), due_until=at(-18)), photo(minute=-31)
+    )
+    report = delivered("o-1", dispatch.courier()["dispatch_id"], minute)
+    dispatch.take(report, report)
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+    assert [each["DeliveryLateness"] for each in found] == [[seconds]]
 
 
 def test_a_delivered_order_stays_delivered(dispatch: Dispatch) -> None:
@@ -592,16 +452,36 @@ json_values = st.recursive(
     lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(), values, max_size=3),
     max_leaves=5,
 )
-FIELDS = [*order()["detail"], *photo()["detail"], "reviewed_at", "off_shift_at"]
+ALL_FIELDS = {
+    name: value
+    for each in (
+        order(),
+        photo(),
+        off_shift("ann", -1),
+        change("o-1", held=True, courier_id="ann"),
+        cancelled("o-1"),
+        delivered("o-1", "d-1", -1),
+    )
+    for name, value in each["detail"].items()
+}
+FIELDS = [*ALL_FIELDS, "reviewed_at", "ended_by"]
 
 
 def changed(kind: str, changes: dict[str, Any]) -> dict[str, Any]:
     """An event with all fields, some of them changed."""
-    detail = order()["detail"] | photo()["detail"] | {"off_shift_at": at(-1)}
-    return event(kind, detail | changes)
+    return event(kind, ALL_FIELDS | changes)
 
 
-kinds = st.sampled_from(["Order Placed", "Photo Classified", "Courier Off Shift"])
+kinds = st.sampled_from(
+    [
+        "Order Placed",
+        "Order Changed",
+        "Order Cancelled",
+        "Order Delivered",
+        "Photo Classified",
+        "Courier Off Shift",
+    ]
+)
 some_fields = st.dictionaries(st.sampled_from(FIELDS), json_values, max_size=4)
 bodies = st.builds(changed, kinds, some_fields)
 
@@ -785,7 +665,7 @@ def test_a_plan_contains_only_orders_that_can_leave_soon(
 
 
 @pytest.fixture(scope="module")
-def choosing(app: ModuleType) -> ModuleType:
+def choosing(dispatch_app: ModuleType) -> ModuleType:
     """The module that chooses orders."""
     return sys.modules["functions.dispatch_orders.waiting"]
 

@@ -1,4 +1,4 @@
-"""What the README and the docs say is what the project has."""
+"""The README and the docs agree with the project."""
 
 import json
 import re
@@ -10,20 +10,21 @@ import pytest
 import yaml
 from samcli.yamlhelper import yaml_parse
 
-PROJECT = Path(__file__).resolve().parents[2]
-README = (PROJECT / "README.md").read_text()
+from tests.support.repository import REPOSITORY
+
+README = (REPOSITORY / "README.md").read_text()
 FREE_ALARMS, DOLLARS_AN_ALARM = 10, 0.10  # of an account, a month
-TEMPLATE = yaml_parse((PROJECT / "template.yaml").read_text())
+TEMPLATE = yaml_parse((REPOSITORY / "template.yaml").read_text())
 
 
 def test_reference_and_asyncapi_are_current() -> None:
     command = [sys.executable, "docs/generate.py", "--check"]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(
-    "page", [*sorted(PROJECT.glob("*.md")), *sorted((PROJECT / "docs").glob("**/*.md"))]
+    "page", [*sorted(REPOSITORY.glob("*.md")), *sorted((REPOSITORY / "docs").glob("**/*.md"))]
 )
 def test_links_lead_to_files(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)|src=\"([^\"]+)\"", page.read_text())
@@ -32,8 +33,8 @@ def test_links_lead_to_files(page: Path) -> None:
     assert not missing
 
 
-def test_events_to_put_are_json() -> None:
-    runbook = (PROJECT / "docs" / "operations.md").read_text()
+def test_events_in_the_documentation_are_json() -> None:
+    runbook = (REPOSITORY / "docs" / "operations.md").read_text()
     commands = re.findall(r"put-events --entries '(.*?)'", runbook, re.DOTALL)
     assert commands
     for command in commands:
@@ -41,25 +42,25 @@ def test_events_to_put_are_json() -> None:
         assert json.loads(entry["Detail"])
 
 
-def test_make_targets_exist() -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+def test_make_targets_named_in_the_documentation_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
     named = set(re.findall(r"(?:^ *|`)make ([a-z-]+)", README, re.MULTILINE))
     assert named - targets == set()
     assert {"run", "test", "test-training", "test-sam-local", "up", "down", "serve"} <= named
 
 
 def test_ci_runs_the_commands_of_the_readme() -> None:
-    targets = re.findall(r"^make (\S+)$", (PROJECT / ".ci" / "run").read_text(), re.MULTILINE)
+    targets = re.findall(r"^make (\S+)$", (REPOSITORY / ".ci" / "run").read_text(), re.MULTILINE)
     assert targets == ["run", "test", "test-training", "test-web", "test-sam-local"]
     for target in targets:
         assert f"\nmake {target}" in README
-    workflow = yaml.safe_load((PROJECT / ".github" / "workflows" / "ci.yml").read_text())
+    workflow = yaml.safe_load((REPOSITORY / ".github" / "workflows" / "ci.yml").read_text())
     assert workflow["jobs"]["make"]["strategy"]["matrix"]["target"] == targets
 
 
 def test_every_function_has_a_sample_event() -> None:
-    events = {path.stem for path in (PROJECT / "events").glob("*.json")}
-    functions = {path.parent.name for path in (PROJECT / "functions").glob("*/app.py")}
+    events = {path.stem for path in (REPOSITORY / "events").glob("*.json")}
+    functions = {path.parent.name for path in (REPOSITORY / "functions").glob("*/app.py")}
     assert functions <= events
 
 
@@ -73,17 +74,17 @@ def test_every_number_of_the_readme_is_in_its_source() -> None:
     )
     assert len(rows) == 3
     for number, page in rows:
-        assert number in (PROJECT / page).read_text()
+        assert number in (REPOSITORY / page).read_text()
 
 
-def test_the_price_at_rest_is_that_of_the_alarms() -> None:
+def test_the_price_at_rest_is_the_price_of_the_alarms() -> None:
     alarms = [
         name
         for name, resource in TEMPLATE["Resources"].items()
         if resource["Type"] == "AWS::CloudWatch::Alarm"
     ]
     price = f"{(len(alarms) - FREE_ALARMS) * DOLLARS_AN_ALARM:.2f} US dollars"
-    costs = (PROJECT / "docs" / "costs.md").read_text()
+    costs = (REPOSITORY / "docs" / "costs.md").read_text()
     assert f"{price} a month: the stack has {len(alarms)} alarms" in costs
     assert f"| {price} | a month at rest" in README
 
@@ -94,14 +95,14 @@ def test_outputs_named_in_the_readme_exist() -> None:
     assert named <= set(TEMPLATE["Outputs"])
 
 
-def test_threshold_is_the_one_chosen_for_the_model() -> None:
-    metadata = json.loads((PROJECT / "models" / "vehicles" / "metadata.json").read_text())
+def test_the_default_threshold_is_the_threshold_of_the_shipped_model() -> None:
+    metadata = json.loads((REPOSITORY / "models" / "vehicles" / "metadata.json").read_text())
     assert float(TEMPLATE["Parameters"]["ConfidenceThreshold"]["Default"]) == metadata["threshold"]
     assert TEMPLATE["Parameters"]["Labels"]["Default"].split(",") == metadata["labels"]
 
 
-def test_every_alarm_is_in_the_runbook_and_nothing_else_is() -> None:
-    runbook = (PROJECT / "docs" / "operations.md").read_text()
+def test_the_runbook_has_every_alarm_and_no_other() -> None:
+    runbook = (REPOSITORY / "docs" / "operations.md").read_text()
     alarms = [
         name
         for name, resource in TEMPLATE["Resources"].items()
@@ -111,8 +112,8 @@ def test_every_alarm_is_in_the_runbook_and_nothing_else_is() -> None:
     assert re.findall(r"^\| `(\w+Alarm)` \|", runbook, re.MULTILINE) == alarms
 
 
-def test_the_runbook_tells_what_missing_data_means() -> None:
-    runbook = (PROJECT / "docs" / "operations.md").read_text()
+def test_the_runbook_says_what_missing_data_means() -> None:
+    runbook = (REPOSITORY / "docs" / "operations.md").read_text()
     meanings = {"notBreaching": "no fault", "ignore": "state is kept"}
     for name, resource in TEMPLATE["Resources"].items():
         if resource["Type"] == "AWS::CloudWatch::Alarm":
@@ -121,7 +122,7 @@ def test_the_runbook_tells_what_missing_data_means() -> None:
 
 
 def test_outputs_named_in_the_runbook_exist() -> None:
-    runbook = (PROJECT / "docs" / "operations.md").read_text()
+    runbook = (REPOSITORY / "docs" / "operations.md").read_text()
     named = set(re.findall(r"<([A-Z]\w+)>", runbook))
     assert named
     assert named <= set(TEMPLATE["Outputs"])

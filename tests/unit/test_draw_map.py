@@ -1,4 +1,4 @@
-"""The map of a dispatch: all that was dispatched is on it, and it needs nothing else."""
+"""The map of a dispatch: it has all routes and orders, and needs no other file."""
 
 import re
 from xml.etree import ElementTree as ET
@@ -56,7 +56,7 @@ def test_each_route_and_each_order_is_on_the_map() -> None:
     assert "12:00 to 12:20, 2.8 km" in page
 
 
-def test_everything_drawn_is_inside_the_photo() -> None:
+def test_everything_drawn_is_inside_the_map() -> None:
     svg = photo(draw([ROUTE, FAR], [WAITING, WAITING | {"latitude": 60, "order_id": "far"}]))
     width = float(svg.attrib["width"])
     points = [

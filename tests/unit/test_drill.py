@@ -1,4 +1,4 @@
-"""What `make drill` shows, where no cloud is needed: its photos, its hours, its verdict."""
+"""The parts of `make drill` that need no cloud: its photos, its hours, its result."""
 
 import io
 import json
@@ -25,7 +25,7 @@ def hours(*alarms: tuple[str, set[str]]) -> list[Hour]:
     return [Hour(phase, 0.9, REPORT, which) for phase, which in alarms]
 
 
-def test_photos_are_parts_of_the_drawn_ones(kinds: dict[str, list[Photo]]) -> None:
+def test_photos_of_the_drill_are_parts_of_the_sample_photos(kinds: dict[str, list[Photo]]) -> None:
     assert kinds.keys() == {drill.QUIET, *drill.FAULTS}
     assert {photo.truth for photo in kinds["quiet"]} == {"bicycle", "motorcycle"}
     assert {photo.truth for photo in kinds["without a vehicle"]} == {"other"}
@@ -58,10 +58,15 @@ def test_every_fault_comes_after_quiet_hours_and_is_followed_by_some(
         ([set(), {"DriftAlarm"}, {"DriftAlarm"}, {"DriftAlarm", "AccuracyAlarm"}], True),
         ([set(), {"DriftAlarm"}, set(), {"DriftAlarm"}], True),
         ([{"DriftAlarm"}, {"DriftAlarm", "AccuracyAlarm"}, set(), {"DriftAlarm"}], False),
-        ([set(), {"DriftAlarm"}, {"DriftAlarm"}, {"DriftAlarm"}], False),  # the second: unnoticed
+        (
+            [set(), {"DriftAlarm"}, {"DriftAlarm"}, {"DriftAlarm"}],
+            False,
+        ),  # the second one, which no alarm noticed
     ],
 )
-def test_the_drill_says_whether_it_kept_its_promise(alarms: list[set[str]], kept: bool) -> None:
+def test_the_drill_says_whether_the_alarms_were_as_expected(
+    alarms: list[set[str]], kept: bool
+) -> None:
     phases = ["quiet", "at night", "quiet again", "a broken camera"]
     table, promised = drill.summarize(hours(*zip(phases, alarms, strict=True)))
     assert promised is kept

@@ -1,4 +1,4 @@
-"""How the local cloud invokes functions: its corrections of MiniStack, without a cloud."""
+"""The corrections of MiniStack in local/emulator.py, without a running cloud."""
 
 import asyncio
 import contextvars
@@ -18,7 +18,7 @@ QUEUE = {"attributes": {"VisibilityTimeout": "270"}, "messages": []}
 
 @pytest.fixture
 def ministack(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """MiniStack, as it was before and after the test."""
+    """MiniStack, restored after the test."""
     for module, name in (
         (lambda_svc, "_execute_function"),
         (lambda_svc, "_run_sqs_batch"),
@@ -61,7 +61,7 @@ def test_a_batch_that_failed_waits_for_its_visibility_timeout(
     assert deliver()["LastProcessingResult"] == "FAILED"
 
 
-def test_a_batch_is_given_up_when_its_messages_are_visible_again(
+def test_a_batch_is_not_retried_after_its_messages_are_visible_again(
     ministack: pytest.MonkeyPatch,
 ) -> None:
     ministack.setitem(QUEUE["attributes"], "VisibilityTimeout", "0")
@@ -70,13 +70,13 @@ def test_a_batch_is_given_up_when_its_messages_are_visible_again(
     assert deliver()["LastProcessingResult"] == "FAILED"
 
 
-def test_throttling_of_other_callers_is_theirs_to_retry(ministack: pytest.MonkeyPatch) -> None:
+def test_throttling_is_reported_to_other_callers_at_once(ministack: pytest.MonkeyPatch) -> None:
     ministack.setattr(lambda_svc, "_execute_function", results(THROTTLED, DONE))
     emulator.retry_throttled_batches()
     assert lambda_svc._execute_function({}, {}) == THROTTLED
 
 
-def test_executions_of_events_wait_in_line_and_others_do_not(
+def test_only_executions_that_events_started_wait_for_their_place(
     ministack: pytest.MonkeyPatch,
 ) -> None:
     started, over = threading.Semaphore(0), threading.Event()
@@ -112,8 +112,8 @@ def test_executions_of_events_wait_in_line_and_others_do_not(
         thread.join(60)
 
 
-def test_tokens_are_verified_with_the_keys_of_their_pool(ministack: pytest.MonkeyPatch) -> None:
-    """Over TLS, MiniStack does not get them from itself, and refuses every token."""
+def test_a_token_is_verified_with_the_keys_of_its_user_pool(ministack: pytest.MonkeyPatch) -> None:
+    """Over TLS, MiniStack alone cannot fetch its own keys, and refuses every token."""
 
     async def fetch(url: str) -> str:
         return f"fetched {url}"

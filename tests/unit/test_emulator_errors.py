@@ -55,5 +55,5 @@ def test_errors_are_named_as_on_aws(result: dict[str, Any], name: str) -> None:
     assert with_name(result)["body"]["errorType"] == name
 
 
-def test_results_are_passed_on_as_they_are() -> None:
+def test_results_of_functions_are_not_changed() -> None:
     assert with_name({"body": [1], "log": ""}) == {"body": [1], "log": ""}

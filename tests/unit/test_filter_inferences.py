@@ -51,7 +51,7 @@ def decide(load: Callable[[str, str], ModuleType]) -> Any:
         ),
     ],
 )
-def test_the_decision_and_its_reason(
+def test_a_prediction_has_a_status_and_a_reason(
     decide: Any, probabilities: tuple[float, ...], status: str, label: str, reason: str
 ) -> None:
     prediction = decide(dict(zip(LABELS, probabilities, strict=True)), 0.9)

@@ -1,4 +1,4 @@
-"""HEIC and AVIF: whole whatever their brands, sequences and grids included."""
+"""HEIC and AVIF: read with any brands, also as sequences and grids."""
 
 import io
 import struct
@@ -42,7 +42,7 @@ def test_a_heic_is_read_whatever_its_main_brand(brand: bytes) -> None:
 
 
 @pytest.mark.parametrize(("mode", "size"), [("RGB;16", 6), ("RGBA;16", 8), ("L;16", 2)])
-def test_a_heic_of_more_than_8_bits(mode: str, size: int) -> None:
+def test_a_heic_of_more_than_8_bits_is_read(mode: str, size: int) -> None:
     file = io.BytesIO()
     pillow_heif.from_bytes(mode, (64, 48), b"\xff" * (64 * 48 * size)).save(file)
     assert_near([shrink(file.getvalue()).getpixel((32, 24))], [WHITE])
@@ -84,7 +84,7 @@ def sequence(image: Image.Image, brand: bytes = b"hevc", matrix: tuple[int, ...]
 
 
 @pytest.mark.parametrize("brand", [b"hevc", b"msf1"])
-def test_of_a_heif_sequence_the_first_frame_is_read(brand: bytes) -> None:
+def test_the_first_frame_of_a_heif_sequence_is_read(brand: bytes) -> None:
     assert_near(corners(shrink(sequence(quadrants(), brand))), [RED, GREEN, BLUE, WHITE])
 
 
@@ -106,7 +106,7 @@ def test_a_heif_sequence_without_its_first_frame_is_damaged() -> None:
     ],
     ids=["sequence of H.264", "HEIF of VVC"],
 )
-def test_an_unsupported_codec_says_what_to_send(data: bytes) -> None:
+def test_the_reason_says_what_to_send_if_the_codec_is_not_supported(data: bytes) -> None:
     assert refusal(data) == UNSUPPORTED
 
 
@@ -122,7 +122,7 @@ def grid(image: Image.Image, *, version: int = 1) -> bytes:
     corners = [(x, y) for y in (0, TILE) for x in (0, TILE)]
     tiles = [coded(image.crop((x, y, x + TILE, y + TILE))) for x, y in corners]
     layout = struct.pack(">BBBBHH", 0, 0, 1, 1, 2 * TILE, 2 * TILE)
-    item = ">H" if version < 2 else ">I"  # how wide an item's number is
+    item = ">H" if version < 2 else ">I"  # bytes of the number of an item
 
     def meta(start: int) -> bytes:
         locations, offset = b"", 0
@@ -174,23 +174,23 @@ NOISY = Image.effect_noise((2 * TILE, 2 * TILE), 60).convert("RGB")
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_a_grid_is_read(version: int) -> None:
+def test_a_heif_grid_is_read(version: int) -> None:
     small = shrink(grid(quadrants(2 * TILE, 2 * TILE), version=version))
     assert_near(corners(small), [RED, GREEN, BLUE, WHITE])
 
 
 @pytest.mark.parametrize("lost", [5, 1000, 20_000], ids="{} bytes".format)
-def test_a_grid_that_lost_its_end_is_damaged(lost: int) -> None:
+def test_a_heif_grid_without_its_end_is_damaged(lost: int) -> None:
     data = grid(NOISY)
     assert refusal(data[:-lost]) == DAMAGED
 
 
 @pytest.mark.parametrize("lost", [1000, 20_000], ids="{} bytes".format)
-def test_a_grid_of_which_the_end_was_never_written_is_damaged(lost: int) -> None:
+def test_a_heif_grid_whose_end_was_never_written_is_damaged(lost: int) -> None:
     assert refusal(grid(NOISY)[:-lost] + bytes(lost)) == DAMAGED
 
 
-def test_a_thumbnail_that_is_cut_is_no_damage() -> None:
+def test_a_photo_with_a_cut_thumbnail_is_whole() -> None:
     file = io.BytesIO()
     pillow_heif.from_pillow(NOISY).save(file, thumbnails=[64])
     data = file.getvalue()

@@ -1,4 +1,4 @@
-"""Who may send requests to the API, and how it says no."""
+"""Who may send requests to the API, and its responses to others."""
 
 from collections.abc import Callable
 from types import ModuleType
@@ -47,7 +47,7 @@ def assert_problem(reply: Any, status: int) -> None:
         claims_of("anna", "couriers", "reviewers", "managers") | {"token_use": "id"},
     ],
 )
-def test_who_is_in_none_of_the_groups_gets_403(
+def test_a_user_outside_the_groups_gets_403(
     client: Client, function: str, claims: dict[str, str] | None
 ) -> None:
     assert_problem(client.get(FUNCTIONS[function][0], claims=claims), 403)
@@ -70,6 +70,6 @@ def test_a_user_name_that_could_be_the_folder_of_somebody_else_gets_403(
     assert_problem(client.get(path, claims=claims_of(name, group)), 403)
 
 
-def test_an_unknown_path_is_a_problem(client: Client, function: str) -> None:
+def test_an_unknown_path_gets_404_with_problem_details(client: Client, function: str) -> None:
     client.groups = [FUNCTIONS[function][1]]
     assert_problem(client.get("/api/elsewhere"), 404)

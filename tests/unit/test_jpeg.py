@@ -1,4 +1,4 @@
-"""JPEG: whole with all rows, whatever follows them; damaged without."""
+"""JPEG: whole if it has all rows, with anything after them; otherwise damaged."""
 
 from pathlib import Path
 from typing import Any
@@ -75,9 +75,9 @@ def test_a_progressive_jpeg_that_ends_after_its_first_scans_is_damaged() -> None
     assert refusal(data[:third_scan]) == DAMAGED
 
 
-def test_a_jpeg_that_is_decoded_a_thousand_times_over_is_refused() -> None:
+def test_a_jpeg_with_a_thousand_scans_is_refused() -> None:
     data = encode(quadrants(), "JPEG", progressive=True)
-    scan = data.index(b"\xff\xda", data.index(b"\xff\xda") + 2)  # one that can follow itself
+    scan = data.index(b"\xff\xda", data.index(b"\xff\xda") + 2)  # a scan that can be repeated
     end = data.index(b"\xff\xc4", scan)
     repeated = [data[:end] + times * data[scan:end] + data[end:] for times in (10, 1000)]
     assert shrink(repeated[0]).size == (256, 192)
@@ -108,7 +108,7 @@ def test_a_jpeg_with_arithmetic_coding_that_lost_rows_is_damaged(
 
 @pytest.mark.parametrize("data", jpegs())
 @pytest.mark.parametrize("part", [0.5, 0.9])
-def test_a_jpeg_of_which_the_end_was_never_written_is_damaged(data: bytes, part: float) -> None:
+def test_a_jpeg_whose_end_was_never_written_is_damaged(data: bytes, part: float) -> None:
     scan = data.index(b"\xff\xda")
     written = scan + int((len(data) - scan) * part)
     assert refusal(data[:written] + bytes(5 * len(data))) == DAMAGED
@@ -133,7 +133,7 @@ def frame(marker: int = FRAME[1], bits: int = 8, height: int = 160) -> bytes:
         frame(height=0),
     ],
 )
-def test_a_jpeg_of_another_kind_says_what_to_send(data: bytes) -> None:
+def test_the_reason_says_what_to_send_if_a_jpeg_is_of_another_kind(data: bytes) -> None:
     assert refusal(data) == UNSUPPORTED
 
 

@@ -1,4 +1,4 @@
-"""What `make run`, `make up`, `make down` and `make clean` do with odd input and odd situations."""
+"""`make run`, `make up`, `make down` and `make clean` with odd input and in odd situations."""
 
 import json
 import os
@@ -13,16 +13,18 @@ from types import ModuleType
 
 import pytest
 
-from local import keep, processes, run
+from local import demo, keep, processes, run
 from local.cloud import LocalCloud
 from local.processes import PROJECT, LocalCloudError, free_port
+
+COMMANDS = [(run, []), (keep, ["up"]), (demo, [])]
 
 
 @pytest.fixture
 def state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """The folder of the local clouds."""
     before = {number: signal.getsignal(number) for number in processes.STOP_SIGNALS}
-    for module in (run, keep, processes):
+    for module in (run, keep, demo, processes):
         monkeypatch.setattr(module, "STATE", tmp_path)
     yield tmp_path
     for number, handler in before.items():
@@ -74,7 +76,7 @@ def carried_out(module: ModuleType, *arguments: str) -> int:
 
 @pytest.mark.parametrize("port", ["80000", "0", "-1", "80", "http", ""])
 @pytest.mark.parametrize("option", ["--cloud-port", "--serving-port"])
-@pytest.mark.parametrize(("module", "action"), [(run, []), (keep, ["up"])])
+@pytest.mark.parametrize(("module", "action"), COMMANDS)
 def test_a_port_that_nobody_can_use_is_refused_at_once(
     state: Path,
     module: ModuleType,
@@ -91,7 +93,7 @@ def test_a_port_that_nobody_can_use_is_refused_at_once(
     assert list(state.iterdir()) == []
 
 
-@pytest.mark.parametrize(("module", "action"), [(run, []), (keep, ["up"])])
+@pytest.mark.parametrize(("module", "action"), COMMANDS)
 def test_one_port_for_both_is_refused_at_once(
     state: Path, module: ModuleType, action: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -103,7 +105,7 @@ def test_one_port_for_both_is_refused_at_once(
 
 
 @pytest.mark.parametrize("taken", ["--cloud-port", "--serving-port"])
-@pytest.mark.parametrize(("module", "action"), [(run, []), (keep, ["up"])])
+@pytest.mark.parametrize(("module", "action"), COMMANDS)
 def test_a_taken_port_is_found_before_anything_is_changed(
     state: Path,
     module: ModuleType,
@@ -111,7 +113,7 @@ def test_a_taken_port_is_found_before_anything_is_changed(
     taken: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    files = [state / name / "tmp" / "of-a-running-cloud" for name in ("run", "up")]
+    files = [state / name / "tmp" / "of-a-running-cloud" for name in ("run", "up", "demo")]
     for file in files:
         file.parent.mkdir(parents=True)
         file.touch()
@@ -149,7 +151,7 @@ def test_a_folder_without_photos_is_refused(
 
 
 @pytest.mark.parametrize("locked", ["photos", "photos/deep"])
-def test_a_folder_that_cannot_be_read_is_named(
+def test_an_unreadable_folder_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, locked: str
 ) -> None:
     (tmp_path / "photos" / "deep").mkdir(parents=True)
@@ -157,7 +159,7 @@ def test_a_folder_that_cannot_be_read_is_named(
     scan = os.scandir
 
     def scandir(path: str) -> "os.ScandirIterator[str]":
-        if Path(path) == tmp_path / locked:  # the tests may run as root, who reads all
+        if Path(path) == tmp_path / locked:  # the tests may run as root, who can read every folder
             raise PermissionError(13, "Permission denied", path)
         return scan(path)
 
@@ -207,7 +209,7 @@ def test_clean_stops_every_local_cloud(
 
 
 @pytest.mark.parametrize("names", [["ministack"], ["serving"], ["ministack", "serving"]])
-def test_a_half_dead_cloud_is_stopped_and_started_anew(
+def test_a_cloud_of_which_one_process_died_is_restarted(
     left_behind: Callable[..., list[subprocess.Popen[bytes]]],
     names: list[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -217,7 +219,7 @@ def test_a_half_dead_cloud_is_stopped_and_started_anew(
         raise LocalCloudError("started anew")
 
     monkeypatch.setattr(LocalCloud, "start", start)
-    started = left_behind("up", *names)  # they do not answer
+    started = left_behind("up", *names)  # they do not respond
     assert carried_out(keep, "up") == 1
     assert capsys.readouterr().out.splitlines() == [
         "stopping what an earlier `make up` left running",
@@ -251,7 +253,7 @@ def test_a_cloud_that_is_up_is_kept_and_its_commands_are_shown_again(
     assert all(process.poll() is None for process in started)
 
 
-def test_a_process_id_that_another_program_has_now_is_not_ours(state: Path) -> None:
+def test_a_process_id_that_another_program_has_by_now_is_ignored(state: Path) -> None:
     (state / "up").mkdir()
     record = {"cloud_port": 1, "serving_port": 2, "pids": {"ministack": os.getpid()}}
     (state / "up" / processes.RECORD).write_text(json.dumps(record))
@@ -267,7 +269,7 @@ def test_two_commands_do_not_share_a_folder(
         assert carried_out(keep, "down") == 0  # `make up` is another
 
 
-def test_clean_touches_nothing_while_a_command_is_at_work(
+def test_clean_changes_nothing_while_a_command_runs(
     state: Path,
     left_behind: Callable[..., list[subprocess.Popen[bytes]]],
     capsys: pytest.CaptureFixture[str],
@@ -282,7 +284,7 @@ def test_clean_touches_nothing_while_a_command_is_at_work(
 # ── Interrupts ──
 
 
-def test_an_interrupt_is_held_back_until_a_process_is_recorded() -> None:
+def test_ctrl_c_waits_until_a_new_process_is_recorded() -> None:
     steps = []
 
     def start() -> None:
@@ -296,7 +298,7 @@ def test_an_interrupt_is_held_back_until_a_process_is_recorded() -> None:
     assert steps == ["recorded"]
 
 
-def test_a_second_interrupt_does_not_stop_the_stopping(
+def test_a_second_ctrl_c_does_not_interrupt_the_shutdown(
     left_behind: Callable[..., list[subprocess.Popen[bytes]]],
     state: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -326,7 +328,7 @@ sys.exit(keep.main())
 """
 
 
-def test_output_that_nobody_reads_is_no_traceback(tmp_path: Path) -> None:
+def test_a_closed_pipe_shows_no_traceback(tmp_path: Path) -> None:
     """As in `make up | head`."""
     reading, writing = os.pipe()
     os.close(reading)
@@ -349,7 +351,7 @@ AWKWARD = 'with space, it\'s "new"'
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A checkout as far as make needs it, with a Python that prints its arguments."""
+    """The files of a checkout that make needs, with a Python that prints its arguments."""
     folder = tmp_path / AWKWARD
     (folder / ".venv" / "bin").mkdir(parents=True)
     (folder / "requirements").mkdir()
@@ -375,14 +377,16 @@ def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("photos", ["", "/photos", "/my photos", "/it's", '/a "b"', "/x; y & z"])
-def test_make_hands_over_any_folder_of_photos(checkout: Path, photos: str) -> None:
+def test_make_run_accepts_a_folder_with_any_name(checkout: Path, photos: str) -> None:
     done = make(checkout, "run", f"PHOTOS={photos}")
     assert done.stdout.splitlines()[:4] == ["-m", "local.run", "--photos", photos], done.stderr
 
 
 @pytest.mark.parametrize("python", ["", "/bin/false", "/no/such/python", "/a b/python"])
 @pytest.mark.parametrize("target", ["run", "setup", "test-training"])
-def test_a_wrong_python_leaves_nothing_behind(checkout: Path, python: str, target: str) -> None:
+def test_a_wrong_version_of_python_creates_no_environment(
+    checkout: Path, python: str, target: str
+) -> None:
     subprocess.run(["rm", "-r", checkout / ".venv"], check=True)
     done = make(checkout, target, f"PYTHON={python}")
     assert done.returncode
@@ -421,7 +425,7 @@ def test_what_up_prints_can_be_pasted_into_a_shell(
     assert lines.count("na'me") == 4  # two tables, the workflow, the log group
 
 
-def test_the_environment_points_at_nothing_but_the_local_cloud(
+def test_the_environment_points_only_at_the_local_cloud(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("AWS_PROFILE", "production")

@@ -1,4 +1,4 @@
-"""The log lines of all functions, as Lambda's log level filter needs them."""
+"""The log lines of all functions have the format that Lambda's log level filter needs."""
 
 import json
 import logging
@@ -14,10 +14,10 @@ from tests.support.functions import FUNCTIONS
 @pytest.mark.parametrize(
     "function", sorted(path.parent.name for path in FUNCTIONS.glob("*/app.py"))
 )
-def test_times_are_rfc_3339(
+def test_times_in_the_log_are_rfc_3339(
     aws: None, load: Callable[[str, str], ModuleType], function: str
 ) -> None:
-    """Lambda gives a line of another format a time of its own, and the level INFO."""
+    """A line of another format gets the level INFO and another time from Lambda."""
     logger = load(function, "app").logger
     record = logging.LogRecord("a", logging.INFO, __file__, 1, "a line", None, None)
     line = json.loads(logger.registered_formatter.format(record))

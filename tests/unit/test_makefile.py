@@ -1,11 +1,11 @@
-"""What `make` says before it starts long work."""
+"""The checks of `make` before long work."""
 
 import os
 import shutil
 import subprocess
 from pathlib import Path
 
-PROJECT = Path(__file__).parents[2]
+from tests.support.repository import REPOSITORY
 
 
 def test_launch_asks_aws_for_the_stack_before_it_installs_torch(tmp_path: Path) -> None:
@@ -19,7 +19,7 @@ def test_launch_asks_aws_for_the_stack_before_it_installs_torch(tmp_path: Path) 
     training = tmp_path / "environment"
     done = subprocess.run(
         [shutil.which("make"), "launch", f"TRAINING={training}"],
-        cwd=PROJECT,
+        cwd=REPOSITORY,
         env=environment,
         capture_output=True,
         text=True,

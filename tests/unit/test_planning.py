@@ -1,4 +1,4 @@
-"""The constraints of each plan, computed again from orders, couriers and vehicle types."""
+"""Each plan keeps its constraints, computed again from orders, couriers and vehicle types."""
 
 import math
 import random
@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-SLACK = timedelta(seconds=2)  # rounding up to whole seconds may add so much to a leg
+SLACK = timedelta(seconds=2)  # rounding up to whole seconds may add this much to a leg
 
 
 @pytest.fixture(scope="module")
 def planning(load: Callable[[str, str], ModuleType]) -> Any:
-    """The module, with a short search, after which the constraints hold as well."""
+    """The module, with a short search. The constraints hold after a short search as well."""
     module: Any = load("dispatch_orders", "planning")
     module.search.most_iterations = lambda _: 60
     return module
@@ -32,6 +32,7 @@ def fleet(load: Callable[[str, str], ModuleType]) -> Any:
 
 
 minutes = st.integers(-30, 240)
+pins = st.none() | st.sampled_from(["courier-0", "courier-1", "courier-9"])
 offsets = st.sampled_from([0.0, 0.01, -0.02, 0.03, 0.1, 0.3]) | st.floats(-0.15, 0.15)
 order_specs = st.tuples(offsets, offsets, st.integers(1, 12), minutes, minutes, st.integers(0, 90))
 courier_specs = st.tuples(
@@ -113,6 +114,7 @@ def check(plan: Any, orders: list[Any], couriers: list[Any], vehicles: Any, depo
         here, time, distance = depot, route.departs_at, 0.0
         for stop in route.stops:
             order = by_id[stop.order_id]
+            assert order.pinned_to in (None, route.courier_id)
             assert route.departs_at >= order.ready_at
             time = max(time + drive(here, order.location), order.due_from)
             distance += kilometres(here, order.location) * vehicle.detour_factor
@@ -144,6 +146,9 @@ def check_assigned(stop: Any, order: Any, vehicle: Any, depot: Any) -> None:
 
 def check_waiting(reason: str, order: Any, couriers: list[Any], vehicles: Any, depot: Any) -> None:
     """Assert each reason that can be checked from the input alone."""
+    if order.pinned_to is not None:
+        couriers = [each for each in couriers if each.courier_id == order.pinned_to]
+        reason = reason.replace(f"courier {order.pinned_to} is not", "no courier is")
     present = {courier.vehicle for courier in couriers if courier.shift_ends_at > NOW}
     reach = {
         label
@@ -193,6 +198,7 @@ def text(time: datetime) -> str:
     st.lists(order_specs, max_size=9),
     st.lists(courier_specs, max_size=4),
     st.sampled_from([0, 10, 1000]),
+    st.lists(pins, min_size=9, max_size=9),
     st.randoms(),
 )
 def test_each_plan_keeps_the_constraints_and_does_not_depend_on_the_sequence(
@@ -201,9 +207,11 @@ def test_each_plan_keeps_the_constraints_and_does_not_depend_on_the_sequence(
     orders: Any,
     couriers: Any,
     waiting_cost: float,
+    pinned: list[str | None],
     generator: random.Random,
 ) -> None:
     orders, couriers = make(planning, fleet.depot, orders, couriers)
+    orders = [replace(order, pinned_to=pin) for order, pin in zip(orders, pinned, strict=False)]
     given = {"vehicles": fleet.vehicles, "depot": fleet.depot, "now": NOW}
     given["waiting_cost"] = waiting_cost
     plan = planning.plan_routes(orders, couriers, **given)
@@ -260,7 +268,7 @@ SOON = (0, 0, 40)  # ready and due from now, for 40 minutes
         ),
     ],
 )
-def test_why_an_order_waits(
+def test_an_order_that_waits_has_the_reason(
     planning: Any, fleet: Any, order: Any, couriers: Any, reason: str
 ) -> None:
     orders, couriers = make(planning, fleet.depot, [order], couriers)
@@ -293,6 +301,24 @@ def test_bicycles_get_near_orders_and_motorcycles_get_far_ones(planning: Any, fl
         "assigned: bicycle within 1.7 km",
         "assigned: motorcycle within 11.1 km",
     ]
+
+
+@pytest.mark.parametrize("courier", ["courier-0", "courier-1", "courier-2"])
+def test_a_pinned_order_goes_with_its_courier_although_another_one_costs_less(
+    planning: Any, fleet: Any, courier: str
+) -> None:
+    kinds = ["bicycle", "motorcycle", "bicycle"]
+    couriers = [(kind, None, 300, None) for kind in kinds]
+    orders, couriers = make(planning, fleet.depot, [(0.01, 0, 1, 0, 0, 12)] * 4, couriers)
+    pinned, free = replace(orders[0], pinned_to=courier, overruled="pinned"), orders[1:]
+    plan = planning.plan_routes(
+        [pinned, *free], couriers, vehicles=fleet.vehicles, depot=fleet.depot, now=NOW
+    )
+    found = {stop.order_id: route for route in plan.routes for stop in route.stops}
+    assert found["order-0"].courier_id == courier
+    assert {"order-1", "order-2", "order-3"} <= found.keys()
+    [reason] = [s.reason for s in found["order-0"].stops if s.order_id == "order-0"]
+    assert reason.endswith(" km; pinned")
 
 
 def test_a_full_route_leaves_at_once_and_other_orders_wait_for_the_return(
@@ -538,7 +564,7 @@ def test_orders_are_delivered_if_delivery_costs_nothing(
 
 
 @pytest.mark.parametrize("places", [[(0, 0)] * 5, [(0.01, 0.01)] * 5, [(0, 0), (0.01, 0.01)] * 2])
-def test_many_orders_at_one_location(planning: Any, fleet: Any, places: Any) -> None:
+def test_many_orders_at_one_location_are_planned(planning: Any, fleet: Any, places: Any) -> None:
     orders = [(*place, 1, *HURRY) for place in places]
     assert all("assigned" in reason for reason in reasons_of(planning, fleet, orders, [BICYCLE]))
 

@@ -1,4 +1,4 @@
-"""PNG: whole with all rows, whatever the metadata; damaged without."""
+"""PNG: whole if it has all rows, with any metadata; otherwise damaged."""
 
 import struct
 import zlib
@@ -52,7 +52,9 @@ def test_metadata_never_makes_a_png_damaged(chunk: bytes) -> None:
 @pytest.mark.parametrize(
     "image", [NOISE, Image.new("L", (300, 200)), Image.new("RGB", (3000, 1), "red")]
 )
-def test_a_png_is_whole_without_what_follows_its_pixels(image: Image.Image, lost: int) -> None:
+def test_a_png_is_whole_if_only_chunks_after_its_pixels_are_missing(
+    image: Image.Image, lost: int
+) -> None:
     data = encode(image, "PNG")
     assert_same(shrink(data[:-lost]), shrink(data))
 
@@ -91,20 +93,20 @@ def test_a_png_with_too_few_rows_is_damaged(interlaced: bool, lost: int) -> None
     assert refusal(png(TINY, fewer, interlaced=interlaced)) == DAMAGED
 
 
-def test_bytes_after_the_rows_of_a_png_are_no_damage() -> None:
+def test_a_png_with_bytes_after_its_rows_is_whole() -> None:
     whole = b"".join(rows(TINY))
     for deflated in (zlib.compress(whole + bytes(999)), zlib.compress(whole) + LETTERS):
         assert_same(shrink(png(TINY, deflated)), shrink(encode(TINY, "PNG")))
 
 
-def test_a_wrong_checksum_of_all_rows_of_a_png_is_no_damage() -> None:
+def test_a_png_is_whole_if_only_the_checksum_of_its_rows_is_wrong() -> None:
     deflated = zlib.compress(b"".join(rows(TINY)))
     assert_same(shrink(png(TINY, deflated[:-4] + b"1234")), shrink(encode(TINY, "PNG")))
 
 
 @pytest.mark.parametrize("size", [0, 1, 3, 300])
 @pytest.mark.parametrize("mode", ["L", "RGB", "P"])
-def test_a_transparency_that_does_not_fit_is_left_out(mode: str, size: int) -> None:
+def test_a_transparency_that_does_not_fit_the_photo_is_ignored(mode: str, size: int) -> None:
     data = encode(NOISE.quantize(20) if mode == "P" else NOISE.convert(mode), "PNG")
     pixels = data.index(b"IDAT") - 4
     if mode == "P" and size in {1, 3}:
@@ -113,6 +115,6 @@ def test_a_transparency_that_does_not_fit_is_left_out(mode: str, size: int) -> N
     assert_same(shrink(broken), shrink(data))
 
 
-def test_a_png_of_xcode_says_what_to_send() -> None:
+def test_the_reason_says_what_to_send_if_a_png_is_of_xcode() -> None:
     data = encode(NOISE, "PNG")
     assert refusal(data[:8] + png_chunk(b"CgBI", b"\x50\0\x20\6") + data[8:]) == UNSUPPORTED

@@ -44,7 +44,7 @@ def policies(draw: st.DrawFn) -> tuple[list[dict[str, Any]], Any]:
 
 
 @given(policies())
-def test_every_form_is_read_as_the_same_statements(
+def test_statements_are_the_same_in_every_form_of_a_policy(
     policy: tuple[list[dict[str, Any]], Any],
 ) -> None:
     plain, document = policy
@@ -79,5 +79,5 @@ def test_an_action_is_covered_by_wildcards_and_negation(
     assert found.covers("s3:DeleteObject") == covers
 
 
-def test_a_policy_without_statements_has_none() -> None:
+def test_a_policy_without_statements_allows_nothing() -> None:
     assert list(statements("{}")) == []

@@ -70,6 +70,26 @@ def test_the_version_of_the_record_is_shown(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
+    ("size", "expected"), [(None, (256, 128)), ("1024", (1024, 512)), ("64", (64, 32))]
+)
+def test_a_reviewer_can_have_a_large_preview(
+    client: Client, size: str | None, expected: tuple[int, int]
+) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (4000, 2000), "red").save(file, "JPEG")
+    query = {"image_id": f"uploads/anna/1.jpg#{put(file.getvalue())['VersionId']}"}
+    reply = client.get("/api/console/preview", query=query | ({"size": size} if size else {}))
+    with Image.open(io.BytesIO(reply.content)) as image:
+        assert image.size == expected
+
+
+@pytest.mark.parametrize("size", ["63", "1025", "large"])
+def test_a_preview_of_another_size_is_refused(client: Client, size: str) -> None:
+    query = {"image_id": f"uploads/anna/1.jpg#{put(photo())['VersionId']}", "size": size}
+    assert client.get("/api/console/preview", query=query).status == 422
+
+
+@pytest.mark.parametrize(
     "image_id", ["uploads/anna/2.jpg#v", "baselines/vehicles/1.json#v", "x", "", "labelled/a/b#v"]
 )
 def test_nothing_but_an_uploaded_photo_is_shown(client: Client, image_id: str) -> None:

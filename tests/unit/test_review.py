@@ -1,4 +1,4 @@
-"""A reviewer's tool: what is shown, what is sent, and that several people can use it at once."""
+"""The reviewer's tool: what it shows and sends, and how several people use it at once."""
 
 import contextlib
 import io
@@ -34,7 +34,7 @@ STACK = {
 
 
 def describe_stacks(**_: Any) -> tuple[SimpleNamespace, dict[str, Any]]:
-    """Moto's CloudFormation wants packages that nothing else here needs."""
+    """Moto's CloudFormation needs packages that nothing else here needs."""
     return SimpleNamespace(status_code=200), {"Stacks": [STACK]}
 
 
@@ -124,7 +124,9 @@ def desk(aws: None, monkeypatch: pytest.MonkeyPatch) -> Desk:
     return Desk()
 
 
-def test_oldest_first_one_key_each(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+def test_photos_are_labelled_oldest_first_with_one_key_each(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
     for key, minute in (("uploads/1/c", 30), ("uploads/1/a", 10), ("uploads/1/b", 20)):
         desk.add(key, minute)
     assert desk.work("bmo") == 0
@@ -140,7 +142,7 @@ def test_oldest_first_one_key_each(desk: Desk, capsys: pytest.CaptureFixture[str
     assert "recorded: 3 of 3 reviews" in said
 
 
-def test_event_is_what_the_workflow_takes(desk: Desk) -> None:
+def test_the_published_review_matches_its_schema(desk: Desk) -> None:
     image_id = desk.add("uploads/1/a", 1)
     desk.work("b", reviewer="käthe")
     [detail] = desk.sent
@@ -148,7 +150,9 @@ def test_event_is_what_the_workflow_takes(desk: Desk) -> None:
     assert detail == {"image_id": image_id, "label": "bicycle", "reviewed_by": "käthe"}
 
 
-def test_skip_undo_and_unknown_keys(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_reviewer_can_skip_and_undo_and_unknown_keys_do_nothing(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
     for minute, key in enumerate("abc"):
         desk.add(key, minute)
     desk.work("uxbumso")
@@ -156,7 +160,7 @@ def test_skip_undo_and_unknown_keys(desk: Desk, capsys: pytest.CaptureFixture[st
     assert "this is the first photo" in capsys.readouterr().out
 
 
-def test_photo_that_another_labels_is_left_out(desk: Desk) -> None:
+def test_a_photo_that_somebody_else_has_labelled_is_not_shown(desk: Desk) -> None:
     first, second = desk.add("a", 1), desk.add("b", 2)
     theirs = {"label": "other", "reviewed_by": "bert", "reviewed_at": "2026-11-20T13:00:00.000Z"}
     waiting = desk.reviews.waiting()
@@ -165,7 +169,7 @@ def test_photo_that_another_labels_is_left_out(desk: Desk) -> None:
     assert list(waiting) == []
 
 
-def test_photo_that_another_labels_while_it_is_shown(
+def test_a_label_does_not_count_if_somebody_else_labels_the_photo_first(
     desk: Desk, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image_id = desk.add("a", 1)
@@ -180,7 +184,7 @@ def test_photo_that_another_labels_while_it_is_shown(
     assert "bert labelled it other already" in capsys.readouterr().out
 
 
-def test_review_that_the_bus_refuses_is_asked_for_again(
+def test_a_photo_is_shown_again_if_the_bus_refuses_its_review(
     desk: Desk, capsys: pytest.CaptureFixture[str]
 ) -> None:
     desk.add("a", 1)
@@ -192,7 +196,7 @@ def test_review_that_the_bus_refuses_is_asked_for_again(
     assert "refused the review (InternalFailure)" in capsys.readouterr().out
 
 
-def test_review_that_is_not_recorded_is_named(
+def test_a_photo_whose_review_was_not_recorded_is_named(
     desk: Desk, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image_id = desk.add("a", 1)
@@ -201,7 +205,7 @@ def test_review_that_is_not_recorded_is_named(
     assert image_id in capsys.readouterr().err
 
 
-def test_link_is_to_the_version_and_expires(desk: Desk) -> None:
+def test_the_link_opens_the_version_of_the_photo_and_expires(desk: Desk) -> None:
     image_id = desk.add("uploads/42/käthe's bike+1.jpg", 1)
     [photo] = desk.reviews.waiting()
     link = desk.reviews.link(photo)
@@ -209,7 +213,7 @@ def test_link_is_to_the_version_and_expires(desk: Desk) -> None:
     assert "X-Amz-Expires=300" in link or "Expires=" in link
 
 
-def test_local_clouds_etag_is_no_version() -> None:
+def test_an_etag_of_the_local_cloud_is_not_a_version() -> None:
     names = {
         "s3_bucket": "photos",
         "s3_key": "a#b",
@@ -223,7 +227,7 @@ def test_local_clouds_etag_is_no_version() -> None:
     assert review.Photo.of(version).version == "3/L4kqtJlcpXroDTDmJ+rmSpXd3dIbrH"
 
 
-def test_photo_fits_and_has_the_colours_of_the_photo(desk: Desk) -> None:
+def test_the_drawn_photo_fits_the_terminal_and_has_the_right_colours(desk: Desk) -> None:
     desk.add("a", 7)
     [photo] = desk.reviews.waiting()
     lines = review.draw(desk.reviews.image(photo), 40, 20).splitlines()
@@ -234,11 +238,11 @@ def test_photo_fits_and_has_the_colours_of_the_photo(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 999), (999, 1), (3, 3)])
-def test_photo_of_any_shape(size: tuple[int, int]) -> None:
+def test_a_photo_of_any_shape_is_drawn(size: tuple[int, int]) -> None:
     assert "▀" in review.draw(Image.new("RGB", size), 8, 4)
 
 
-def test_photo_that_is_gone_or_unreadable_is_said_to_be(desk: Desk) -> None:
+def test_a_photo_that_is_missing_or_unreadable_is_reported(desk: Desk) -> None:
     desk.add("gone", 1)
     desk.add("text", 2, b"not a photo")
     gone, text = desk.reviews.waiting()
@@ -248,7 +252,7 @@ def test_photo_that_is_gone_or_unreadable_is_said_to_be(desk: Desk) -> None:
             desk.reviews.image(photo)
 
 
-def test_photo_that_is_gone_is_skipped_by_who_may_not_list_the_bucket(
+def test_a_missing_photo_is_skipped_without_permission_to_list_the_bucket(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk.add("gone", 1)
@@ -263,7 +267,7 @@ def test_photo_that_is_gone_is_skipped_by_who_may_not_list_the_bucket(
         desk.reviews.image(gone)
 
 
-def test_names_of_files_do_not_steer_the_terminal(
+def test_control_characters_in_a_key_are_not_printed(
     desk: Desk, capsys: pytest.CaptureFixture[str]
 ) -> None:
     desk.add("uploads/1/\033[2Jx\u202e.jpg", 1)
@@ -281,11 +285,11 @@ def test_names_of_files_do_not_steer_the_terminal(
         (["scooter", "other"], "12"),
     ],
 )
-def test_every_label_has_a_key_of_its_own(labels: list[str], keys: str) -> None:
+def test_each_label_has_its_own_key(labels: list[str], keys: str) -> None:
     assert review.keys_of(labels) == dict(zip(keys, labels, strict=True))
 
 
-def test_no_stack_is_one_line(
+def test_a_missing_stack_is_reported_in_one_line(
     desk: Desk,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -302,7 +306,7 @@ def test_no_stack_is_one_line(
     assert said.count("\n") == 1
 
 
-def test_reviews_can_come_out_of_a_pipe(
+def test_keys_can_come_from_a_pipe(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     desk.add("a", 1)
@@ -314,7 +318,7 @@ def test_reviews_can_come_out_of_a_pipe(
 
 
 @pytest.mark.parametrize("missing", ["AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID"])
-def test_forgotten_variables_are_one_line_that_says_what_to_do(
+def test_missing_credentials_are_reported_in_one_line(
     environment: pytest.MonkeyPatch,
     tmp_path: Path,
     missing: str,
@@ -332,10 +336,10 @@ def test_forgotten_variables_are_one_line_that_says_what_to_do(
     assert said.count("\n") == 1
 
 
-def test_ctrl_c_ends_with_what_was_recorded(
+def test_ctrl_c_ends_with_the_number_of_recorded_reviews(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """At the question, and again while the last reviews are waited for."""
+    """At the question, and again while the command waits for the last reviews."""
     desk.add("a", 1)
     desk.add("b", 2)
     pressed = iter("b")
@@ -358,7 +362,7 @@ def test_ctrl_c_ends_with_what_was_recorded(
     carry_out(late[0])
 
 
-def test_ctrl_c_at_the_start_is_no_traceback(
+def test_ctrl_c_at_the_start_shows_no_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupt(_: str) -> None:
@@ -381,7 +385,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
             os.close(keyboard)
 
 
-def test_one_key_of_a_terminal_is_read_and_the_terminal_is_as_before(terminal: int) -> None:
+def test_a_key_is_read_and_the_settings_of_the_terminal_are_restored(terminal: int) -> None:
     before = termios.tcgetattr(terminal)
 
     def press() -> None:
@@ -396,7 +400,7 @@ def test_one_key_of_a_terminal_is_read_and_the_terminal_is_as_before(terminal: i
     assert termios.tcgetattr(terminal) == before
 
 
-def test_a_terminal_that_is_closed_ends_the_review(terminal: int) -> None:
+def test_the_review_ends_if_the_terminal_is_closed(terminal: int) -> None:
     os.close(terminal)
     assert review.read_key() == review.QUIT
 
@@ -410,7 +414,7 @@ def test_two_reviewers_at_once_record_each_photo_once(
     keys = iter("bb")
 
     def read() -> str:
-        bert.run()  # meanwhile, in another terminal
+        bert.run()  # at the same time, in another terminal
         return next(keys, review.QUIT)
 
     assert review.review(review.Session(desk.reviews, "anna", read=read)) == 0

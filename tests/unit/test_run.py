@@ -1,4 +1,4 @@
-"""What `make run` prints: a line for each photo, each stop, and each order on no route."""
+"""The output of `make run`: a line for each photo, each stop, and each order without a route."""
 
 import io
 from datetime import UTC, datetime

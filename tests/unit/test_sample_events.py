@@ -1,4 +1,4 @@
-"""`make events` writes files that name what a deployed stack has."""
+"""`make events` writes files with the names of a deployed stack."""
 
 import json
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ from moto import mock_aws
 
 from operations import sample_events
 from operations.errors import UserError
+from tests.support.repository import REPOSITORY
 from tests.support.schemas import assert_event
 
-PROJECT = Path(__file__).parents[2]
 STACK = "bakery"
 BUCKET = "bakery-photos"
 REGION = "eu-central-1"
@@ -80,12 +80,12 @@ def written(session: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("key", ["uploads/42/bike.jpg", 'uploads/42/my "new" bike é.jpg'])
-def test_the_files_name_the_stack_and_its_photo(
+def test_sample_events_name_the_stack_and_its_newest_photo(
     session: dict[str, Any], tmp_path: Path, key: str
 ) -> None:
     put = upload(session, key)
     files = written(session, tmp_path)
-    samples = {path.stem for path in (PROJECT / "events").glob("*.json")}
+    samples = {path.stem for path in (REPOSITORY / "events").glob("*.json")}
     assert files.keys() == {"environment", *samples}
 
     assert files["environment"] == {"MeasureDriftFunction": {"PHOTOS_BUCKET_NAME": BUCKET}}
@@ -98,7 +98,7 @@ def test_the_files_name_the_stack_and_its_photo(
     assert (photo["version-id"], photo["etag"]) == (put["VersionId"], put["ETag"].strip('"'))
 
 
-def test_the_order_can_be_put_on_the_bus_of_the_stack(
+def test_the_sample_order_can_be_put_on_the_bus_of_the_stack(
     session: dict[str, Any], tmp_path: Path
 ) -> None:
     upload(session, "uploads/42/bike.jpg")
@@ -109,7 +109,7 @@ def test_the_order_can_be_put_on_the_bus_of_the_stack(
     assert order["due_until"][:10] == f"{datetime.now(UTC):%Y-%m-%d}"
 
 
-def test_the_events_are_of_today(session: dict[str, Any], tmp_path: Path) -> None:
+def test_sample_events_have_the_date_of_today(session: dict[str, Any], tmp_path: Path) -> None:
     upload(session, "uploads/42/bike.jpg")
     before = datetime.now(UTC)
     files = written(session, tmp_path)

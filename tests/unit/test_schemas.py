@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -11,9 +10,9 @@ import pytest
 from jsonschema import Draft202012Validator
 from samcli.yamlhelper import yaml_parse
 
+from tests.support.repository import REPOSITORY
 from tests.support.schemas import EVENTS, SCHEMAS, problems
 
-PROJECT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 20, 9, 20, tzinfo=UTC)
 AFTER = datetime(2026, 11, 20, 10, 30, tzinfo=UTC)
 ORDER = EVENTS["Order Placed"]["examples"][0]
@@ -27,7 +26,7 @@ def without(detail: dict[str, Any], name: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def read(load: Callable[[str, str], ModuleType]) -> Callable[[str, Any], Any]:
-    """What the dispatch reads in an event; ValueError if it refuses the event."""
+    """The message that the dispatch reads from an event; ValueError if it refuses the event."""
     messages = load("dispatch_orders", "messages")
     orders = load("dispatch_orders", "orders")
     fleet = load("dispatch_orders", "fleet").read_fleet()
@@ -72,8 +71,10 @@ def detail_types(value: Any) -> Iterator[str]:
 
 
 def test_every_event_that_the_stack_sends_or_hears_has_a_schema() -> None:
-    sources = [yaml_parse((PROJECT / "template.yaml").read_text())]
-    sources += [json.loads(path.read_text()) for path in (PROJECT / "statemachine").glob("*.json")]
+    sources = [yaml_parse((REPOSITORY / "template.yaml").read_text())]
+    sources += [
+        json.loads(path.read_text()) for path in (REPOSITORY / "statemachine").glob("*.json")
+    ]
     found = set(detail_types(sources))
     assert {"Photo Classified", "Order Placed", "Review Refused"} <= found
     assert found <= EVENTS.keys()

@@ -1,10 +1,9 @@
-"""Which photo the function reads from S3, and what it returns."""
+"""The photo that the function reads from S3, and its result."""
 
 import base64
 import io
 import json
 from collections.abc import Callable
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -15,7 +14,9 @@ from botocore.response import StreamingBody
 from botocore.stub import Stubber
 from PIL import Image
 
-EVENTS = Path(__file__).resolve().parents[2] / "events"
+from tests.support.repository import REPOSITORY
+
+EVENTS = REPOSITORY / "events"
 BUCKET = "photos"
 
 
@@ -56,7 +57,7 @@ def app(
         "uploads/42/?x=1&y=#z",
     ],
 )
-def test_every_key_is_read_as_it_is(app: ModuleType, s3: Any, context: Any, key: str) -> None:
+def test_a_photo_is_read_under_any_key(app: ModuleType, s3: Any, context: Any, key: str) -> None:
     s3.put_object(Bucket=BUCKET, Key=key, Body=jpeg())
     result = app.handler({"s3_bucket": BUCKET, "s3_key": key}, context)
     image = Image.open(io.BytesIO(base64.b64decode(result["image_data"], validate=True)))
@@ -100,7 +101,7 @@ def test_a_photo_that_is_gone_is_rejected(app: ModuleType, s3: Any, context: Any
         ("InvalidRequest", 400, "encrypted with a key of the sender"),
     ],
 )
-def test_what_the_sender_did_to_the_object_is_a_reason_and_no_error(
+def test_an_object_that_the_sender_made_unreadable_is_rejected_with_a_reason(
     app: ModuleType, context: Any, code: str, status: int, reason: str
 ) -> None:
     with Stubber(app.s3) as stubber:
@@ -121,7 +122,7 @@ def test_without_a_version_only_the_photo_of_the_event_is_read(
     assert "image_data" in app.handler(event | {"version_id": older["VersionId"]}, context)
 
 
-def test_the_client_of_s3_gives_up_before_lambda_does(app: ModuleType) -> None:
+def test_the_client_of_s3_times_out_before_the_function(app: ModuleType) -> None:
     config = app.s3.meta.config
     attempts = config.retries["total_max_attempts"]
     assert attempts * (config.connect_timeout + config.read_timeout) < 25
@@ -151,7 +152,9 @@ class Unread(io.RawIOBase):
         raise AssertionError(f"{size} bytes of a body that is too large")
 
 
-def test_a_file_over_the_limit_is_rejected_unread(app: ModuleType, context: Any) -> None:
+def test_a_file_above_the_size_limit_is_rejected_without_a_read(
+    app: ModuleType, context: Any
+) -> None:
     body = StreamingBody(Unread(), 1_000_001)
     with Stubber(app.s3) as stubber:
         stubber.add_response("get_object", {"Body": body, "ContentLength": 1_000_001})
@@ -168,7 +171,7 @@ def test_a_file_over_the_limit_is_rejected_unread(app: ModuleType, context: Any)
         (jpeg()[:2000], "the photo is damaged, please take it again"),
     ],
 )
-def test_what_cannot_be_read_is_rejected(
+def test_a_file_that_cannot_be_read_is_rejected(
     app: ModuleType, s3: Any, context: Any, data: bytes, reason: str
 ) -> None:
     s3.put_object(Bucket=BUCKET, Key="k", Body=data)
@@ -176,7 +179,7 @@ def test_what_cannot_be_read_is_rejected(
     assert result == {"status": "rejected", "reason": reason}
 
 
-def test_the_log_of_a_rejected_photo_says_which_and_why(
+def test_the_log_names_a_rejected_photo_and_the_reason(
     app: ModuleType, s3: Any, context: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     s3.put_object(Bucket=BUCKET, Key="k", Body=b"hello")
@@ -187,7 +190,7 @@ def test_the_log_of_a_rejected_photo_says_which_and_why(
     assert "UnidentifiedImageError" in line["cause"]
 
 
-def test_sample_event_of_s3_leads_to_the_sample_event_of_the_function() -> None:
+def test_the_sample_event_of_the_function_is_made_from_that_of_s3() -> None:
     s3_event = json.loads((EVENTS / "s3_object_created.json").read_text())["detail"]
     assert json.loads((EVENTS / "serialize_image.json").read_text()) == {
         "s3_bucket": s3_event["bucket"]["name"],

@@ -1,4 +1,4 @@
-"""What the browser gets of web/, and what the headers forbid."""
+"""The files of web/ that a browser gets, and what their headers forbid."""
 
 import gzip
 from collections.abc import Callable
@@ -28,6 +28,7 @@ def client(
         "UPLOADS_URL": UPLOADS,
         "LABELS": "bicycle,motorcycle,other",
         "MAX_PHOTO_BYTES": "25000000",
+        "MAP_TILES": "",
     }.items():
         environment.setenv(name, value)
     app = load("serve_web", "app")
@@ -59,18 +60,18 @@ def test_pages_and_assets_need_no_token(client: Client, path: str, file: str, ki
     "path",
     ["/vendor.json", "/assets/notes.py", "/assets/../app.py", "/app.py", "/assets", "/index.html"],
 )
-def test_nothing_but_pages_and_assets_is_served(client: Client, path: str) -> None:
+def test_only_pages_and_assets_are_served(client: Client, path: str) -> None:
     assert client.get(path).status == 404
 
 
-def test_a_file_that_the_browser_has_is_not_sent_again(client: Client) -> None:
+def test_a_file_is_not_sent_again_if_the_browser_has_it(client: Client) -> None:
     etag = client.get("/assets/base.css").headers["ETag"]
     reply = client.get("/assets/base.css", headers={"If-None-Match": etag})
     assert (reply.status, reply.content) == (304, b"")
     assert client.get("/assets/base.css", headers={"If-None-Match": '"x"'}).status == 200
 
 
-def test_files_are_compressed_for_browsers_that_take_it(client: Client) -> None:
+def test_files_are_compressed_if_the_browser_accepts_it(client: Client) -> None:
     reply = client.get("/", headers={"Accept-Encoding": "gzip, br"})
     assert reply.headers["Content-Encoding"] == "gzip"
     assert gzip.decompress(reply.content) == b"index.html"
@@ -78,7 +79,7 @@ def test_files_are_compressed_for_browsers_that_take_it(client: Client) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/console", "/config.json", "/assets/base.css", "/nothing"])
-def test_the_browser_loads_and_sends_nothing_elsewhere(client: Client, path: str) -> None:
+def test_the_browser_may_load_and_send_nothing_elsewhere(client: Client, path: str) -> None:
     headers = client.get(path).headers
     policy = dict(each.split(" ", 1) for each in headers["Content-Security-Policy"].split("; "))
     assert policy["default-src"] == "'none'"
@@ -90,11 +91,32 @@ def test_the_browser_loads_and_sends_nothing_elsewhere(client: Client, path: str
     assert headers["Referrer-Policy"] == "no-referrer"
 
 
-def test_the_configuration_has_what_the_pages_need_and_no_secret(client: Client) -> None:
+def test_the_worker_among_the_assets_may_open_the_pages(client: Client) -> None:
+    assert client.get("/assets/a/b.js").headers["Service-Worker-Allowed"] == "/"
+
+
+def test_the_configuration_of_the_pages_has_no_secret(client: Client) -> None:
     assert client.get("/config.json").json == {
         "region": "eu-west-1",
         "client_id": "client",
         "sign_in_url": SIGN_IN,
         "labels": ["bicycle", "motorcycle", "other"],
         "max_photo_bytes": 25_000_000,
+        "map_tiles": "",
     }
+
+
+def test_a_street_map_comes_from_the_chosen_server_alone(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert images_from(client) == "'self' blob: data:"
+    tiles = "https://tiles.example.com:8443/{z}/{x}/{y}.png"
+    monkeypatch.setenv("MAP_TILES", tiles)
+    assert images_from(client) == "'self' blob: data: https://tiles.example.com:8443"
+    assert client.get("/config.json").json["map_tiles"] == tiles
+
+
+def images_from(client: Client) -> str:
+    headers = client.get("/console").headers
+    policy = dict(each.split(" ", 1) for each in headers["Content-Security-Policy"].split("; "))
+    return policy["img-src"]

@@ -1,4 +1,4 @@
-"""What `make users` does, and what it says if it cannot."""
+"""`make users`: its effects and its errors."""
 
 import sys
 from typing import Any
@@ -50,7 +50,7 @@ def test_users_are_created_listed_blocked_and_reset(pool: str, run: Any) -> None
     assert run("reset", "anna")[1] != out
 
 
-def test_a_fault_is_one_line(pool: str, run: Any) -> None:
+def test_a_fault_is_reported_in_one_line(pool: str, run: Any) -> None:
     run("create", "anna", "couriers")
     for arguments, line in (
         (("create", "anna", "couriers"), "users: anna: The name is taken. Choose another one.\n"),

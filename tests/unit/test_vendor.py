@@ -1,4 +1,4 @@
-"""The JavaScript libraries in the repository are those that web/vendor.json names."""
+"""The JavaScript libraries in the repository are those of web/vendor.json."""
 
 import json
 from pathlib import Path

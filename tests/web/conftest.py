@@ -1,4 +1,4 @@
-"""A real browser (the system's Chromium) and the fake API."""
+"""A real browser (the system's Chromium), and the fake API."""
 
 import os
 import shutil
@@ -21,7 +21,8 @@ CUT_OFF = """() => [...document.querySelectorAll("html, .card, dialog")]
     .filter((box) => box.scrollWidth > box.clientWidth)
     .map((box) => box.outerHTML.slice(0, 200))"""
 
-expect.set_options(timeout=15_000)
+# The local cloud, on a busy machine, needs seconds for what AWS does at once.
+expect.set_options(timeout=60_000)
 
 
 @pytest.fixture(scope="session")
@@ -52,9 +53,13 @@ def shop(server: Server) -> Shop:
 
 @pytest.fixture
 def new_context(chromium: Browser, server: Server) -> Iterator[Callable[..., BrowserContext]]:
+    yield from contexts(chromium, server.url)
+
+
+def contexts(chromium: Browser, service: str) -> Iterator[Callable[..., BrowserContext]]:
     """Makes browser contexts. At the end, no page may have had an error, or left the service."""
     problems: list[str] = []
-    contexts = []
+    made = []
 
     def make(viewport: dict[str, int] = PHONE, *, dark: bool = False) -> BrowserContext:
         context = chromium.new_context(
@@ -62,22 +67,23 @@ def new_context(chromium: Browser, server: Server) -> Iterator[Callable[..., Bro
             color_scheme="dark" if dark else "light",
             has_touch=viewport is PHONE,
             locale="en-GB",
+            ignore_https_errors=True,  # the local cloud makes its certificate
         )
         context.on("weberror", lambda error: problems.append(str(error.error)))
         context.on("console", lambda line: problems.extend(violations(line.text)))
         context.on("request", lambda request: problems.extend(foreign(request.url)))
-        contexts.append(context)
+        made.append(context)
         return context
 
     def violations(text: str) -> list[str]:
         return [text] if "Content Security Policy" in text else []
 
     def foreign(url: str) -> list[str]:
-        own = url.startswith((server.url + "/", "blob:" + server.url))
+        own = url.startswith((f"{service}/", f"blob:{service}"))
         return [] if own else [f"request to {url}"]
 
     yield make
-    for context in contexts:
+    for context in made:
         context.close()
     assert not problems
 

@@ -36,10 +36,12 @@ TYPES = {
 }
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "worker-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
 )
 DEPOT = {"latitude": 52.0907, "longitude": 5.1214}
 LABELS = ["bicycle", "motorcycle", "other"]
+OPEN = ("new", "waiting", "assigned")
 CLIENT_ID = "web"
 
 
@@ -75,8 +77,12 @@ class Shop:
         self.reviews: list[dict[str, str]] = []
         self.latest: list[dict[str, Any]] = []
         self.alarms: list[dict[str, str]] = []
+        self.lateness: dict[str, Any] = {"delivered": 0, "late": 0, "median_minutes_late": None}
+        self.retrainings: list[dict[str, str]] = []
         self.hours: list[dict[str, Any]] = []
         self.off_shift: list[str] = []
+        self.changes: list[dict[str, Any]] = []
+        self.map_tiles = ""
         self.deliveries: list[dict[str, str]] = []
         self.tokens: dict[str, str] = {}
         self.codes: dict[str, dict[str, str]] = {}
@@ -107,6 +113,7 @@ class Shop:
             "longitude": round(DEPOT["longitude"] + east / 68.4, 5), "boxes": 2,
             "ready_at": minutes(-10), "due_from": minutes(0), "due_until": minutes(50),
             "courier_id": None, "vehicle": None, "arrives_at": None, "delivered_at": None,
+            "pinned_to": None, "held_by": None,
         } | fields  # fmt: skip
         self.orders[order_id] = order
         self.day_of[order_id] = iso(datetime.now(UTC))[:10]  # whatever the hour of the test
@@ -193,10 +200,11 @@ class Shop:
             route = shift["route"] or {"departs_at": None, "returns_at": None}
             keys = ("courier_id", "vehicle", "state", "shift_ends_at")
             times = {key: route[key] for key in ("departs_at", "returns_at")}
-            couriers.append({key: shift[key] for key in keys} | times)
+            photo = {"image_id": f"uploads/{shift['courier_id']}/1.jpg#1"}
+            couriers.append({key: shift[key] for key in keys} | times | photo)
         open_orders = [
             order for order in self.orders.values()
-            if order["state"] in ("new", "waiting", "assigned")
+            if order["state"] in OPEN
         ]  # fmt: skip
         counts = {
             "couriers_on_shift": len(couriers),
@@ -211,10 +219,10 @@ class Shop:
         }  # fmt: skip
 
     def read_orders(self, name: str, query: dict[str, str]) -> tuple[int, Any]:
-        day = query.get("day", iso(datetime.now(UTC))[:10])
+        day = query.get("day")
         found = [
             order for order_id, order in self.orders.items()
-            if self.day_of.get(order_id, day) == day
+            if (order["state"] in OPEN if day is None else self.day_of.get(order_id, day) == day)
             and query.get("state", order["state"]) == order["state"]
             and query.get("courier_id", order["courier_id"]) == order["courier_id"]
         ]  # fmt: skip
@@ -238,6 +246,28 @@ class Shop:
         order |= {"state": "cancelled", "reason": f"cancelled by {name}"}
         return 202, None
 
+    def change_order(self, name: str, body: dict[str, Any]) -> tuple[int, Any]:
+        order = self.orders[body["order_id"]]
+        if order["state"] == "assigned":
+            shift = self.shifts[order["courier_id"]]
+            if shift["route"]["departs_at"] <= minutes(0):
+                raise RefusedError(409, f"Courier {order['courier_id']} has left with the order.")
+            order |= {"state": "waiting", "courier_id": None, "reason": f"{name} changed the route"}
+        order |= {name: body[name] for name in ("due_from", "due_until") if name in body}
+        if "courier_id" in body:
+            order["pinned_to"] = body["courier_id"]
+            order["reason"] = f"waits; pinned to courier {body['courier_id']} by {name}"
+        if "held" in body:
+            order["held_by"] = name if body["held"] else None
+            order["reason"] = f"held back by {name}" if body["held"] else "to be planned"
+        self.changes.append({**body, "changed_by": name})
+        return 202, None
+
+    def end_shift_of(self, name: str, body: dict[str, Any]) -> tuple[int, Any]:
+        if body["courier_id"] not in self.shifts:
+            raise RefusedError(409, "The courier is not on shift.")
+        return self.end_shift(body["courier_id"], None)
+
     def lease(self, name: str, body: dict[str, Any]) -> tuple[int, Any]:
         free = [photo for photo in self.to_review if photo["image_id"] not in self.leased]
         taken = free[: body.get("count", 3)]
@@ -250,7 +280,10 @@ class Shop:
         return 202, None
 
     def read_quality(self, name: str, query: dict[str, str]) -> tuple[int, Any]:
-        return 200, {"hours": self.hours[: int(query.get("hours", 24))], "alarms": self.alarms}
+        return 200, {
+            "hours": self.hours[: int(query.get("hours", 24))], "alarms": self.alarms,
+            "deliveries": self.lateness, "retrainings": self.retrainings,
+        }  # fmt: skip
 
     def read_people(self, name: str, query: dict[str, str]) -> tuple[int, Any]:
         return 200, {"items": sorted(self.people.values(), key=str), "next": None}
@@ -282,6 +315,8 @@ class Shop:
             "GET console/orders": self.read_orders,
             "POST console/orders": self.place_order,
             "POST console/cancellations": self.cancel_order,
+            "POST console/changes": self.change_order,
+            "POST console/off-shift": self.end_shift_of,
             "POST console/leases": self.lease,
             "POST console/reviews": self.review,
             "GET console/quality": self.read_quality,
@@ -328,6 +363,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.send(200, {
                     "region": "eu-west-1", "client_id": CLIENT_ID, "labels": LABELS,
                     "sign_in_url": f"{self.server.url}/sign-in", "max_photo_bytes": 20_000_000,
+                    "map_tiles": self.shop.map_tiles,
                 })  # fmt: skip
             else:
                 self.send_file(url.path)
@@ -366,6 +402,7 @@ class Handler(BaseHTTPRequestHandler):
             "ETag": etag,
             "Cache_Control": "no-cache",
             "Content_Security_Policy": CONTENT_SECURITY_POLICY,
+            "Service_Worker_Allowed": "/",
         }
         kind = TYPES.get(file.suffix, "application/octet-stream")
         if self.headers.get("If-None-Match") == etag:
@@ -504,7 +541,8 @@ def fill(shop: Shop) -> None:
         "order_id": "1000", "state": "refused", "late": False,
         "reason": "no vehicle carries 40 boxes: make two orders of it",
     } | dict.fromkeys(("latitude", "longitude", "boxes", "ready_at", "due_from", "due_until",
-                       "courier_id", "vehicle", "arrives_at", "delivered_at"))  # fmt: skip
+                       "courier_id", "vehicle", "arrives_at", "delivered_at", "pinned_to",
+                       "held_by"))  # fmt: skip
     for number in range(6):
         shop.add_photo_to_review(number)
     states = ["accepted", "review", "accepted", "rejected", "accepted", "review", "accepted"]
@@ -522,6 +560,11 @@ def fill(shop: Shop) -> None:
         {"name": "AccuracyAlarm", "state": "OK", "since": minutes(-6000),
          "description": "Accuracy is below the minimum. Label more photos, then retrain."},
     ]  # fmt: skip
+    shop.lateness = {"delivered": 160, "late": 8, "median_minutes_late": 6.5}
+    shop.retrainings = [
+        {"ended_at": minutes(-3000), "outcome": "rejected: 12 photos better, 15 worse"},
+        {"ended_at": minutes(-9000), "outcome": "serves: 2026.11.14-0330"},
+    ]
     for hour in range(24):
         moment = datetime.now(UTC) - timedelta(hours=hour + 1)
         measured = None if hour > 20 else round(0.965 - 0.0006 * (24 - hour), 3)

@@ -1,12 +1,13 @@
 """The console: map, orders, review, quality, people."""
 
+import math
 import re
 from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
 
 from tests.web.conftest import DESKTOP, PHONE, look
-from tests.web.fake_api import Shop, fill
+from tests.web.fake_api import Server, Shop, fill
 
 type SignedIn = Callable[..., Page]
 
@@ -69,6 +70,34 @@ def test_an_order_is_placed_where_the_map_was_clicked_and_shows_there(
     assert abs(drawn["y"] + drawn["height"] / 2 - box["y"] - box["height"] / 2 + 100) < 3
 
 
+def test_a_street_map_is_drawn_to_scale_below_the_routes(
+    signed_in: SignedIn, shop: Shop, server: Server
+) -> None:
+    shop.add_order("1001", 5, 0)
+    shop.map_tiles = f"{server.url}/assets/icon.svg?{{z}}/{{x}}/{{y}}"
+    page = open_console(signed_in)
+    expect(page.locator(".map .streets image")).not_to_have_count(0)
+    depot = page.locator(".map > svg .depot rect").bounding_box()
+    assert depot
+    x, y = depot["x"] + depot["width"] / 2, depot["y"] + depot["height"] / 2
+    [tile] = [
+        (address, box)
+        for image in page.locator(".map .streets image").all()
+        if (box := image.bounding_box()) and (address := image.get_attribute("href"))
+        if box["x"] <= x < box["x"] + box["width"] and box["y"] <= y < box["y"] + box["height"]
+    ]
+    address, box = tile
+    z, column, row = map(int, address.rpartition("?")[2].split("/"))
+    # Where the shop is in the Mercator projection, in tiles.
+    east = (5.1214 + 180) / 360 * 2**z
+    north = (1 - math.asinh(math.tan(math.radians(52.0907))) / math.pi) / 2 * 2**z
+    assert (column, row) == (int(east), int(north))
+    assert abs((x - box["x"]) / box["width"] - east % 1) < 0.01
+    assert abs((y - box["y"]) / box["height"] - north % 1) < 0.01
+    page.mouse.click(x, y - 100)
+    expect(page.get_by_label("Boxes")).to_be_visible()
+
+
 def test_a_refused_order_says_which_field_is_wrong(signed_in: SignedIn, shop: Shop) -> None:
     page = open_console(signed_in, "orders")
     expect(page.get_by_role("button", name="New order")).to_be_visible()
@@ -88,8 +117,14 @@ def test_orders_are_filtered_cancelled_and_walked_by_arrow_keys(
     fill(shop)
     page = open_console(signed_in, "orders")
     rows = page.locator("tbody tr")
-    expect(page.get_by_role("row", name="1000")).to_contain_text("no vehicle carries 40 boxes")
+    expect(page.get_by_role("row", name="1010")).to_be_visible()
+    expect(page.get_by_role("row", name="1000")).to_have_count(0)
     look(page, "console-orders")
+    page.get_by_label("State").select_option("refused")
+    expect(page.get_by_role("row", name="1000")).to_contain_text("no vehicle carries 40 boxes")
+    page.get_by_label("State").select_option("")
+    page.get_by_role("button", name="All open orders").click()
+    expect(page.get_by_role("row", name="1010")).to_be_visible()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")
     expect(rows.nth(1)).to_be_focused()
@@ -103,6 +138,71 @@ def test_orders_are_filtered_cancelled_and_walked_by_arrow_keys(
     page.get_by_label("State").select_option("")
     page.get_by_label("Courier").select_option("bram")
     expect(rows).to_have_count(3)
+
+
+def test_a_person_overrules_the_planner_by_keyboard(signed_in: SignedIn, shop: Shop) -> None:
+    fill(shop)
+    page = open_console(signed_in, "orders")
+    page.get_by_label("State").select_option("waiting")
+    rows = page.locator("tbody tr")
+    expect(rows).to_have_count(9)
+    rows.nth(0).focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("h")
+    row = page.get_by_role("row", name="2001")
+    expect(row).to_contain_text("held back by manager")
+    page.keyboard.press("h")
+    expect(row).not_to_contain_text("held back")
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="Change order 2001")
+    expect(dialog.get_by_label("Pin to courier")).to_be_focused()
+    page.keyboard.type("bram")
+    look(page, "console-change")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(row).to_contain_text("pinned to courier bram by manager")
+    assert shop.changes == [
+        {"order_id": "2001", "held": True, "changed_by": "manager"},
+        {"order_id": "2001", "held": False, "changed_by": "manager"},
+        {"order_id": "2001", "courier_id": "bram", "changed_by": "manager"},
+    ]
+
+
+def test_only_a_route_that_has_not_left_can_be_changed(signed_in: SignedIn, shop: Shop) -> None:
+    for name in ("bram", "emre"):
+        shop.start_shift(name, "bicycle")
+        shop.add_order(f"of-{name}", 1, 1)
+    shop.dispatch("bram", ["of-bram"], left=5)
+    shop.dispatch("emre", ["of-emre"], left=-5)
+    page = open_console(signed_in, "orders")
+    expect(page.get_by_role("row", name="of-bram")).to_be_visible()
+    expect(page.get_by_role("button", name="Change order of-bram")).to_have_count(0)
+    page.get_by_role("button", name="Change order of-emre").click()
+    dialog = page.get_by_role("dialog", name="Change order of-emre")
+    dialog.get_by_label("Hold it back").check()
+    dialog.get_by_label("Deliver until").fill("2100-01-01T00:00")
+    page.get_by_role("button", name="Change the order").click()
+    expect(page.get_by_role("row", name="of-emre")).to_contain_text("held back by manager")
+    [change] = shop.changes
+    assert (change["held"], change["due_until"]) == (True, "2100-01-01T00:00:00.000Z")
+
+
+def test_a_person_ends_a_shift_and_corrects_a_vehicle(signed_in: SignedIn, shop: Shop) -> None:
+    fill(shop)
+    page = open_console(signed_in)
+    page.get_by_role("button", name="bram").click()
+    page.get_by_role("button", name="motorcycle", exact=True).click()
+    look(page, "console-correct")
+    page.get_by_role("button", name="Correct the vehicle").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.get_by_role("button", name="End the shift").click()
+    page.get_by_role("dialog").get_by_role("button", name="End the shift").click()
+    expect(page.get_by_role("button", name="bram")).to_have_count(0)
+    [review] = shop.reviews
+    assert (review["image_id"], review["label"]) == ("uploads/bram/1.jpg#1", "motorcycle")
+    assert shop.off_shift == ["bram"]
 
 
 def test_more_than_one_page_of_orders(signed_in: SignedIn, shop: Shop) -> None:
@@ -226,29 +326,13 @@ def test_quality_shows_accuracy_charts_and_what_to_do_at_an_alarm(
     expect(page.locator(".chart canvas")).to_have_count(2)
     expect(page.get_by_text("92.1% to 96.9% (95%)")).to_be_visible()
     expect(page.get_by_text("A larger share than usual is below the threshold.")).to_be_visible()
+    expect(page.get_by_text("Model in service: vehicles/3")).to_be_visible()
+    expect(page.get_by_text("rejected: 12 photos better, 15 worse")).to_be_visible()
+    expect(page.get_by_text("8 of 160, median 6.5 minutes")).to_be_visible()
     look(page, "console-quality")
     page.get_by_text("Numbers by hour").click()
     numbers = page.get_by_role("group", name="Numbers by hour")
     expect(numbers.locator("tbody tr")).to_have_count(24)
-
-
-def test_a_manager_creates_resets_and_blocks_users(signed_in: SignedIn, shop: Shop) -> None:
-    page = open_console(signed_in, "people")
-    page.get_by_label("User name").fill("Nadia")
-    page.get_by_label("Group").select_option("couriers")
-    page.get_by_role("button", name="Create user").click()
-    expect(page.get_by_role("dialog")).to_contain_text("Password of nadia")
-    look(page, "console-password")
-    page.get_by_role("button", name="I have noted it").click()
-    row = page.get_by_role("row", name="nadia")
-    expect(row).to_contain_text("must choose a password")
-    page.get_by_role("button", name="Block nadia").click()
-    expect(row).to_contain_text("blocked")
-    look(page, "console-people")
-    page.get_by_role("button", name="Unblock nadia").click()
-    expect(row).not_to_contain_text("blocked")
-    page.get_by_role("button", name="Reset password of anna").click()
-    expect(page.get_by_role("dialog")).to_contain_text("Password of anna")
 
 
 def test_a_reviewer_has_no_people_and_a_courier_no_console(signed_in: SignedIn, shop: Shop) -> None:

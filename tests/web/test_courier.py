@@ -19,45 +19,6 @@ def choose(page: Page, photo: object) -> None:
     page.get_by_label("Choose a photo").set_input_files(photo)
 
 
-def test_a_courier_sends_a_photo_gets_a_route_delivers_and_goes_home(
-    signed_in: SignedIn, shop: Shop
-) -> None:
-    page = signed_in("anna")
-    expect(page.get_by_text("Start your shift")).to_be_visible()
-    look(page, "courier-start")
-
-    choose(page, BICYCLE)
-    expect(page.get_by_text("Accepted: bicycle")).to_be_visible()
-    expect(page.get_by_text("On shift: bicycle")).to_be_visible()
-    [upload] = shop.uploads.values()
-    assert upload["content"] == BICYCLE.read_bytes()
-    assert upload["content_type"] == "image/jpeg"
-    look(page, "courier-accepted")
-
-    shop.add_order("1001", 0.8, 0.5)
-    shop.add_order("1002", 1.4, 1.1, boxes=1)
-    shop.dispatch("anna", ["1001", "1002"])
-    expect(page.get_by_text("Order 1001")).to_be_visible()
-    navigate = page.get_by_role("link", name="Navigate").first
-    order = shop.orders["1001"]
-    position = f"{order['latitude']},{order['longitude']}"
-    assert navigate.get_attribute("href") == f"geo:{position}?q={position}"
-    look(page, "courier-route")
-
-    page.get_by_role("button", name="Delivered").first.click()
-    expect(page.get_by_text("Order 1001, delivered")).to_be_visible()
-    page.get_by_role("button", name="Delivered").click()
-    expect(page.get_by_text("Order 1002, delivered")).to_be_visible()
-    expect(page.get_by_role("button", name="Delivered")).to_have_count(0)
-
-    page.get_by_role("button", name="I am done for today").click()
-    look(page, "courier-done")
-    page.get_by_role("button", name="Yes, I am done").click()
-    expect(page.get_by_text("Start your shift")).to_be_visible()
-    assert shop.off_shift == ["anna"]
-    assert [delivery["order_id"] for delivery in shop.deliveries] == ["1001", "1002"]
-
-
 def test_a_photo_that_is_below_the_threshold_waits_and_then_counts(
     signed_in: SignedIn, shop: Shop
 ) -> None:
@@ -136,8 +97,13 @@ def test_a_photo_without_connection_is_kept_over_a_reload_and_sent_once(
     assert len([upload for upload in shop.uploads.values() if upload["content"]]) == 1
 
 
-def test_a_fault_of_the_service_does_not_lose_the_photo(signed_in: SignedIn, shop: Shop) -> None:
-    shop.refused["upload"] = 503
+@pytest.mark.parametrize(
+    ("path", "status"), [("upload", 503), ("courier/uploads", 503), ("courier/uploads", 429)]
+)
+def test_a_fault_or_too_many_requests_do_not_lose_the_photo(
+    signed_in: SignedIn, shop: Shop, path: str, status: int
+) -> None:
+    shop.refused[path] = status
     page = signed_in("anna")
     choose(page, BICYCLE)
     expect(page.get_by_text("Waiting for a connection")).to_be_visible()
@@ -193,17 +159,6 @@ def test_another_courier_on_the_same_phone_neither_sees_nor_sends_the_photo(
     assert not [upload for upload in shop.uploads.values() if upload["content"]]
 
 
-def test_two_couriers_see_only_their_own_shift(signed_in: SignedIn, shop: Shop) -> None:
-    shop.add_person("bram", "couriers")
-    shop.start_shift("anna", "bicycle")
-    shop.add_order("1001", 0.8, 0.5)
-    shop.dispatch("anna", ["1001"])
-    first, second = signed_in("anna"), signed_in("bram")
-    expect(first.get_by_text("Order 1001")).to_be_visible()
-    expect(second.get_by_text("Start your shift")).to_be_visible()
-    expect(second.get_by_text("Order 1001")).to_have_count(0)
-
-
 def test_the_page_in_the_dark_and_on_a_desktop(signed_in: SignedIn, shop: Shop) -> None:
     shop.start_shift("anna", "motorcycle")
     shop.add_order("1001", 4.8, 2.5)
@@ -215,3 +170,53 @@ def test_the_page_in_the_dark_and_on_a_desktop(signed_in: SignedIn, shop: Shop) 
     page = signed_in("anna", viewport={"width": 1366, "height": 850})
     expect(page.get_by_text("Order 1001")).to_be_visible()
     look(page, "courier-route-desktop")
+
+
+def test_the_page_opens_without_a_connection_with_the_route_and_reports_later(
+    signed_in: SignedIn, shop: Shop
+) -> None:
+    shop.start_shift("anna", "bicycle")
+    shop.add_order("1001", 0.8, 0.5)
+    shop.dispatch("anna", ["1001"])
+    page = signed_in("anna")
+    expect(page.get_by_text("Order 1001")).to_be_visible()
+    page.wait_for_function("async () => (await caches.open('pages')).match(location.pathname)")
+    page.context.set_offline(True)
+    page.reload()
+    expect(page.get_by_text("No connection.")).to_be_visible()
+    page.get_by_role("button", name="Delivered").click()
+    expect(page.get_by_text("Order 1001, delivered")).to_be_visible()
+    look(page, "courier-without-connection")
+    # The token is gone with the page: it signs in again before it reports.
+    with page.expect_response(lambda reply: reply.url.endswith("deliveries") and reply.ok):
+        page.context.set_offline(False)
+    expect(page.get_by_text("No connection.")).to_have_count(0)
+    assert [delivery["order_id"] for delivery in shop.deliveries] == ["1001"]
+
+
+def test_a_connection_that_answers_nothing_is_given_up_and_tried_again(
+    signed_in: SignedIn, shop: Shop
+) -> None:
+    page = signed_in("anna")
+    expect(page.get_by_text("Start your shift")).to_be_visible()
+    page.clock.install()
+    with page.expect_request("**/api/courier/shift"):
+        page.route("**/api/**", lambda _: None)
+    page.clock.run_for(20_000)
+    expect(page.get_by_text("No connection.")).to_be_visible()
+    page.unroute_all()
+    page.clock.run_for(3_000)
+    expect(page.get_by_text("No connection.")).to_have_count(0)
+
+
+def test_without_a_connection_and_a_sign_in_the_page_says_what_to_do(
+    signed_in: SignedIn, shop: Shop
+) -> None:
+    page = signed_in("anna")
+    page.wait_for_function("async () => (await caches.open('pages')).match(location.pathname)")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    page.context.set_offline(True)
+    page.reload()
+    expect(page.get_by_text("The service cannot be reached.")).to_be_visible()
+    assert page.evaluate("caches.match('config.json')") is None

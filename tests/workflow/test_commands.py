@@ -1,4 +1,4 @@
-"""Interrupt `make run` and `make up`: no process keeps running."""
+"""Interrupt `make run`, `make up` and `make demo`: no process keeps running."""
 
 import os
 import signal
@@ -18,6 +18,8 @@ from local import {module}
 {module}.STATE = pathlib.Path(sys.argv.pop(1))
 sys.exit({module}.main())
 """
+
+MODULES = {signal.SIGINT: "run", signal.SIGTERM: "keep", signal.SIGHUP: "demo"}
 
 
 def running(folder: Path) -> list[str]:
@@ -40,8 +42,8 @@ def test_an_interrupt_leaves_no_process(
     tmp_path: Path, moment: str, number: signal.Signals
 ) -> None:
     """Ctrl-C, `kill` and a closed terminal, while MiniStack or the app starts or SAM builds."""
-    module = "run" if number == signal.SIGINT else "keep"
-    own = tmp_path / ("run" if module == "run" else "up")
+    module = MODULES[number]
+    own = tmp_path / ("up" if module == "keep" else module)
     arguments = ["up"] if module == "keep" else []
     arguments += [f"--cloud-port={free_port()}", f"--serving-port={free_port()}"]
     command = subprocess.Popen(

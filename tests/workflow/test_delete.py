@@ -73,6 +73,9 @@ class Deletion:
         found |= {schedule["Name"] for schedule in schedules}
         machines = client("stepfunctions").list_state_machines()["stateMachines"]
         found |= {machine["name"] for machine in machines}
+        pools = client("cognito-idp").list_user_pools(MaxResults=60)["UserPools"]
+        found |= {pool["Name"] for pool in pools}
+        found |= {api["Name"] for api in client("apigatewayv2").get_apis()["Items"]}
         return {name for name in found if NAME in name or ENDPOINT in name}
 
 
@@ -125,6 +128,8 @@ def test_the_stack_and_its_data_are_deleted_and_nothing_else(deletion: Deletion)
     # What the training makes in services that the local cloud offers.
     s3.put_object(Bucket=training_bucket, Key="data/train.tar", Body=b"0" * 2**20)
     logs.create_log_group(logGroupName=f"/aws/sagemaker/Endpoints/{ENDPOINT}")
+    # A user of the web pages, whose pool and API have the name of the stack.
+    cloud.client("cognito-idp").admin_create_user(UserPoolId=outputs["UserPoolId"], Username="anna")
     # What SAM uploads, for this stack and for another.
     create(cloud, "aws-sam-cli-managed-default", SAM_TEMPLATE)
     [sam] = cloud.client("cloudformation").describe_stacks(StackName="aws-sam-cli-managed-default")[

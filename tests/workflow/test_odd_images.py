@@ -19,7 +19,7 @@ from tests.support.stack import Outcome, Stack, standard_only
 @standard_only
 @needs_odd_images
 @needs_cases
-def test_odd_images(stack: Stack) -> None:
+def test_odd_files_of_the_shared_data_are_classified_or_refused(stack: Stack) -> None:
     reasons = {ODD_IMAGES / name: reason for name, reason in odd_images().items()}
     assert len(reasons) == 59
     reasons |= dict.fromkeys((CASES / name for name in CASE_FILES), None)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.repository import REPOSITORY
 from tests.support.stack import Stack, standard_only
 from tests.support.waiting import wait_until
 
-PROJECT = Path(__file__).parents[2]
 FENCE = re.compile(r"(?P<before>[^\n]*)\n```(?P<language>\w*)\n(?P<body>.*?)```\n", re.DOTALL)
-BLOCKS = list(FENCE.finditer((PROJECT / "README.md").read_text()))
+BLOCKS = list(FENCE.finditer((REPOSITORY / "README.md").read_text()))
 TESTED = [
     block["body"]
     for block in BLOCKS
@@ -32,7 +32,7 @@ def aws_cli(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [
             *(uv, "pip", "install", "--quiet", "--no-deps", "--require-hashes"),
             *("--python", folder / "bin" / "python"),
-            *("--requirement", PROJECT / "requirements" / "awscli.txt"),
+            *("--requirement", REPOSITORY / "requirements" / "awscli.txt"),
         ],
         check=True,
     )
@@ -52,7 +52,7 @@ def test_the_commands_run_and_do_what_they_say(stack: Stack, aws_cli: Path) -> N
     for block in TESTED:
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", block],
-            cwd=PROJECT,
+            cwd=REPOSITORY,
             env=environment,
             capture_output=True,
             text=True,

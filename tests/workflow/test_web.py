@@ -1,5 +1,7 @@
 """The API of the web pages, as browsers use it: with real tokens, forms and events."""
 
+import io
+import itertools
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -7,20 +9,24 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from PIL import Image
 
-from functions.console_api.people import Users, temporary_password
-from local.web import prepare_web, web_of
+from functions.console_api.people import temporary_password
+from functions.dispatch_orders.fleet import Location
+from local.browser import Browser, Reply
+from local.demo import Order, open_shop
+from local.web import browser_of, prepare_web
+from tests.support.accounts import Accounts
 from tests.support.endpoint import CONFIDENT, probabilities
-from tests.support.sign_in import Browser
 from tests.support.stack import Stack, standard_only
 from tests.support.waiting import wait_until
-from tests.support.web import Reply
 
 pytestmark = standard_only
 
 BELOW = probabilities(0.6, 0.3, 0.1)
 DEPOT = (52.0907, 5.1214)
 JPEG = b"\xff\xd8\xff"
+GPS, GPS_LATITUDE, GPS_AREA = 0x8825, 2, 28  # tags of EXIF
 
 
 @dataclass
@@ -29,14 +35,11 @@ class Shop:
 
     stack: Stack
     browser: Browser
-    users: Users
+    accounts: Accounts
 
     def new(self, group: str) -> tuple[str, Browser]:
         """A new user of a group, signed in."""
-        name = f"{group[:4]}-{secrets.token_hex(4)}"
-        self.users.create(name, group)
-        password = temporary_password()
-        self.users.of_existing("admin_set_user_password", name, Password=password, Permanent=True)
+        name, password = self.accounts.create(group)
         return name, self.browser.sign_in(name, password)
 
 
@@ -47,13 +50,8 @@ def shop(stack: Stack) -> Iterator[Shop]:
     prepare_web(cloud, outputs)
     yield Shop(
         stack,
-        Browser(
-            web_of(cloud, outputs).courier_page,
-            cloud.endpoint_url,
-            outputs["UserPoolClientId"],
-            str(cloud.certificate),
-        ),
-        Users(cloud.client("cognito-idp"), outputs["UserPoolId"]),
+        browser_of(cloud, outputs),
+        Accounts.of(stack),
     )
     stack.change("Web", "off")
 
@@ -89,26 +87,63 @@ def test_the_pages_need_no_token_and_the_api_does(shop: Shop) -> None:
 
 
 def test_other_tokens_get_401(shop: Shop) -> None:
+    """Changed ones, without a signature, for another client, of another pool."""
     name, courier = shop.new("couriers")
     assert courier.token
     head, claims, signature = courier.token.split(".")
-    cognito, pool = shop.users.cognito, shop.users.pool
-    other = cognito.create_user_pool_client(
+    users = shop.accounts.users
+    other_pool = users.cognito.create_user_pool(PoolName="other")["UserPool"]["Id"]
+    users.cognito.admin_create_user(UserPoolId=other_pool, Username=name)
+    assert courier.api("GET", "api/courier/shift").status == 200
+    changed = signature[:-8] + ("A" * 8 if signature[-8:] != "A" * 8 else "B" * 8)
+    for token in (
+        "x",
+        f"{head}.{claims}.{changed}",
+        f"{head}.{claims}.",
+        token_of_other_client(shop, users.pool, name),
+        token_of_other_client(shop, other_pool, name),
+    ):
+        courier.token = token
+        assert courier.api("GET", "api/courier/shift").status == 401
+    users.cognito.delete_user_pool(UserPoolId=other_pool)
+
+
+def token_of_other_client(shop: Shop, pool: str, name: str) -> str:
+    """An access token that a pool gives to another client than the pages."""
+    cognito = shop.accounts.users.cognito
+    password = f"{temporary_password()}!"  # a new pool wants symbols as well
+    cognito.admin_set_user_password(
+        UserPoolId=pool, Username=name, Password=password, Permanent=True
+    )
+    client = cognito.create_user_pool_client(
         UserPoolId=pool, ClientName="other", ExplicitAuthFlows=["ALLOW_ADMIN_USER_PASSWORD_AUTH"]
     )["UserPoolClient"]["ClientId"]
-    password = temporary_password()
-    shop.users.of_existing("admin_set_user_password", name, Password=password, Permanent=True)
-    of_other = cognito.admin_initiate_auth(
+    token: str = cognito.admin_initiate_auth(
         UserPoolId=pool,
-        ClientId=other,
+        ClientId=client,
         AuthFlow="ADMIN_USER_PASSWORD_AUTH",
         AuthParameters={"USERNAME": name, "PASSWORD": password},
     )["AuthenticationResult"]["AccessToken"]
-    assert courier.api("GET", "api/courier/shift").status == 200
-    changed = signature[:-8] + ("A" * 8 if signature[-8:] != "A" * 8 else "B" * 8)
-    for token in ("x", f"{head}.{claims}.{changed}", f"{head}.{claims}.", of_other):
-        courier.token = token
-        assert courier.api("GET", "api/courier/shift").status == 401
+    return token
+
+
+def test_an_expired_token_gets_401(shop: Shop) -> None:
+    users = shop.accounts.users
+
+    def let_tokens_last(number: int, unit: str) -> None:
+        users.cognito.update_user_pool_client(
+            UserPoolId=users.pool,
+            ClientId=shop.browser.client_id,
+            AccessTokenValidity=number,
+            TokenValidityUnits={"AccessToken": unit},
+        )
+
+    let_tokens_last(1, "seconds")  # AWS allows five minutes at least
+    try:
+        _, courier = shop.new("couriers")
+    finally:
+        let_tokens_last(60, "minutes")
+    when(lambda: courier.api("GET", "api/courier/shift").status == 401, "an expired token")
 
 
 def test_who_is_in_another_group_gets_403(shop: Shop) -> None:
@@ -164,7 +199,7 @@ def test_a_courier_uploads_gets_a_route_and_delivers(shop: Shop, manager: Browse
     assert_ok(courier.api("POST", "api/courier/deliveries", delivery), 202)
 
     def listed() -> dict[str, Any]:
-        chosen = f"courier_id={name}&day={order['due_until'][:10]}"
+        chosen = f"courier_id={name}&day={order['due_until'][:10]}"  # a delivered order is not open
         orders = assert_ok(manager.api("GET", f"api/console/orders?{chosen}"))
         return {each["order_id"]: each["state"] for each in orders["items"]}
 
@@ -207,6 +242,37 @@ def test_an_order_is_cancelled(shop: Shop, manager: Browser) -> None:
     when(lambda: state() == "cancelled", "a cancelled order")
 
 
+def test_a_person_overrules_the_planner(shop: Shop, manager: Browser) -> None:
+    """Pin to a courier who is not there, hold back, release, change the window."""
+    order = {"latitude": DEPOT[0] + 0.01, "longitude": DEPOT[1], "boxes": 1}
+    order |= {"ready_at": in_minutes(-5), "due_from": in_minutes(360)}
+    order |= {"due_until": in_minutes(390)}
+    order_id = assert_ok(manager.api("POST", "api/console/orders", order), 202)["order_id"]
+
+    def found() -> dict[str, Any]:
+        page = assert_ok(manager.api("GET", "api/console/orders?limit=100"))
+        return {each["order_id"]: each for each in page["items"]}.get(order_id, {})
+
+    def change(**changes: Any) -> None:
+        body = {"order_id": order_id, **changes}
+        assert_ok(manager.api("POST", "api/console/changes", body), 202)
+
+    when(lambda: bool(found()), "an open order")
+    change(courier_id="nobody", held=True)
+    when(lambda: found()["held_by"] is not None, "an order that is held back")
+    assert found()["pinned_to"] == "nobody"
+    assert found()["reason"].startswith("waiting: held back by ")
+    change(held=False, due_from=in_minutes(-5), due_until=in_minutes(30))
+    missing = "waiting: courier nobody is not checked in; window changed by "
+    when(lambda: found()["reason"].startswith(missing), "a plan of the pinned order")
+    assert_ok(manager.api("POST", "api/console/cancellations", {"order_id": order_id}), 202)
+    when(lambda: not found(), "an order that is not open")
+    assert (
+        manager.api("POST", "api/console/changes", {"order_id": order_id, "held": True}).status
+        == 409
+    )
+
+
 # ── Reviews ──
 
 
@@ -229,7 +295,7 @@ def test_a_photo_is_reviewed_by_one_person(shop: Shop) -> None:
     preview = anna.api("GET", f"api/console/preview?image_id={quoted}")
     assert (preview.status, preview.headers["Content-Type"]) == (200, "image/jpeg")
     assert preview.content.startswith(JPEG)
-    review = {"image_id": image_id, "label": "motorcycle"}
+    review = {"image_id": image_id, "label": "other"}
     assert_ok(anna.api("POST", "api/console/reviews", review), 202)
 
     def label() -> dict[str, Any]:
@@ -237,9 +303,49 @@ def test_a_photo_is_reviewed_by_one_person(shop: Shop) -> None:
         return {key: record.get(key) for key in ("reviewed_label", "reviewed_by")}
 
     when(
-        lambda: label() == {"reviewed_label": {"S": "motorcycle"}, "reviewed_by": {"S": name}},
+        lambda: label() == {"reviewed_label": {"S": "other"}, "reviewed_by": {"S": name}},
         "a recorded review",
     )
+
+
+def test_the_position_in_a_photo_reaches_no_browser_and_no_log(
+    shop: Shop, manager: Browser
+) -> None:
+    """Phones write into a photo where it was taken."""
+    name, courier = shop.new("couriers")
+    exif = Image.Exif()
+    latitude = "48.123456789"
+    exif.get_ifd(GPS)[GPS_AREA] = f"ASCII\0\0\0{latitude}".encode()
+    exif.get_ifd(GPS)[GPS_LATITUDE] = (48.0, 7.0, 24.444)
+    file = io.BytesIO()
+    Image.new("RGB", (80, 60), "red").save(file, "JPEG", exif=exif)
+    photo = file.getvalue()
+    assert latitude.encode() in photo
+    wanted = {"content_type": "image/jpeg", "size": len(photo)}
+    form = assert_ok(courier.api("POST", "api/courier/uploads", wanted), 201)
+    path = f"api/courier/photos/{form['photo_id']}"
+    with shop.stack.endpoint.responding(then=BELOW):
+        assert courier.upload(form["url"], form["fields"], photo).status == 204
+        when(lambda: courier.api("GET", path).json["state"] == "review", "a photo to review")
+    leased = manager.api("POST", "api/console/leases", {"count": 10})
+    [image_id] = [
+        each["image_id"]
+        for each in leased.json["items"]
+        if each["image_id"].startswith(f"uploads/{name}/")
+    ]
+    preview = manager.api("GET", f"api/console/preview?image_id={image_id.replace('#', '%23')}")
+    assert not Image.open(io.BytesIO(preview.content)).getexif()
+    now = manager.api("GET", "api/console/now")
+    assert image_id in now.content.decode()
+    for reply in (courier.api("GET", path), leased, preview, now):
+        assert latitude.encode() not in reply.content
+    logs = shop.stack.cloud.client("logs").get_paginator("filter_log_events")
+    group = shop.stack.outputs["FunctionsLogGroupName"]
+    lines = [
+        event["message"] for page in logs.paginate(logGroupName=group) for event in page["events"]
+    ]
+    assert lines
+    assert not any(latitude in line or "GPS" in line for line in lines)
 
 
 # ── People ──
@@ -258,4 +364,32 @@ def test_a_manager_manages_people(shop: Shop, manager: Browser) -> None:
 
 
 def test_quality_can_be_read(manager: Browser) -> None:
-    assert assert_ok(manager.api("GET", "api/console/quality")).keys() == {"hours", "alarms"}
+    found = assert_ok(manager.api("GET", "api/console/quality"))
+    assert found.keys() == {"hours", "deliveries", "retrainings", "alarms"}
+
+
+# ── make demo ──
+
+
+def test_the_people_of_the_demo_send_photos_order_and_deliver(shop: Shop) -> None:
+    stage = open_shop(shop.stack.cloud, shop.stack.outputs)
+    stage.couriers = {"dina": stage.couriers["dina"]}
+    stage.orders = []
+    minutes = itertools.count()
+    said: list[str] = []
+
+    def step() -> None:
+        stage.act(next(minutes), said.append)
+
+    def has_said(text: str) -> bool:
+        step()
+        return any(text in line for line in said)
+
+    # Her first photo is broken. The second one is below the threshold, so that a person decides.
+    with shop.stack.endpoint.responding(then=BELOW):
+        when(lambda: has_said("dina's photo: rejected"), "a rejected photo")
+        when(lambda: has_said("sam labels the photo of dina: bicycle"), "a review")
+    when(lambda: has_said("dina's photo: accepted, bicycle"), "an accepted photo")
+    stage.orders = [Order(0, Location(DEPOT[0] + 0.01, DEPOT[1]), 1, 12)]
+    when(lambda: has_said("dina delivers order"), "a delivery")
+    assert_ok(stage.couriers["dina"].person.browser.api("POST", "api/courier/off-shift"), 202)

@@ -42,7 +42,7 @@ REPORT_EVERY = 50  # steps
 class FineTuning:
     """The settings of one run."""
 
-    steps: int = 300
+    steps: int = 500
     batch_size: int = 32
     view_size: int = 192  # pixels
     learning_rate: float = 2e-4  # of the head and the last block, at its peak
@@ -85,7 +85,7 @@ def fine_tune(
     start = copy.deepcopy(model.state_dict())
     optimizer = torch.optim.AdamW(parameter_groups(model), lr=0.0, betas=(0.9, 0.99))
     first = resume(checkpoint, model, optimizer, device)
-    half = has_fast_half(device)
+    half = device.type == "cuda" and has_fast_half(device)  # on a CPU, gradients take longer
     started, losses = time.monotonic(), []
     for step, (images, targets) in _batches(dataset, photos, weights, settings, first, device):
         for group in optimizer.param_groups:

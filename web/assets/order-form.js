@@ -1,12 +1,9 @@
 // The form for one order, in a dialog.
 
+import { inputTime } from "./format.js";
 import { html, nothing } from "./vendor/lit-html/lit-html.js";
 
-/** For <input type="datetime-local">: the time on this device in so many minutes. */
-function localTime(minutes) {
-  const moment = new Date(Date.now() + minutes * 60_000);
-  return new Date(moment - moment.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
-}
+const localTime = (minutes) => inputTime(Date.now() + minutes * 60_000);
 
 export class OrderForm {
   place = null; // what was clicked on the map

@@ -1,19 +1,21 @@
 // Starts a page: configuration, sign-in, then the page itself.
 
-import { Api } from "./api.js";
+import { Api, fetchInTime } from "./api.js";
 import { Auth } from "./auth.js";
 import { signInPage } from "./ui.js";
 import { render } from "./vendor/lit-html/lit-html.js";
 
-/** Calls `run({ api, auth, config, root })` once a user is signed in. */
+/** Calls `run({ api, auth, config, root })` once a user is signed in, or was and has no connection. */
 export async function start(title, run) {
   const root = document.getElementById("page");
   root.replaceChildren();
+  keepForOffline().catch(() => {}); // the page works without a worker, too
   let auth;
   try {
-    const config = await (await fetch("config.json")).json();
+    const config = await readConfig();
     auth = new Auth(config);
-    if (await auth.start()) {
+    if (config.offline && !auth.resume()) throw new TypeError("no connection");
+    if (config.offline || await auth.start()) {
       run({ api: new Api(auth), auth, config, root });
       return;
     }
@@ -21,6 +23,30 @@ export async function start(title, run) {
   } catch (error) {
     const problem = error instanceof TypeError || error instanceof SyntaxError
       ? "The service cannot be reached. Check your connection and reload the page." : error.message;
-    render(signInPage(title, problem, () => (auth ? auth.signIn() : location.reload())), root);
+    render(signInPage(title, problem, () => (auth && !(error instanceof TypeError) ? auth.signIn() : location.reload())), root);
+  }
+}
+
+/** The configuration; what was read last, with `offline`, if there is no connection. */
+async function readConfig() {
+  try {
+    const config = await (await fetchInTime("config.json")).json();
+    sessionStorage.setItem("config", JSON.stringify(config));
+    return config;
+  } catch {
+    const known = sessionStorage.getItem("config");
+    if (known === null) throw new TypeError("no connection");
+    return { ...JSON.parse(known), offline: true };
+  }
+}
+
+/** Lets the worker open this page without a connection, with the files that it has loaded. */
+async function keepForOffline() {
+  await navigator.serviceWorker.register("assets/worker.js", { scope: "./" });
+  const files = performance.getEntriesByType("resource").map(({ name }) => name)
+    .filter((name) => name.startsWith(new URL("assets/", location.href).href));
+  const cache = await caches.open("pages");
+  for (const url of new Set([location.origin + location.pathname, ...files])) {
+    if (!await cache.match(url, { ignoreVary: true })) await cache.add(url);
   }
 }

@@ -3,7 +3,7 @@
 import { percent, time } from "./format.js";
 import { ShopMap } from "./map.js";
 import { OrderForm } from "./order-form.js";
-import { icon } from "./ui.js";
+import { confirmed, icon } from "./ui.js";
 import { html, nothing } from "./vendor/lit-html/lit-html.js";
 
 const PHOTO_STATES = { accepted: ["good", "accepted"], review: ["wait", "to review"],
@@ -11,11 +11,12 @@ const PHOTO_STATES = { accepted: ["good", "accepted"], review: ["wait", "to revi
 
 export class View {
   #selected = null;
+  #asked = { title: "", text: "", word: "" }; // what the dialog asks
 
   constructor(shop) {
     this.shop = shop;
     this.form = new OrderForm(shop);
-    this.map = new ShopMap({ update: shop.update, onPlace: (place) => this.form.open(place) });
+    this.map = new ShopMap({ tiles: shop.config.map_tiles, update: shop.update, onPlace: (place) => this.form.open(place) });
   }
 
   render() {
@@ -42,7 +43,12 @@ export class View {
             : html`<p class="muted">No photo arrived this hour.</p>`}</section>
         </div>
       </div>
-      ${this.form.render()}`;
+      ${this.form.render()}
+      <dialog id="decide" aria-labelledby="decide-title"><form method="dialog">
+        <h2 id="decide-title">${this.#asked.title}</h2>
+        <p>${this.#asked.text}</p>
+        <div class="actions"><button value="no">No</button><button class="primary" value="yes">${this.#asked.word}</button></div>
+      </form></dialog>`;
   }
 
   #courier(courier) {
@@ -54,7 +60,38 @@ export class View {
       <span class="kind-${courier.vehicle}">${icon(courier.vehicle)}</span>
       <span class="grow"><strong>${courier.courier_id}</strong> <span class="muted small">${courier.vehicle}</span></span>
       <span class="small">${courier.state === "free" ? "free" : html`back ${time(courier.returns_at)}`}</span>
-    </button></li>`;
+    </button>${chosen ? this.#decisions(courier) : nothing}</li>`;
+  }
+
+  /** What a person can decide about a courier. */
+  #decisions(courier) {
+    const others = this.shop.config.labels.filter((label) => label !== courier.vehicle);
+    return html`<div class="decisions">
+      <span class="small muted">Until ${time(courier.shift_ends_at)}. Correct the vehicle:</span>
+      ${others.map((label) => html`<button class="compact" @click=${() => this.#correct(courier, label)}>${label === "other" ? "no vehicle" : label}</button>`)}
+      <button class="compact danger" @click=${() => this.#endShift(courier)}>End the shift</button>
+    </div>`;
+  }
+
+  async #correct({ courier_id, vehicle, image_id }, label) {
+    const seen = label === "other" ? "no vehicle" : label;
+    await this.#decide({ title: `${courier_id}: ${seen}, not ${vehicle}?`, word: "Correct the vehicle",
+      text: "The photo gets this label. A route that was assigned stays as it is." },
+    () => this.shop.api.post("api/console/reviews", { image_id, label }));
+  }
+
+  async #endShift({ courier_id }) {
+    await this.#decide({ title: `End the shift of ${courier_id}?`, word: "End the shift",
+      text: "Orders that the courier has not delivered go to other couriers." },
+    () => this.shop.api.post("api/console/off-shift", { courier_id }));
+  }
+
+  async #decide(asked, work) {
+    this.#asked = asked;
+    this.shop.update();
+    if (!await confirmed(document.getElementById("decide"))) return;
+    await this.shop.guarded(work);
+    this.shop.readNow();
   }
 }
 

@@ -1,7 +1,8 @@
-// Orders: the list of one day, filters, new orders, import, cancellation.
+// Orders: the list, filters, new orders, import, changes, cancellation.
 
 import { boxes, time } from "./format.js";
 import { readOrders } from "./csv.js";
+import { ChangeForm } from "./change-form.js";
 import { OrderForm } from "./order-form.js";
 import { confirmed } from "./ui.js";
 import { html, nothing } from "./vendor/lit-html/lit-html.js";
@@ -10,8 +11,10 @@ import { repeat } from "./vendor/lit-html/directives/repeat.js";
 
 const STATES = { new: "", waiting: "wait", assigned: "", delivered: "good", cancelled: "", refused: "bad" };
 
+const CLOSED = ["delivered", "cancelled", "refused"]; // listed by day only
+
 export class View {
-  #filters = { day: new Date().toISOString().slice(0, 10), state: "", courier_id: "" };
+  #filters = { day: "", state: "", courier_id: "" }; // without a day: open orders
   #cursors = [null]; // of the pages that are shown
   #pages = null;
   #import = null; // { name, orders, errors, placed }
@@ -20,6 +23,7 @@ export class View {
   constructor(shop) {
     this.shop = shop;
     this.form = new OrderForm(shop);
+    this.change = new ChangeForm(shop, () => this.#read());
   }
 
   onEnter() {
@@ -42,6 +46,7 @@ export class View {
 
   #filter(name, value) {
     this.#filters[name] = value;
+    if (name === "state" && CLOSED.includes(value) && !this.#filters.day) this.#filters.day = new Date().toISOString().slice(0, 10);
     this.#cursors = [null];
     return this.#read();
   }
@@ -86,6 +91,12 @@ export class View {
       this.form.open(null);
       return;
     }
+    const row = document.activeElement.closest("tr[data-order]");
+    const order = row && this.#pages?.flatMap(({ items }) => items).find(({ order_id }) => order_id === row.dataset.order);
+    if (order && this.#command(event, order)) {
+      event.preventDefault();
+      return;
+    }
     const rows = [...document.querySelectorAll("tbody tr")];
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (!step || !rows.length) return;
@@ -94,16 +105,28 @@ export class View {
     rows[at < 0 ? 0 : Math.min(rows.length - 1, Math.max(0, at + step))].focus();
   }
 
+  /** Runs the command of a key for the order of the focused row, and returns whether there is one. */
+  #command({ key, target }, order) {
+    if (target.closest("button") || !this.change.canChange(order)) return false;
+    const isOpen = order.state !== "assigned";
+    if (key === "Enter" || key === "e") this.change.open(order);
+    else if (key === "h") this.change.send(order, { held: order.held_by === null });
+    else if (key === "x" && isOpen) this.#cancel(order);
+    else return false;
+    return true;
+  }
+
   render() {
     const orders = this.#pages?.flatMap(({ items }) => items);
     const next = this.#pages?.at(-1).next;
     return html`
       <div class="tools">
-        <label class="field"><span>Day (UTC)</span><input type="date" .value=${live(this.#filters.day)} @change=${(event) => this.#filter("day", event.target.value)}></label>
+        <label class="field"><span>Due on (UTC)</span><input type="date" .value=${live(this.#filters.day)} @change=${(event) => this.#filter("day", event.target.value)}></label>
+        ${this.#filters.day ? html`<button @click=${() => this.#filter("day", "")}>All open orders</button>` : nothing}
         <label class="field"><span>State</span><select @change=${(event) => this.#filter("state", event.target.value)}>
           <option value="">all</option>${Object.keys(STATES).map((state) => html`<option>${state}</option>`)}</select></label>
         <label class="field"><span>Courier</span><select @change=${(event) => this.#filter("courier_id", event.target.value)}>
-          <option value="">all</option>${this.shop.now?.couriers.map(({ courier_id }) => html`<option>${courier_id}</option>`)}</select></label>
+          <option value="">all</option>${repeat(this.shop.now?.couriers ?? [], ({ courier_id }) => courier_id, ({ courier_id }) => html`<option>${courier_id}</option>`)}</select></label>
         <span class="grow"></span>
         <span class="file"><input id="csv" type="file" accept=".csv,text/csv" @change=${(event) => this.#choose(event)}><label class="button" for="csv">Import CSV</label></span>
         <button class="primary" aria-keyshortcuts="n" @click=${() => this.form.open(null)}>New order</button>
@@ -113,11 +136,13 @@ export class View {
         ${orders?.length ? html`<table>
           <thead><tr><th>Order</th><th>State</th><th>Boxes</th><th>Window</th><th>Courier</th><th>Arrives</th><th class="wide">Why</th><th><span class="hidden-label">Action</span></th></tr></thead>
           <tbody>${repeat(orders, ({ order_id }) => order_id, (order) => this.#row(order))}</tbody></table>`
-        : html`<p class="loading">${orders ? "No order fits these filters." : "Loading…"}</p>`}
+        : html`<p class="loading">${orders ? this.#filters.day ? "No order fits these filters." : "No open order fits these filters." : "Loading…"}</p>`}
       </section>
       ${next ? html`<button @click=${() => { this.#cursors.push(next); this.#read(); }}>Show more</button>` : nothing}
-      <p class="muted small">Keys: <kbd>↑</kbd> <kbd>↓</kbd> move in the list, <kbd>n</kbd> new order.</p>
+      <p class="muted small keys">Keys: <kbd>n</kbd> new order, <kbd>↑</kbd> <kbd>↓</kbd> move in the list. For the order that has the focus:
+        <kbd>e</kbd> change, <kbd>h</kbd> hold back or release, <kbd>x</kbd> cancel.</p>
       ${this.form.render()}
+      ${this.change.render()}
       <dialog id="cancel-order" aria-labelledby="cancel-title"><form method="dialog">
         <h2 id="cancel-title">Cancel order ${this.#cancelling?.order_id}?</h2>
         <p>No courier will bring it.</p>
@@ -127,15 +152,17 @@ export class View {
 
   #row(order) {
     const open = order.state === "new" || order.state === "waiting";
-    return html`<tr tabindex="-1">
+    return html`<tr tabindex="-1" data-order=${order.order_id}>
       <th scope="row">${order.order_id}</th>
-      <td><span class="badge ${STATES[order.state]}">${order.state}</span>${order.late ? html` <span class="badge bad">late</span>` : nothing}</td>
+      <td><span class="badge ${STATES[order.state]}">${order.state}</span>${order.late ? html` <span class="badge bad">late</span>` : nothing}
+        ${order.held_by ? html`<span class="badge">held back</span>` : nothing}</td>
       <td>${order.boxes ? boxes(order.boxes) : "–"}</td>
       <td>${order.due_from ? html`${time(order.due_from)} – ${time(order.due_until)}` : "–"}</td>
-      <td>${order.courier_id ?? "–"}</td>
+      <td>${order.courier_id ?? "–"}${order.pinned_to && order.pinned_to !== order.courier_id ? html` <span class="badge">pinned to ${order.pinned_to}</span>` : nothing}</td>
       <td>${time(order.delivered_at ?? order.arrives_at)}</td>
       <td class="wide">${order.reason}</td>
-      <td>${open ? html`<button class="compact danger" aria-label="Cancel order ${order.order_id}" @click=${() => this.#cancel(order)}>Cancel</button>` : nothing}</td>
+      <td class="actions">${this.change.canChange(order) ? html`<button class="compact" aria-label="Change order ${order.order_id}" @click=${() => this.change.open(order)}>Change</button>` : nothing}
+        ${open ? html`<button class="compact danger" aria-label="Cancel order ${order.order_id}" @click=${() => this.#cancel(order)}>Cancel</button>` : nothing}</td>
     </tr>`;
   }
 

@@ -64,6 +64,7 @@ export class View {
   render() {
     const quality = this.#quality;
     if (!quality) return html`<p class="loading">Loading…</p>`;
+    const { deliveries, retrainings } = quality;
     const report = quality.hours[0]?.report;
     const interval = report && report.measured_accuracy !== null
       ? `${percent(report.measured_accuracy_low, 1)} to ${percent(report.measured_accuracy_high, 1)} (95%)` : "too few reviews";
@@ -75,9 +76,14 @@ export class View {
         ${fact("Measured accuracy", percent(report.measured_accuracy, 1), interval)}
         ${fact("Estimated accuracy", percent(report.estimated_accuracy, 1), "mean confidence")}
         ${fact("Review rate", percent(report.review_rate), "below the threshold")}
+        ${fact("Delivered late", percent(deliveries.delivered ? deliveries.late / deliveries.delivered : null),
+          deliveries.late ? `${deliveries.late} of ${deliveries.delivered}, median ${deliveries.median_minutes_late} minutes` : `of ${deliveries.delivered} deliveries`)}
         ${fact("Drift", report.drift?.toFixed(2) ?? "–", "population stability index")}
         ${fact("Novelty", report.novelty?.toFixed(2) ?? "–", "0 to 1, mean")}
       </dl>
+      <section class="card" aria-label="Model"><h2>Model in service: ${report.model}</h2>
+        ${retrainings.length ? html`<h3>Last retrainings</h3><ul class="list">${retrainings.map(({ ended_at, outcome }) => html`<li class="row"><time class="small muted">${time(ended_at)}</time><span class="grow">${outcome}</span></li>`)}</ul>`
+        : html`<p class="muted">No model was retrained yet.</p>`}</section>
       <section class="card"><div class="tools"><h2 class="grow">Accuracy</h2>
         <label class="field inline"><span>Hours</span><select @change=${(event) => { this.#hours = Number(event.target.value); this.#read(); }}>
           ${[24, 72, 168].map((hours) => html`<option ?selected=${hours === this.#hours}>${hours}</option>`)}</select></label></div>

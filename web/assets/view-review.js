@@ -42,7 +42,7 @@ export class View {
     this.#leasing = false;
     this.shop.update();
     await Promise.all(photos.map(async (photo) => {
-      const preview = await this.shop.guarded(() => this.shop.api.blob(`api/console/preview?image_id=${encodeURIComponent(photo.image_id)}`), true);
+      const preview = await this.shop.guarded(() => this.shop.api.blob(`api/console/preview?size=1024&image_id=${encodeURIComponent(photo.image_id)}`), true);
       if (preview) photo.url = URL.createObjectURL(preview);
       this.shop.update();
     }));

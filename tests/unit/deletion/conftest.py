@@ -1,43 +1,27 @@
 """An account to delete from, and the command as a person runs it."""
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import boto3
 import botocore.session
 import pytest
-from botocore.loaders import create_loader
 
 from operations import delete
-from tests.support.account import Aws
-
-SERVICE_MODELS = create_loader()  # that of SageMaker takes a second to read: once is enough
+from tests.support.account import Aws, Clean, Outcome
 
 
 @pytest.fixture
 def aws_account(aws: None) -> Aws:
     account = Aws()
     session = botocore.session.get_session()
-    session.register_component("data_loader", SERVICE_MODELS)
     session.register("before-call", account.answer)
     boto3.setup_default_session(botocore_session=session)
     return account
 
 
-@dataclass
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-
-Clean = Callable[..., Outcome]
-
-
 @pytest.fixture
 def clean(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Clean:
-    """Run the script as a person does; without --yes, nobody answers."""
+    """Run the command as a person does. `answer` is typed at its question."""
 
     def run(*arguments: str, answer: str | None = None) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["delete", *arguments])

@@ -1,4 +1,4 @@
-"""Every object goes, whatever its key is; SAM's artifacts go, whatever their folder is."""
+"""All objects are deleted, with any key, and SAM's artifacts, in any folder."""
 
 from typing import Any
 from urllib.parse import quote_plus
@@ -21,10 +21,10 @@ from tests.support.account import (
     STACK,
     TRAINING_BUCKET,
     Aws,
+    Clean,
     deploy,
     inventory,
 )
-from tests.unit.deletion.conftest import Clean
 
 ODD_KEYS = ["\x01", "a\x0b\x1fb", "tab\there", "line\nend\r", "\ufffe", "\x7f", "é +%41&<>\"'", "."]
 ONE, TWO, THREE = "0" * 32, "1" * 32, "2" * 32
@@ -49,7 +49,7 @@ def keys_in(bucket: str) -> list[str]:
 
 
 def list_versions(_: dict[str, Any]) -> dict[str, Any]:
-    """As S3 does it: keys in URL encoding. Moto fails at keys that XML cannot carry."""
+    """List keys in URL encoding, as S3 does. Moto fails at keys that XML cannot represent."""
     keys = s3_backends[ACCOUNT]["aws"].get_bucket(TRAINING_BUCKET).keys
     versions = [
         {"Key": quote_plus(key), "VersionId": version.version_id, "Size": 3}
@@ -71,7 +71,7 @@ def test_keys_that_xml_cannot_carry_are_deleted_one_by_one(aws_account: Aws, cle
 
 
 @given(key=st.text(st.characters(codec="utf-8"), min_size=1, max_size=20))
-def test_what_goes_into_a_batch_can_be_parsed_again(key: str) -> None:
+def test_every_key_of_a_batch_can_be_parsed_again(key: str) -> None:
     if not buckets.NOT_IN_XML.search(key):
         element = ET.Element("Key")
         element.text = key
@@ -89,7 +89,7 @@ def test_unfinished_uploads_of_any_key_are_aborted() -> None:
 
 
 def test_uploads_are_listed_in_url_encoding_over_all_pages(aws_account: Aws) -> None:
-    """As S3 answers EncodingType=url, of which moto knows nothing."""
+    """Respond to EncodingType=url as S3 does. Moto does not know it."""
     make_bucket(TRAINING_BUCKET)
     requests: list[Any] = []
     client = Account(STACK).client
@@ -113,7 +113,7 @@ def test_uploads_are_listed_in_url_encoding_over_all_pages(aws_account: Aws) -> 
     assert (requests[1]["KeyMarker"], requests[1]["UploadIdMarker"]) == ("a\x01b", "0")
 
 
-def test_an_odd_key_that_s3_keeps_is_named_and_the_others_of_its_batch_go(
+def test_a_key_that_s3_keeps_is_named_and_the_rest_of_its_batch_is_deleted(
     aws_account: Aws,
 ) -> None:
     make_bucket(TRAINING_BUCKET)
@@ -125,8 +125,8 @@ def test_an_odd_key_that_s3_keeps_is_named_and_the_others_of_its_batch_go(
     assert list(s3_backends[ACCOUNT]["aws"].get_bucket(TRAINING_BUCKET).keys) == ["b\x01"]
 
 
-def test_a_version_that_s3_lists_for_ever_ends_in_a_message(aws_account: Aws) -> None:
-    """As an emulator does whose XML changes a key."""
+def test_the_command_ends_with_a_message_if_s3_lists_a_version_for_ever(aws_account: Aws) -> None:
+    """Respond like an emulator whose XML changes a key."""
     make_bucket(TRAINING_BUCKET)
     listed = [{"Key": "line%0Aend", "VersionId": "1", "Size": 3}]
     page = {"EncodingType": "url", "IsTruncated": False, "Versions": listed}
@@ -158,18 +158,18 @@ def sam_bucket(aws_account: Aws) -> str:
 
 
 @pytest.mark.parametrize("folder", [STACK, "scones-of-another-name", "deep/er"])
-def test_the_folder_that_the_stack_really_used_goes(
+def test_the_artifacts_folder_that_the_stack_used_is_deleted(
     aws_account: Aws, clean: Clean, sam_bucket: str, folder: str
 ) -> None:
     put(sam_bucket, f"{folder}/{ONE}", f"{folder}/{TWO}.template", f"{folder}/notes.txt")
     aws_account.templates[STACK] = f"CodeUri: s3://{sam_bucket}/{folder}/{ONE}"
     outcome = clean("--yes")
     assert outcome.code == 0, outcome.err
-    # What SAM did not upload is not ours.
+    # An object that SAM did not upload is not ours.
     assert keys_in(sam_bucket) == sorted([f"another-app/{ONE}", THREE, f"{folder}/notes.txt"])
 
 
-def test_what_another_stack_uses_of_the_same_folder_stays(
+def test_artifacts_that_another_stack_uses_stay(
     aws_account: Aws, clean: Clean, sam_bucket: str
 ) -> None:
     put(sam_bucket, *(f"shared/{name}" for name in (ONE, TWO, THREE)))
@@ -185,7 +185,7 @@ def test_what_another_stack_uses_of_the_same_folder_stays(
     )
 
 
-def test_without_a_folder_only_what_the_template_refers_to_goes(
+def test_only_artifacts_of_the_template_are_deleted_if_there_is_no_folder(
     aws_account: Aws, clean: Clean, sam_bucket: str
 ) -> None:
     put(sam_bucket, ONE, TWO)
@@ -194,7 +194,7 @@ def test_without_a_folder_only_what_the_template_refers_to_goes(
     assert keys_in(sam_bucket) == sorted([TWO, THREE, f"another-app/{ONE}"])
 
 
-def test_the_folder_of_the_stacks_name_goes_after_the_stack(
+def test_the_artifacts_folder_is_deleted_even_if_the_stack_is_gone(
     aws_account: Aws, clean: Clean, sam_bucket: str
 ) -> None:
     clean("--yes")

@@ -1,4 +1,4 @@
-"""Deleting removes all that is ours, nothing else, and says what it could not do."""
+"""`operations.delete` removes all that is ours and nothing else, and reports what remains."""
 
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from tests.support.account import (
     STACK_ID,
     TRAINING_BUCKET,
     Aws,
+    Clean,
     RefusedError,
     deploy,
     inventory,
@@ -26,7 +27,6 @@ from tests.support.account import (
     make_table,
     train,
 )
-from tests.unit.deletion.conftest import Clean
 
 
 def lines(text: str, kind: str) -> list[str]:
@@ -34,14 +34,16 @@ def lines(text: str, kind: str) -> list[str]:
 
 
 @pytest.mark.usefixtures("aws_account")
-def test_an_empty_account_is_fine(clean: Clean) -> None:
+def test_an_empty_account_is_no_error(clean: Clean) -> None:
     outcome = clean()
     assert outcome.code == 0
     assert "Nothing was found." in outcome.out
     assert not outcome.err
 
 
-def test_everything_goes_and_a_second_run_finds_nothing(aws_account: Aws, clean: Clean) -> None:
+def test_everything_is_deleted_and_a_second_run_finds_nothing(
+    aws_account: Aws, clean: Clean
+) -> None:
     deploy(aws_account)
     train(ENDPOINT, OURS)
     make_bucket(TRAINING_BUCKET, OURS)
@@ -53,7 +55,7 @@ def test_everything_goes_and_a_second_run_finds_nothing(aws_account: Aws, clean:
         "configuration, 1 model, 1 model package group, 1 ECR repository, 1 alarm, 2 S3 buckets, "
         "1 stack, 1 DynamoDB table, 2 log groups"
     )
-    # Not ours alone: SageMaker's log group of all jobs stays, our job's stream does not.
+    # SageMaker's log group of all jobs stays. The stream of our job is deleted.
     shared = ["/aws/sagemaker/ProcessingJobs", "/aws/sagemaker/TrainingJobs"]
     assert inventory() == {"log groups": shared}
     assert aws_account.stack is None
@@ -64,7 +66,7 @@ def test_everything_goes_and_a_second_run_finds_nothing(aws_account: Aws, clean:
     assert "deleting" not in second.out
 
 
-def test_the_list_says_what_it_costs_and_deletes_nothing(aws_account: Aws, clean: Clean) -> None:
+def test_a_dry_run_lists_the_costs_and_deletes_nothing(aws_account: Aws, clean: Clean) -> None:
     deploy(aws_account)
     train(ENDPOINT, OURS)
     before = inventory()
@@ -95,15 +97,15 @@ def test_without_a_yes_nothing_is_deleted(clean: Clean, answer: str | None) -> N
 
 
 @pytest.mark.usefixtures("aws_account")
-def test_a_yes_deletes(clean: Clean) -> None:
+def test_everything_is_deleted_after_a_yes(clean: Clean) -> None:
     make_bucket(TRAINING_BUCKET, OURS)
     assert clean(answer="Y").code == 0
     assert inventory() == {}
 
 
 @pytest.mark.usefixtures("aws_account")
-def test_what_is_not_ours_stays(clean: Clean) -> None:
-    """Another endpoint of the project, names like ours without our tags, another region's stack."""
+def test_resources_of_others_stay(clean: Clean) -> None:
+    """Resources of another endpoint or region, and resources with our names and other tags."""
     train(f"{ENDPOINT}-2", OTHERS)
     elsewhere = STACK_ID.replace(REGION, "us-east-1")
     make_bucket(
@@ -130,7 +132,7 @@ def test_what_is_not_ours_stays(clean: Clean) -> None:
 
 
 @pytest.mark.usefixtures("aws_account")
-def test_what_an_update_of_the_stack_replaced_goes(clean: Clean) -> None:
+def test_resources_that_an_update_of_the_stack_replaced_are_deleted(clean: Clean) -> None:
     make_bucket(f"{STACK}-photosbucket-0old", BY_STACK)
     make_table(f"{STACK}-PredictionsTable-0OLD", BY_STACK)
     outcome = clean("--yes")
@@ -139,14 +141,18 @@ def test_what_an_update_of_the_stack_replaced_goes(clean: Clean) -> None:
 
 
 @pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "DELETE_FAILED", "CREATE_FAILED"])
-def test_a_half_deployed_stack_goes(aws_account: Aws, clean: Clean, status: str) -> None:
+def test_a_stack_whose_deployment_failed_is_deleted(
+    aws_account: Aws, clean: Clean, status: str
+) -> None:
     deploy(aws_account, status)
     assert clean("--yes").code == 0
     assert inventory() == {}
     assert aws_account.stack is None
 
 
-def test_a_stack_whose_bucket_was_deleted_by_hand_goes(aws_account: Aws, clean: Clean) -> None:
+def test_a_stack_is_deleted_even_if_its_bucket_was_deleted_by_hand(
+    aws_account: Aws, clean: Clean
+) -> None:
     aws_account.stack = "DELETE_FAILED"
     aws_account.resources = {"PhotosBucket": ("AWS::S3::Bucket", PHOTOS_BUCKET_NAME)}
     aws_account.answers["DeleteStack"] = lambda _: setattr(aws_account, "stack", None) or {}
@@ -156,7 +162,7 @@ def test_a_stack_whose_bucket_was_deleted_by_hand_goes(aws_account: Aws, clean: 
 def test_buckets_are_emptied_in_batches(aws_account: Aws, clean: Clean) -> None:
     """S3 lists and deletes at most 1000 at a time."""
     make_bucket(TRAINING_BUCKET, OURS)
-    backend = s3_backends[ACCOUNT]["aws"]  # many times faster than through boto3
+    backend = s3_backends[ACCOUNT]["aws"]  # many times faster than with boto3
     for number in range(1100):
         backend.put_object(TRAINING_BUCKET, f"data/{number}", b"")
     aws_account.calls.clear()
@@ -166,8 +172,10 @@ def test_buckets_are_emptied_in_batches(aws_account: Aws, clean: Clean) -> None:
     assert aws_account.calls.count("DeleteObjects") == 2
 
 
-def test_what_s3_keeps_is_said_and_the_stack_is_left_whole(aws_account: Aws, clean: Clean) -> None:
-    """AWS would delete all but the bucket, and leave the stack in DELETE_FAILED."""
+def test_objects_that_s3_keeps_are_named_and_the_stack_stays(
+    aws_account: Aws, clean: Clean
+) -> None:
+    """AWS would delete all except the bucket. The stack would stay in DELETE_FAILED."""
     deploy(aws_account)
     train(ENDPOINT, OURS)
     error = {"Key": "uploads/7/a +é%.jpg", "Code": "AccessDenied", "Message": "Access Denied"}
@@ -184,7 +192,7 @@ def test_what_s3_keeps_is_said_and_the_stack_is_left_whole(aws_account: Aws, cle
     assert clean("--yes").code == 0
 
 
-def test_the_reason_why_aws_kept_the_stack_is_said(aws_account: Aws, clean: Clean) -> None:
+def test_the_reason_is_printed_if_aws_keeps_the_stack(aws_account: Aws, clean: Clean) -> None:
     deploy(aws_account)
     s3 = boto3.client("s3")
 
@@ -217,14 +225,14 @@ def test_a_running_training_job_is_stopped_first(aws_account: Aws, clean: Clean)
 
 
 @pytest.mark.usefixtures("aws_account")
-def test_the_endpoint_goes_even_without_its_configuration(clean: Clean) -> None:
+def test_the_endpoint_is_deleted_even_without_its_configuration(clean: Clean) -> None:
     train(ENDPOINT, OURS)
     boto3.client("sagemaker").delete_endpoint_config(EndpointConfigName=f"{ENDPOINT}-20261120")
     assert clean("--yes").code == 0
     assert "endpoints" not in inventory()
 
 
-def test_an_endpoint_that_is_updated_is_waited_for(
+def test_the_command_waits_for_an_endpoint_that_is_being_updated(
     aws_account: Aws, clean: Clean, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train(ENDPOINT, OURS)
@@ -244,7 +252,7 @@ def test_an_endpoint_that_is_updated_is_waited_for(
     assert f"endpoint {ENDPOINT} is Updating: waiting until" in outcome.out
 
 
-def test_what_an_endpoint_serves_with_stays_where_it_cannot_be_deleted(
+def test_model_and_configuration_stay_if_the_endpoint_cannot_be_deleted(
     aws_account: Aws, clean: Clean
 ) -> None:
     train(ENDPOINT, OURS)
@@ -296,7 +304,7 @@ def test_a_service_without_permission_does_not_stop_the_rest(
     assert set(inventory()) - {"log groups"} == stays
 
 
-def test_without_a_look_at_the_stack_nothing_is_deleted(aws_account: Aws, clean: Clean) -> None:
+def test_nothing_is_deleted_if_the_stack_cannot_be_read(aws_account: Aws, clean: Clean) -> None:
     deploy(aws_account)
     train(ENDPOINT, OURS)
     before = inventory()
@@ -320,15 +328,17 @@ def test_a_fault_of_aws_is_not_taken_for_a_service_that_is_not_offered(
 
 
 @pytest.mark.usefixtures("aws_account")
-def test_a_resource_that_only_its_tags_tell_of_is_named(clean: Clean) -> None:
+def test_a_resource_that_only_its_tags_show_is_named(clean: Clean) -> None:
     topic = boto3.client("sns").create_topic(Name="by-hand", Tags=OURS)["TopicArn"]
     outcome = clean("--yes")
     assert outcome.code == 1
     assert topic in outcome.out.split("Checked again")[1]
 
 
-def test_the_tag_index_may_lag_behind_the_stack(aws_account: Aws, clean: Clean) -> None:
-    """It still names a queue; CloudFormation remembers that the stack has deleted it."""
+def test_deleted_resources_that_the_tag_index_still_lists_are_ignored(
+    aws_account: Aws, clean: Clean
+) -> None:
+    """The index still has a queue. CloudFormation knows that the stack has deleted it."""
     aws_account.resources = {"Replaced": ("AWS::SQS::Queue", "https://queue")}
     arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{STACK}-Queue-1ABC"
     index = {"ResourceTagMappingList": [{"ResourceARN": arn, "Tags": BY_STACK}]}
@@ -350,7 +360,7 @@ def test_a_service_that_a_local_cloud_lacks_is_named(aws_account: Aws, clean: Cl
 
 
 @pytest.mark.usefixtures("aws_account")
-def test_names_can_be_given(clean: Clean) -> None:
+def test_stack_and_endpoint_can_have_other_names(clean: Clean) -> None:
     tags = [OURS[0], {"Key": "endpoint", "Value": "my-endpoint"}]
     train("my-endpoint", tags)
     make_bucket(f"my-stack-training-{ACCOUNT}-{REGION}", tags)
@@ -367,7 +377,7 @@ def test_names_can_be_given(clean: Clean) -> None:
         (["AWS_DEFAULT_REGION"], "no region"),
     ],
 )
-def test_without_credentials_or_region_one_line_says_so(
+def test_missing_credentials_or_region_are_reported_in_one_line(
     environment: pytest.MonkeyPatch, clean: Clean, tmp_path: Path, missing: list[str], reason: str
 ) -> None:
     environment.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))

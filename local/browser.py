@@ -1,4 +1,4 @@
-"""Requests to the pages on the local cloud, signed in as in a browser."""
+"""Requests to the web pages and their API on the local cloud, as a browser sends them."""
 
 import base64
 import hashlib
@@ -9,10 +9,27 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import Any
 
-from tests.support.web import Reply
+from local.processes import LocalCloudError
+
+REQUEST_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A response."""
+
+    status: int
+    headers: dict[str, str]
+    content: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body, parsed."""
+        return json.loads(self.content)
 
 
 class NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -24,7 +41,16 @@ class NoRedirect(urllib.request.HTTPRedirectHandler):
 
 @dataclass
 class Browser:
-    """Sends requests to the local cloud as a browser with these pages does."""
+    """Sends requests as a browser does that shows the courier's page.
+
+    Attributes:
+        page: URL of the courier's page.
+        sign_in_url: URL of the sign-in.
+        client_id: of the user pool's client.
+        certificate: file that makes the local cloud trusted.
+        token: the access token; None before the sign-in.
+
+    """
 
     page: str
     sign_in_url: str
@@ -33,7 +59,12 @@ class Browser:
     token: str | None = None
 
     def send(self, method: str, url: str, content: bytes | None = None, **headers: str) -> Reply:
-        """A request to a URL, or to a path below the page's."""
+        """Send a request to a URL, or to a path below the page's.
+
+        Raises:
+            LocalCloudError: there is no response.
+
+        """
         url = urllib.parse.urljoin(self.page, url)
         trust = ssl.create_default_context(cafile=self.certificate)
         opener = urllib.request.build_opener(
@@ -42,13 +73,15 @@ class Browser:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         request = urllib.request.Request(url, content, named, method=method)
         try:
-            with opener.open(request, timeout=60) as response:
+            with opener.open(request, timeout=REQUEST_SECONDS) as response:
                 return Reply(response.status, dict(response.headers), response.read())
         except urllib.error.HTTPError as error:
             return Reply(error.code, dict(error.headers), error.read())
+        except OSError as error:
+            raise LocalCloudError(f"no response from {url} ({error})") from error
 
     def api(self, method: str, path: str, body: Any = None, **headers: str) -> Reply:
-        """A request to the API."""
+        """Send a request with the token to the API."""
         content = None if body is None else json.dumps(body).encode()
         if content is not None:
             headers["Content_Type"] = "application/json"
@@ -57,7 +90,12 @@ class Browser:
         return self.send(method, path, content, **headers)
 
     def sign_in(self, name: str, password: str) -> "Browser":
-        """Another browser, signed in by authorization code with PKCE."""
+        """Sign in by authorization code with PKCE; the browser of this user.
+
+        Raises:
+            LocalCloudError: the sign-in was refused.
+
+        """
         verifier = secrets.token_urlsafe(48)
         digest = hashlib.sha256(verifier.encode()).digest()
         asked = {
@@ -70,26 +108,24 @@ class Browser:
             "code_challenge_method": "S256",
         }
         base = self.sign_in_url
-        form = self.send("GET", f"{base}/oauth2/authorize?{urllib.parse.urlencode(asked)}")
-        assert form.status == 200, form.content
+        self.send("GET", f"{base}/oauth2/authorize?{urllib.parse.urlencode(asked)}")
         done = self.post(f"{base}/login", asked | {"username": name, "password": password})
-        assert done.status in (302, 303), done.content
-        location = urllib.parse.urlparse(done.headers.get("Location") or done.headers["location"])
-        assert location.geturl().startswith(self.page)
-        [code] = urllib.parse.parse_qs(location.query)["code"]
+        location = done.headers.get("Location") or done.headers.get("location", "")
+        code = urllib.parse.parse_qs(urllib.parse.urlsplit(location).query).get("code", [""])[0]
         exchange = {"grant_type": "authorization_code", "client_id": self.client_id, "code": code}
         exchange |= {"redirect_uri": self.page, "code_verifier": verifier}
         tokens = self.post(f"{base}/oauth2/token", exchange)
-        assert tokens.status == 200, tokens.content
-        token = tokens.json["access_token"]
-        return Browser(self.page, self.sign_in_url, self.client_id, self.certificate, token)
+        if tokens.status != HTTPStatus.OK:
+            raise LocalCloudError(f"{name} cannot sign in: {tokens.content.decode()}")
+        return replace(self, token=tokens.json["access_token"])
 
     def post(self, url: str, fields: dict[str, str]) -> Reply:
+        """Send a form."""
         content = urllib.parse.urlencode(fields).encode()
         return self.send("POST", url, content, Content_Type="application/x-www-form-urlencoded")
 
     def upload(self, url: str, fields: dict[str, str], photo: bytes) -> Reply:
-        """Send a form with a file, as the presigned POST wants it."""
+        """Send a form with a photo, as the presigned POST wants it."""
         boundary = uuid.uuid4().hex
         parts = [
             f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'

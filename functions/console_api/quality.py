@@ -1,0 +1,112 @@
+"""Read the reports of drift, the deliveries, the model in service and the alarms."""
+
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from statistics import median
+from typing import Any
+
+import boto3
+
+from functions.http_api.records import plain, text
+
+RETRAININGS = 5  # are shown
+ALARM_SECONDS = 60  # alarms are read as often: each call costs money
+
+dynamodb = boto3.client("dynamodb")
+cloudwatch = boto3.client("cloudwatch")
+alarms_read: list[tuple[datetime, list[dict[str, Any]]]] = []
+
+
+def read_reports(hours: int) -> list[dict[str, Any]]:
+    """The newest reports of MeasureDrift, newest first."""
+    page = dynamodb.query(
+        TableName=os.environ["DRIFT_TABLE_NAME"],
+        KeyConditionExpression="series = :series",
+        ExpressionAttributeValues={":series": {"S": "hourly"}},
+        ScanIndexForward=False,
+        Limit=hours,
+    )
+    found = map(plain, page["Items"])
+    return [
+        {"hour": each["hour"], "report": json.loads(each["report"])}
+        for each in found
+        if "report" in each
+    ]
+
+
+def read_retrainings() -> list[dict[str, Any]]:
+    """The last retrainings, newest first: when each ended, and why its model serves or does not."""
+    record = plain(
+        dynamodb.get_item(
+            TableName=os.environ["RETRAINING_TABLE_NAME"],
+            Key={"name": {"S": "retraining"}},
+            ProjectionExpression="history",
+        ).get("Item", {})
+    )
+    return [
+        {
+            "ended_at": text(datetime.fromtimestamp(each["ended_at"], UTC)),
+            "outcome": each["outcome"],
+        }
+        for each in record.get("history", [])[:RETRAININGS]
+    ]
+
+
+def read_deliveries(hours: int) -> dict[str, Any]:
+    """How many orders were delivered in the last hours, how many of them late, and how late."""
+    now = datetime.now(UTC)
+    since = now - timedelta(hours=hours)
+    # An order may be delivered on the day before the one on which it is due.
+    days = [since.date() + timedelta(days=day) for day in range((now - since).days + 3)]
+    found = [
+        order
+        for day in days
+        for page in dynamodb.get_paginator("query").paginate(
+            TableName=os.environ["ORDERS_TABLE_NAME"],
+            IndexName="by_day",
+            KeyConditionExpression="#day = :day",
+            FilterExpression="delivered_at > :since",
+            ExpressionAttributeNames={"#day": "day"},
+            ExpressionAttributeValues={
+                ":day": {"S": day.isoformat()},
+                ":since": {"S": text(since)},
+            },
+            ProjectionExpression="delivered_at, due_until",
+        )
+        for order in map(plain, page["Items"])
+    ]
+    minutes = [
+        (datetime.fromisoformat(order["delivered_at"]) - due).total_seconds() / 60
+        for order in found
+        if (due := datetime.fromisoformat(order["due_until"]))
+    ]
+    late = [each for each in minutes if each > 0]
+    return {
+        "delivered": len(found),
+        "late": len(late),
+        "median_minutes_late": round(median(late), 1) if late else None,
+    }
+
+
+def read_alarms() -> list[dict[str, Any]]:
+    """The stack's alarms, those in ALARM first; at most ALARM_SECONDS old."""
+    now = datetime.now(UTC)
+    if alarms_read and now - alarms_read[0][0] < timedelta(seconds=ALARM_SECONDS):
+        return alarms_read[0][1]
+    pages = cloudwatch.get_paginator("describe_alarms").paginate(
+        AlarmNamePrefix=f"{os.environ['STACK_NAME']}-"
+    )
+    found = [
+        {
+            "name": alarm["AlarmName"],
+            "state": alarm["StateValue"],
+            "description": alarm.get("AlarmDescription", ""),
+            "since": text(alarm["StateUpdatedTimestamp"].astimezone(UTC)),
+        }
+        for page in pages
+        for alarm in page["MetricAlarms"]
+    ]
+    found.sort(key=lambda alarm: (alarm["state"] != "ALARM", alarm["name"]))
+    alarms_read[:] = [(now, found)]
+    return found
