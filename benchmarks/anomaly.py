@@ -57,7 +57,7 @@ def read_features(files: list[Path], size: int) -> tuple[np.ndarray, np.ndarray]
                 normalised, indices=list(LAYERS), intermediates_only=True
             )
             smooth = [avg_pool2d(each, 3, 1, 1) for each in maps]  # neighbourhoods
-            side = smooth[-1].shape[2:]
+            side = (smooth[-1].shape[2], smooth[-1].shape[3])
             joined = torch.cat([adaptive_avg_pool2d(each, side) for each in smooth], 1)
         patches.append(joined.flatten(2).transpose(1, 2).numpy())
     return np.concatenate(last), np.concatenate(patches)
@@ -74,7 +74,7 @@ def patchcore(patches: np.ndarray, intact: np.ndarray) -> Scores:
 
     def scores(known: np.ndarray, positions: np.ndarray) -> np.ndarray:
         distances = nearest[np.ix_(positions, known)].min(1)
-        return np.sqrt(np.maximum(distances, 0)).max(1)
+        return np.asarray(np.sqrt(np.maximum(distances, 0)).max(1))
 
     return scores
 
@@ -90,7 +90,7 @@ def padim(patches: np.ndarray) -> Scores:
         covariance = centred.transpose(0, 2, 1) @ centred / (len(known) - 1)
         inverse = np.linalg.inv(covariance + RIDGE * np.eye(len(chosen)))
         distance = values[:, positions] - mean
-        return np.sqrt(np.maximum((distance @ inverse * distance).sum(2), 0)).max(0)
+        return np.asarray(np.sqrt(np.maximum((distance @ inverse * distance).sum(2), 0)).max(0))
 
     return scores
 
@@ -105,7 +105,7 @@ def with_threshold(
     ordered = np.sort(inner)
     candidates = (ordered[1:] + ordered[:-1]) / 2
     accuracy = [((inner > each) == broken[train]).mean() for each in candidates]
-    return scores(train[~broken[train]], test) - candidates[int(np.argmax(accuracy))]
+    return np.asarray(scores(train[~broken[train]], test) - candidates[np.argmax(accuracy)])
 
 
 def cross_validated(method: Method, broken: np.ndarray, rounds: int, folds: int) -> list[str]:
@@ -139,7 +139,7 @@ def main() -> None:
 
     def classifier(train: np.ndarray, test: np.ndarray) -> np.ndarray:
         head = fit_head(features[train], broken[train].astype(int), np.ones(len(train)))
-        return np.diff(head.logits(features[test]), axis=1)[:, 0]
+        return np.asarray(np.diff(head.logits(features[test]), axis=1)[:, 0])
 
     anomaly = {"PaDiM": padim(patches), "PatchCore": patchcore(patches, ~broken)}
     methods: dict[str, Method] = {"classifier": classifier} | {

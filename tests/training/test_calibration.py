@@ -65,15 +65,13 @@ def test_operate_by_hand():
     assert operation.other_accepted == pytest.approx(1 / 2)
 
 
-def test_the_threshold_is_the_lowest_that_keeps_precision_and_other():
+@pytest.mark.parametrize("share", [calibration.OTHER_ACCEPTED, 0.02])
+def test_the_threshold_is_the_lowest_that_keeps_precision_and_other(share):
     logits, labels = sampled(20_000)
     curve = calibration.coverage_curve(predictions(calibration.softmax(logits, 1), labels))
-    threshold = calibration.choose_threshold(curve)
+    threshold = calibration.choose_threshold(curve, share)
     for operation in curve:
-        keeps = (
-            operation.precision >= calibration.PRECISION
-            and operation.other_accepted <= calibration.OTHER_ACCEPTED
-        )
+        keeps = operation.precision >= calibration.PRECISION and operation.other_accepted <= share
         if operation.threshold >= threshold:
             assert keeps
         elif operation.threshold == pytest.approx(threshold - 0.005):

@@ -84,7 +84,9 @@ def test_photos_of_noise_or_of_one_grey_are_not_accepted(model):
 @pytest.mark.parametrize("part", ["left_out_sources", "test"])
 def test_card_quotes_the_recorded_numbers(part, model):
     card = (model.path.parent / "MODEL_CARD.md").read_text()
-    recorded = model.metadata["metrics"][part]
+    recorded = model.metadata["metrics"].get(part)
+    if not recorded:
+        pytest.skip("all photos are trained on: there is no test split")
     for name in report.MEASURES:
         assert report.percent(recorded[name]) in card
 

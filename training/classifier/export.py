@@ -47,7 +47,7 @@ def export_model(
         ]
     )
     if last_map:
-        shape = ["batch", "rows", "columns", len(head.bias)]
+        shape: list[str | int | None] = ["batch", "rows", "columns", len(head.bias)]
         graph.output.append(helper.make_tensor_value_info("activation", TensorProto.FLOAT, shape))
     store_as_half(proto)
     onnx.checker.check_model(proto)
