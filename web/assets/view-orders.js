@@ -121,7 +121,7 @@ export class View {
     const next = this.#pages?.at(-1).next;
     return html`
       <div class="tools">
-        <label class="field"><span>Due on (UTC)</span><input type="date" .value=${live(this.#filters.day)} @change=${(event) => this.#filter("day", event.target.value)}></label>
+        <label class="field"><span>Day (UTC)</span><input type="date" .value=${live(this.#filters.day)} @change=${(event) => this.#filter("day", event.target.value)}></label>
         ${this.#filters.day ? html`<button @click=${() => this.#filter("day", "")}>All open orders</button>` : nothing}
         <label class="field"><span>State</span><select @change=${(event) => this.#filter("state", event.target.value)}>
           <option value="">all</option>${Object.keys(STATES).map((state) => html`<option>${state}</option>`)}</select></label>
