@@ -4,7 +4,6 @@ import base64
 import os
 import re
 from contextlib import closing
-from http import HTTPStatus
 from typing import NotRequired, TypedDict
 
 import boto3
@@ -13,6 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from functions.classify_image.endpoint import is_busy
 from functions.classify_image.inferences import (
     InvalidInferencesError,
     read_inferences,
@@ -20,7 +20,6 @@ from functions.classify_image.inferences import (
 )
 
 MAX_RESPONSE_BYTES = 64 * 1024
-THROTTLED = {"ThrottlingException", "ModelNotReadyException"}
 
 logger = Logger(use_rfc3339=True)
 tracer = Tracer(patch_modules=["botocore"])
@@ -76,17 +75,6 @@ def handler(event: SerializedPhoto, context: LambdaContext) -> Inferences:
     if novelty is not None:
         inferences["novelty"] = novelty
     return inferences
-
-
-def is_busy(error: Exception) -> bool:
-    """Return whether SageMaker refused the call because of too many calls or a cold start.
-
-    Its status is then 429: ThrottlingException, or ModelNotReadyException during a cold start.
-    """
-    if not isinstance(error, ClientError):
-        return False
-    status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-    return status == HTTPStatus.TOO_MANY_REQUESTS or error.response["Error"]["Code"] in THROTTLED
 
 
 def invoke_endpoint(endpoint: str, image: bytes) -> tuple[bytes, str, float | None]:

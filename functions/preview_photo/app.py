@@ -1,6 +1,6 @@
-"""Return a photo as an upright JPEG without metadata, for reviewers.
+"""Show reviewers a photo as an upright JPEG without metadata, and why the model gave its label.
 
-A function of its own: it decodes files of strangers, and may do nothing but read them.
+A function of its own: it decodes files of strangers. It may only read them and ask the endpoint.
 """
 
 import base64
@@ -17,6 +17,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
 from functions.http_api.http import MANAGERS, REVIEWERS, ProblemError, reply, resolver
+from functions.preview_photo.explanation import explain
 from functions.serialize_image import photo
 from functions.serialize_image.scaling import SIDE
 
@@ -43,6 +44,18 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
 @app.get("/api/console/preview")
 def preview(image_id: str, size: Annotated[int, Query(ge=64, le=1024)] = SIDE) -> Response[str]:
     """The photo of a record, with at most `size` pixels on its longest side."""
+    body = base64.b64encode(read_jpeg(image_id, size)).decode()
+    return Response(HTTPStatus.OK.value, JPEG, body)
+
+
+@app.get("/api/console/explanation")
+def explanation(image_id: str) -> dict[str, Any]:
+    """Which places of the photo of a record speak for its most probable label."""
+    return {**explain(read_jpeg(image_id, SIDE))}
+
+
+def read_jpeg(image_id: str, size: int) -> bytes:
+    """The photo of a record as an upright JPEG; raises ProblemError if there is none."""
     key, _, version = image_id.rpartition("#")
     if not key.startswith("uploads/"):
         raise ProblemError(HTTPStatus.NOT_FOUND, "There is no such photo.")
@@ -58,7 +71,6 @@ def preview(image_id: str, size: Annotated[int, Query(ge=64, le=1024)] = SIDE) -
     if found["ContentLength"] > int(os.environ["MAX_PHOTO_BYTES"]):
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "The file is too large to be shown.")
     try:
-        jpeg = photo.shrink(found["Body"].read(), size)
+        return photo.shrink(found["Body"].read(), size)
     except photo.UnreadablePhotoError as error:
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
-    return Response(HTTPStatus.OK.value, JPEG, base64.b64encode(jpeg).decode())

@@ -147,6 +147,7 @@ ROLES = {
             ("s3:GetObject", "${PhotosBucket.Arn}/uploads/*"),
             ("s3:GetObjectVersion", "${PhotosBucket.Arn}/uploads/*"),
             ("s3:ListBucket", "${PhotosBucket.Arn}"),
+            ("sagemaker:InvokeEndpoint", OWN_ENDPOINT),
         },
     ),
     "ReplanScheduleRole": (

@@ -14,6 +14,7 @@ ROUTES = {
     "ANY /api/courier/{path+}": ("CourierApi", "JWT"),
     "ANY /api/console/{path+}": ("ConsoleApi", "JWT"),
     "GET /api/console/preview": ("PreviewPhoto", "JWT"),
+    "GET /api/console/explanation": ("PreviewPhoto", "JWT"),
 }
 
 

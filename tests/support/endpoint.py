@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -171,16 +172,21 @@ class EndpointRequest(BaseHTTPRequestHandler):
         """The response of the serving app."""
         app = http.client.HTTPConnection("127.0.0.1", self.server.app_port, timeout=PATIENCE)
         try:
-            app.request("POST", self.path, photo, {"Content-Type": self.headers["Content-Type"]})
+            app.request("POST", self.path, photo, passed_on(self.headers))
             given = app.getresponse()
-            headers = {
-                name: value
-                for name, value in given.getheaders()
-                if name.lower().startswith(("content-type", "x-amzn-"))
-            }
+            headers = passed_on(given.headers)
             return Reply(given.status, given.read(), headers)
         finally:
             app.close()
 
     def log_message(self, *_: Any) -> None:
         """Write no log: the tests check the responses."""
+
+
+def passed_on(headers: Message) -> dict[str, str]:
+    """The headers that SageMaker passes on between caller and container."""
+    return {
+        name: value
+        for name, value in headers.items()
+        if name.lower().startswith(("content-type", "x-amzn-"))
+    }

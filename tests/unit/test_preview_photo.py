@@ -1,12 +1,17 @@
 """What reviewers see of a photo: upright, without metadata, and never more than the photo."""
 
+import importlib
 import io
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ReadTimeoutError
+from botocore.response import StreamingBody
+from botocore.stub import Stubber
 from PIL import Image
 
 from tests.support.web import Client
@@ -27,6 +32,7 @@ def client(
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     environment.setenv("PHOTOS_BUCKET_NAME", BUCKET)
     environment.setenv("MAX_PHOTO_BYTES", "1000000")
+    environment.setenv("ENDPOINT_NAME", "scones-classifier")
     return Client(load("preview_photo", "app"), context, "rosa", ["reviewers"])
 
 
@@ -102,3 +108,113 @@ def test_nothing_but_an_uploaded_photo_is_shown(client: Client, image_id: str) -
 def test_a_file_that_is_no_photo_has_no_preview(client: Client, content: bytes) -> None:
     reply = preview(client, f"uploads/anna/1.jpg#{put(content)['VersionId']}")
     assert (reply.status, reply.headers["Content-Type"]) == (422, "application/problem+json")
+
+
+# ── Where the model sees the label ──
+
+EXPLAINED = {
+    "probabilities": {"intact": 0.2, "broken": 0.7, "other": 0.1},
+    "activation": {"intact": [[0.0, 0.5]], "broken": [[-1.5, 3.25]], "other": [[1.5, -3.75]]},
+}
+
+
+@pytest.fixture
+def endpoint(client: Client) -> Iterator[Stubber]:
+    """SageMaker, as botocore's own model of the service checks requests and responses."""
+    module = importlib.import_module("functions.preview_photo.explanation")
+    with Stubber(module.sagemaker_runtime) as stubber:
+        yield stubber
+        stubber.assert_no_pending_responses()
+
+
+def respond(endpoint: Stubber, body: object) -> None:
+    content = json.dumps(body).encode()
+    endpoint.add_response(
+        "invoke_endpoint", {"Body": StreamingBody(io.BytesIO(content), len(content))}
+    )
+
+
+def explanation(client: Client, content: bytes) -> Any:
+    query = {"image_id": f"uploads/anna/1.jpg#{put(content)['VersionId']}"}
+    return client.get("/api/console/explanation", query=query)
+
+
+def test_the_most_probable_label_is_explained(client: Client, endpoint: Stubber) -> None:
+    respond(endpoint, EXPLAINED)
+    reply = explanation(client, photo())
+    assert (reply.status, reply.headers["Content-Type"]) == (200, "application/json")
+    assert reply.json == {"label": "broken", "activation": [[-1.5, 3.25]]}
+
+
+def test_the_endpoint_gets_what_the_workflow_sends_it(
+    client: Client, endpoint: Stubber, load: Callable[[str, str], ModuleType]
+) -> None:
+    content = photo()
+    endpoint.add_response(
+        "invoke_endpoint",
+        {"Body": StreamingBody(io.BytesIO(json.dumps(EXPLAINED).encode()), None)},
+        {
+            "EndpointName": "scones-classifier",
+            "ContentType": "image/jpeg",
+            "Accept": "application/json",
+            "CustomAttributes": "explain",
+            "Body": load("serialize_image", "photo").shrink(content),
+        },
+    )
+    assert explanation(client, content).status == 200
+
+
+@pytest.mark.parametrize("body", [{"broken": 0.9, "other": 0.1}, [0.9, 0.1]])
+def test_a_response_without_an_activation_explains_nothing(
+    client: Client, endpoint: Stubber, body: object
+) -> None:
+    respond(endpoint, body)
+    reply = explanation(client, photo())
+    assert (reply.status, reply.json["detail"]) == (422, "This model cannot explain its labels.")
+
+
+def test_a_model_that_refuses_explains_nothing(client: Client, endpoint: Stubber) -> None:
+    endpoint.add_client_error(
+        "invoke_endpoint", "ModelError", http_status_code=424,
+        modeled_fields={"OriginalStatusCode": 400},
+    )  # fmt: skip
+    reply = explanation(client, photo())
+    assert (reply.status, reply.json["detail"]) == (422, "This model cannot explain its labels.")
+
+
+@pytest.mark.parametrize("code", ["ThrottlingException", "ModelNotReadyException"])
+def test_a_reviewer_can_try_again_if_the_endpoint_is_busy(
+    client: Client, endpoint: Stubber, code: str
+) -> None:
+    endpoint.add_client_error("invoke_endpoint", code, http_status_code=429)
+    reply = explanation(client, photo())
+    assert (reply.status, "Try again in a minute" in reply.json["detail"]) == (503, True)
+
+
+def test_a_fault_of_the_endpoint_raises(client: Client, endpoint: Stubber) -> None:
+    endpoint.add_client_error(
+        "invoke_endpoint", "ModelError", http_status_code=424,
+        modeled_fields={"OriginalStatusCode": 500},
+    )  # fmt: skip
+    with pytest.raises(Exception, match="ModelError"):
+        explanation(client, photo())
+
+
+def test_a_reviewer_can_try_again_if_the_endpoint_starts_cold(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wait_in_vain(**_: Any) -> None:
+        raise ReadTimeoutError(endpoint_url="https://runtime.sagemaker")
+
+    module = importlib.import_module("functions.preview_photo.explanation")
+    monkeypatch.setattr(module.sagemaker_runtime, "invoke_endpoint", wait_in_vain)
+    assert explanation(client, photo()).status == 503
+
+
+@pytest.mark.parametrize("image_id", ["uploads/anna/2.jpg#v", "baselines/1.json#v", "x"])
+def test_nothing_but_an_uploaded_photo_reaches_the_endpoint(
+    client: Client, endpoint: Stubber, image_id: str
+) -> None:
+    put(b"{}", "baselines/1.json")
+    query = {"image_id": image_id}
+    assert client.get("/api/console/explanation", query=query).status == 404

@@ -77,6 +77,7 @@ class Shop:
         self.leased: dict[str, str] = {}
         self.reviews: list[dict[str, str]] = []
         self.latest: list[dict[str, Any]] = []
+        self.activation: list[list[float]] | None = [[-1, -1, -1], [-1, -1, 2]]  # of a photo
         self.alarms: list[dict[str, str]] = []
         self.lateness: dict[str, Any] = {"delivered": 0, "late": 0, "median_minutes_late": None}
         self.retrainings: list[dict[str, str]] = []
@@ -280,6 +281,11 @@ class Shop:
         self.to_review = [p for p in self.to_review if p["image_id"] != body["image_id"]]
         return 202, None
 
+    def explain(self, name: str, query: dict[str, str]) -> tuple[int, Any]:
+        if self.activation is None:
+            raise RefusedError(422, "This model cannot explain its labels.")
+        return 200, {"label": "bicycle", "activation": self.activation}
+
     def read_quality(self, name: str, query: dict[str, str]) -> tuple[int, Any]:
         return 200, {
             "hours": self.hours[: int(query.get("hours", 24))], "alarms": self.alarms,
@@ -320,6 +326,7 @@ class Shop:
             "POST console/off-shift": self.end_shift_of,
             "POST console/leases": self.lease,
             "POST console/reviews": self.review,
+            "GET console/explanation": self.explain,
             "GET console/quality": self.read_quality,
             "GET console/people": self.read_people,
             "POST console/people": self.create_person,

@@ -294,6 +294,45 @@ def test_a_reviewer_labels_skips_and_corrects_by_keyboard_alone(
     assert {review["reviewed_by"] for review in shop.reviews} == {"rita"}
 
 
+def test_a_reviewer_sees_where_the_model_sees_the_label(signed_in: SignedIn, shop: Shop) -> None:
+    for number in range(2):
+        shop.add_photo_to_review(number)
+    page = open_console(signed_in, "review", "rita")
+    photo = page.get_by_role("img", name="Photo from anna")
+    heat = page.get_by_role("img", name="Where the model sees bicycle")
+    expect(photo).to_be_visible()
+    expect(heat).to_have_count(0)
+    page.keyboard.press("h")
+    expect(heat).to_be_visible()
+    assert heat.bounding_box() == photo.bounding_box()
+    size = "({ width, height, naturalWidth, naturalHeight }) => "
+    assert heat.evaluate(size + "[width, height]") == photo.evaluate(
+        size + "[naturalWidth, naturalHeight]"
+    )
+    opacity = """(canvas, [x, y]) => canvas.getContext("2d")
+        .getImageData(x * (canvas.width - 1), y * (canvas.height - 1), 1, 1).data[3]"""
+    corners = [heat.evaluate(opacity, place) for place in ([1, 1], [0, 0], [1, 0], [0, 1])]
+    assert corners[0] > 120
+    assert corners[1:] == [0, 0, 0]
+    look(page, "console-heat-map")
+    first = photo.get_attribute("src")
+    page.keyboard.press("b")  # the heat map stays on for the next photo
+    expect(photo).not_to_have_attribute("src", first or "")
+    expect(heat).to_be_visible()
+    page.get_by_role("button", name="Where in the photo?").click()
+    expect(heat).to_have_count(0)
+
+
+def test_a_model_that_cannot_explain_its_labels_says_so(signed_in: SignedIn, shop: Shop) -> None:
+    shop.add_photo_to_review(1)
+    shop.activation = None
+    page = open_console(signed_in, "review", "rita")
+    expect(page.get_by_role("img", name="Photo from anna")).to_be_visible()
+    page.get_by_role("button", name="Where in the photo?").click()
+    expect(page.get_by_text("This model cannot explain its labels.")).to_be_visible()
+    expect(page.get_by_role("button", name="Where in the photo?", pressed=False)).to_be_visible()
+
+
 def test_two_reviewers_never_see_the_same_photo(signed_in: SignedIn, shop: Shop) -> None:
     for number in range(4):
         shop.add_photo_to_review(number)

@@ -36,6 +36,7 @@ CALLS: list[tuple[str, str, str, Any]] = [
     ("manager", "POST", "/api/console/off-shift", {"courier_id": "nobody"}),
     ("manager", "POST", "/api/console/leases", {"count": 2}),
     ("manager", "POST", "/api/console/reviews", {"image_id": "a#1", "label": "bicycle"}),
+    ("manager", "GET", "/api/console/explanation", None),
     ("manager", "GET", "/api/console/quality", None),
     ("manager", "GET", "/api/console/people", None),
     ("manager", "POST", "/api/console/people", {"user_name": "nadia", "group": "couriers"}),

@@ -82,7 +82,12 @@ def test_the_pages_need_no_token_and_the_api_does(shop: Shop) -> None:
         reply = shop.browser.send("GET", path)
         assert reply.status == 200
         assert "default-src 'none'" in reply.headers["Content-Security-Policy"]
-    for path in ("api/courier/shift", "api/console/now", "api/console/preview?image_id=x"):
+    for path in (
+        "api/courier/shift",
+        "api/console/now",
+        "api/console/preview?image_id=x",
+        "api/console/explanation?image_id=x",
+    ):
         assert shop.browser.api("GET", path).status == 401
 
 
@@ -152,6 +157,7 @@ def test_who_is_in_another_group_gets_403(shop: Shop) -> None:
     for browser, path in (
         (courier, "api/console/now"),
         (courier, "api/console/preview?image_id=uploads/x/y%23z"),
+        (courier, "api/console/explanation?image_id=uploads/x/y%23z"),
         (courier, "api/console/people"),
         (reviewer, "api/console/people"),
         (reviewer, "api/courier/shift"),
@@ -295,6 +301,9 @@ def test_a_photo_is_reviewed_by_one_person(shop: Shop) -> None:
     preview = anna.api("GET", f"api/console/preview?image_id={quoted}")
     assert (preview.status, preview.headers["Content-Type"]) == (200, "image/jpeg")
     assert preview.content.startswith(JPEG)
+    explained = assert_ok(anna.api("GET", f"api/console/explanation?image_id={quoted}"))
+    assert explained["label"] in ("bicycle", "motorcycle", "other")
+    assert {type(cell) for row in explained["activation"] for cell in row} == {float}
     review = {"image_id": image_id, "label": "other"}
     assert_ok(anna.api("POST", "api/console/reviews", review), 202)
 
