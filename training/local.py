@@ -129,13 +129,6 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "If a label has few photos, give 0: cross-validation measures (default: %(default)s)",
     )
     parser.add_argument(
-        "--other-accepted",
-        type=share,
-        default=Settings.other_accepted,
-        help="share of the photos of `other` that the confidence threshold may accept as a label, "
-        "from 0 to 0.5 (default: %(default)s)",
-    )
-    parser.add_argument(
         "--folds", type=positive, default=FOLDS, help="parts of the sources (default: %(default)s)"
     )
     parser.add_argument(
@@ -173,7 +166,6 @@ def main(arguments: list[str] | None = None) -> None:
         fine_tuning=FineTuning() if options.fine_tune else None,
         folds=options.folds,
         folds_left_out=options.folds_left_out,
-        other_accepted=options.other_accepted,
     )
     try:
         result = train_folder(

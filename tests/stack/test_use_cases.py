@@ -163,9 +163,10 @@ def test_a_use_case_takes_as_many_lines_as_the_page_says() -> None:
 @pytest.mark.parametrize(
     "path", sorted(REPOSITORY.glob("models/*/metadata.json")), ids=lambda path: path.parent.name
 )
-def test_a_use_case_has_the_labels_and_the_threshold_of_its_model(path: Path) -> None:
+def test_a_use_case_has_the_labels_of_its_model_and_no_lower_threshold(path: Path) -> None:
     metadata = json.loads(path.read_text())
     defaults = {name: each["Default"] for name, each in written()["Parameters"].items()}
     parameters = defaults | find_use_case(path.parent.name).parameters
     assert parameters["Labels"].split(",") == metadata["labels"]
-    assert float(parameters["ConfidenceThreshold"]) == metadata["threshold"]
+    # The threshold of scones is higher: 63 photos cannot prove that a lower one is safe.
+    assert float(parameters["ConfidenceThreshold"]) >= metadata["threshold"]

@@ -65,13 +65,15 @@ def test_operate_by_hand():
     assert operation.other_accepted == pytest.approx(1 / 2)
 
 
-@pytest.mark.parametrize("share", [calibration.OTHER_ACCEPTED, 0.02])
-def test_the_threshold_is_the_lowest_that_keeps_precision_and_other(share):
+def test_the_threshold_is_the_lowest_that_keeps_precision_and_other():
     logits, labels = sampled(20_000)
     curve = calibration.coverage_curve(predictions(calibration.softmax(logits, 1), labels))
-    threshold = calibration.choose_threshold(curve, share)
+    threshold = calibration.choose_threshold(curve)
     for operation in curve:
-        keeps = operation.precision >= calibration.PRECISION and operation.other_accepted <= share
+        keeps = (
+            operation.precision >= calibration.PRECISION
+            and operation.other_accepted <= calibration.OTHER_ACCEPTED
+        )
         if operation.threshold >= threshold:
             assert keeps
         elif operation.threshold == pytest.approx(threshold - 0.005):

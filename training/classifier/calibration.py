@@ -118,14 +118,14 @@ def coverage_curve(predictions: Predictions) -> list[Operation]:
     return [operate(predictions, threshold) for threshold in THRESHOLDS]
 
 
-def choose_threshold(curve: list[Operation], other_accepted: float = OTHER_ACCEPTED) -> float:
-    """The lowest threshold from which on PRECISION and `other_accepted` are kept.
+def choose_threshold(curve: list[Operation]) -> float:
+    """The lowest threshold from which on PRECISION and OTHER_ACCEPTED are kept.
 
     If none keeps them, the highest.
     """
     lowest = curve[-1].threshold
     for operation in reversed(curve):
-        if operation.precision < PRECISION or operation.other_accepted > other_accepted:
+        if operation.precision < PRECISION or operation.other_accepted > OTHER_ACCEPTED:
             break
         lowest = operation.threshold
     return lowest

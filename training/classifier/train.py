@@ -84,9 +84,7 @@ def train(settings: Settings) -> Result:
         calibration.softmax(left_out.logits, temperature), truth, dataset.labels
     )
     predictions, sent_rows = everything.where(sent), list(itertools.compress(rows, sent))
-    threshold = calibration.choose_threshold(
-        calibration.coverage_curve(predictions), settings.other_accepted
-    )
+    threshold = calibration.choose_threshold(calibration.coverage_curve(predictions))
     print(f"calibration temperature={temperature:.4f} threshold={threshold}", flush=True)
 
     path = settings.model_dir / "model.onnx"

@@ -38,7 +38,6 @@ class Settings:
     fine_tuning: FineTuning | None = None
     folds: int = leave_out.FOLDS
     folds_left_out: int | None = None  # how many of the folds are left out; None for all
-    other_accepted: float = calibration.OTHER_ACCEPTED  # share of `other` that the threshold allows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,9 +149,7 @@ class Trainer:
         logits, truth = left_out.head_logits[left_out.evaluated], photos.truth[left_out.evaluated]
         temperature = calibration.fit_temperature(logits, truth)
         before = Predictions(calibration.softmax(logits, temperature), truth, labels)
-        threshold = calibration.choose_threshold(
-            calibration.coverage_curve(before), self.settings.other_accepted
-        )
+        threshold = calibration.choose_threshold(calibration.coverage_curve(before))
         kinds = Counter(photo.kind for photo in photos.rows if photo.label == OTHER and photo.kind)
         accepted = {}
         for kind, count in sorted(kinds.items()):
