@@ -205,10 +205,6 @@ class LocalCloud:
             shutil.rmtree(self.directory / "tmp", ignore_errors=True)
             (self.directory / processes.RECORD).unlink(missing_ok=True)
 
-    def stop_process(self, name: str) -> None:
-        """Stop one process and everything that it started."""
-        processes.stop({name: self.pids.pop(name)})
-
     def build(self) -> None:
         """`sam build` into this directory, for this machine's platform."""
         environment = self.environment()

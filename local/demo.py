@@ -50,7 +50,7 @@ PHOTOS = {
     "fatima": ["motorcycle-at-night.heic"],
     "gijs": ["bicycle-sideways-12mp.jpg"],
     "hanna": ["bicycle-racing.webp"],
-    "ivo": ["bicycle-courier.jpg"],
+    "ivo": ["motorcycle-out-of-focus.jpg"],
 }
 LAST_ARRIVAL = 20  # minute of the hour
 MINUTES_BETWEEN_REVIEWS = 5

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from functions.dispatch_orders.statuses import OrderStatus
 from local.cloud import LocalCloud
 from local.processes import PROJECT
 from operations.stack import EVENT_SOURCE
@@ -99,7 +100,9 @@ class Shop:
             routed = {stop["order_id"] for route in found.routes for stop in route["stops"]}
             rest = [order for order in self.orders() if order["order_id"] not in routed]
             found.waiting = {order["order_id"]: order["reason"] for order in rest}
-            planned = all(order["status"] in ("waiting", "refused") for order in rest)
+            planned = all(
+                order["status"] in (OrderStatus.WAITING, OrderStatus.REFUSED) for order in rest
+            )
             if len(routed) + len(rest) == len(orders) and planned:
                 break
             time.sleep(POLL_SECONDS)

@@ -368,6 +368,10 @@ def photos() -> Iterator[tuple[str, bytes]]:
     photo = photograph(street(night=True), MOTORCYCLE, (60, 80, 150), brightness=0.6)
     yield "motorcycle-at-night.heic", encoded(photo, "HEIF", 45)
 
+    photo = photograph(street(night=True), MOTORCYCLE, (60, 80, 150), brightness=0.3)
+    blurred = photo.filter(ImageFilter.GaussianBlur(25))  # a person has to look at it
+    yield "motorcycle-out-of-focus.jpg", encoded(blurred, "JPEG", 40)
+
     photo = photograph(wall(), SCONE)
     yield "no-vehicle-scone.jpg", encoded(photo, "JPEG", 65)
 

@@ -14,6 +14,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import AwareDatetime, BaseModel, Field, model_validator
 
 from functions.console_api import live, overruling, people, quality, reviews
+from functions.dispatch_orders.statuses import OrderStatus
 from functions.http_api.bus import publish
 from functions.http_api.http import (
     MANAGERS,
@@ -139,7 +140,7 @@ def read_now() -> dict[str, Any]:
 @app.get("/api/console/orders", compress=True)
 def list_orders(
     day: date | None = None,
-    state: live.OrderState | None = None,
+    state: OrderStatus | None = None,
     courier_id: str | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
     cursor: str | None = None,

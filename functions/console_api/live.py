@@ -4,19 +4,17 @@ import json
 import os
 from datetime import UTC, date, datetime, timedelta
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Any
 
 import boto3
 from botocore.exceptions import ClientError
 
 from functions.console_api.quality import read_alarms
 from functions.dispatch_orders.fleet import read_fleet
+from functions.dispatch_orders.statuses import OrderStatus
 from functions.http_api.http import ProblemError, table_of_dispatch
 from functions.http_api.records import Record, decision_of, is_on_shift, plain, text
 
-type OrderState = Literal["new", "waiting", "assigned", "delivered", "cancelled", "refused"]
-
-OPEN = ("new", "waiting", "assigned")
 OPEN_FOR = timedelta(days=1)  # after the window of an order
 LATEST_PHOTOS = 12
 COUNTED_REVIEWS = 50
@@ -52,7 +50,9 @@ def read_now() -> dict[str, Any]:
         orders = [order_of(each, now) for each in read_open_orders(now)]
     counts = {
         "couriers_on_shift": len(couriers),
-        "orders_waiting": sum(order["state"] in ("new", "waiting") for order in orders),
+        "orders_waiting": sum(
+            order["state"] in (OrderStatus.NEW, OrderStatus.WAITING) for order in orders
+        ),
         "orders_late": sum(order["late"] for order in orders),
         "photos_to_review": count_reviews(),
         "alarms": sum(alarm["state"] == "ALARM" for alarm in read_alarms()),
@@ -194,7 +194,7 @@ def order_of(record: Record, now: datetime) -> dict[str, Any]:
 
 def is_late(order: Record, now: datetime) -> bool:
     """Whether an order was, will be, or must be delivered after its window."""
-    if order["status"] in ("cancelled", "refused"):
+    if order["status"] in (OrderStatus.CANCELLED, OrderStatus.REFUSED):
         return False
     # One on a route arrives as planned, or now if that is over.
     planned = max(order.get("arrives_at", ""), text(now))

@@ -14,9 +14,9 @@ from functions.dispatch_orders.fleet import Fleet
 from functions.dispatch_orders.messages import Changed
 from functions.dispatch_orders.publishing import orders_withdrawn
 from functions.dispatch_orders.reasons import noted, why_unplanned
+from functions.dispatch_orders.statuses import OPEN, OrderStatus
 
 HELD = "held"  # dispatch_state of an order that a person holds back
-OPEN = ("new", "waiting", "assigned")
 OWN = ("window_by", "pinned_to", "pinned_by", "held_by")  # attributes that only changes write
 
 logger = Logger(child=True)
@@ -99,7 +99,10 @@ def write(before: Mapping[str, Any], after: Mapping[str, Any], fleet: Fleet, now
     order = waiting.order_of(after)
     plan_from = order.plan_from(fleet, now)
     if "held_by" in after:
-        state = {"status": "waiting", "reason": f"waiting: held back by {after['held_by']}"}
+        state = {
+            "status": OrderStatus.WAITING,
+            "reason": f"waiting: held back by {after['held_by']}",
+        }
     else:
         state = store.unplanned(why_unplanned(order, plan_from, now))
     values = state | {

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from functions.dispatch_orders.dynamo import condition_failed, dynamodb, item, plain, text
 from functions.dispatch_orders.fields import time_of
 from functions.dispatch_orders.messages import Cancelled, Delivered
+from functions.dispatch_orders.statuses import OrderStatus
 from functions.dispatch_orders.store import WAITS, change_courier
 
 logger = Logger(child=True)
@@ -57,7 +58,7 @@ def deliver_order(message: Delivered) -> dict[str, Any]:
         ExpressionAttributeNames={"#status": "status"},
         ExpressionAttributeValues=item(
             **{
-                ":delivered": "delivered",
+                ":delivered": OrderStatus.DELIVERED,
                 ":reason": f"delivered by courier {message.courier_id}",
                 ":at": text(message.delivered_at),
                 ":courier": message.courier_id,
@@ -102,7 +103,7 @@ def cancel(message: Cancelled, now: datetime) -> None:
             ExpressionAttributeNames={"#status": "status"},
             ExpressionAttributeValues=item(
                 **{
-                    ":cancelled": "cancelled",
+                    ":cancelled": OrderStatus.CANCELLED,
                     ":reason": f"cancelled by {message.cancelled_by}",
                     ":at": text(now),
                 }

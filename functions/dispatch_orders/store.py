@@ -27,6 +27,7 @@ from functions.dispatch_orders.fields import time_of
 from functions.dispatch_orders.messages import CheckIn, OffShift
 from functions.dispatch_orders.orders import Order
 from functions.dispatch_orders.planning import Route, Stop
+from functions.dispatch_orders.statuses import OrderStatus
 from functions.dispatch_orders.waiting import WAITING
 
 if TYPE_CHECKING:
@@ -180,15 +181,15 @@ def add_order(order: Order, plan_from: datetime, why_early: str, now: datetime) 
 def unplanned(why_early: str) -> dict[str, str]:
     """Status and reason of an order that no plan has read; `why_early` as of `add_order`."""
     if why_early:
-        return {"status": "waiting", "reason": f"waiting: {why_early}"}
-    return {"status": "new", "reason": "new: to be planned"}
+        return {"status": OrderStatus.WAITING, "reason": f"waiting: {why_early}"}
+    return {"status": OrderStatus.NEW, "reason": "new: to be planned"}
 
 
 def refuse_order(order_id: str, reason: str, now: datetime) -> bool:
     """Store why an order is refused, unless the order is stored; return whether it was written."""
     return put_order(
         order_id=order_id,
-        status="refused",
+        status=OrderStatus.REFUSED,
         reason=f"refused: {reason}",
         day=now.date().isoformat(),
         recorded_at=text(now),
@@ -204,7 +205,7 @@ def put_order(**attributes: Any) -> bool:
             Item=item(**attributes),
             ConditionExpression="attribute_not_exists(order_id) OR #status = :refused",
             ExpressionAttributeNames={"#status": "status"},
-            ExpressionAttributeValues=item(**{":refused": "refused"}),
+            ExpressionAttributeValues=item(**{":refused": OrderStatus.REFUSED}),
         )
     except ClientError as error:
         if not condition_failed(error):
@@ -286,7 +287,7 @@ def assign(
 def assignment(stop: Stop, route: Route, dispatch_id: str) -> "TransactWriteItemTypeDef":
     """Return the change of an order that waits, and gets a courier."""
     values = {
-        ":assigned": "assigned",
+        ":assigned": OrderStatus.ASSIGNED,
         ":reason": stop.reason,
         ":courier": route.courier_id,
         ":vehicle": route.vehicle,
@@ -380,7 +381,7 @@ def explain(order_id: str, reason: str) -> None:
             UpdateExpression="SET #status = :waiting, reason = :reason",
             ConditionExpression=WAITS,
             ExpressionAttributeNames={"#status": "status"},
-            ExpressionAttributeValues=item(**{":reason": reason, ":waiting": "waiting"}),
+            ExpressionAttributeValues=item(**{":reason": reason, ":waiting": OrderStatus.WAITING}),
         )
     except ClientError as error:
         if not condition_failed(error):

@@ -8,6 +8,8 @@ import pytest
 from PIL import Image, ImageChops, ImageOps, ImageStat, UnidentifiedImageError
 
 from local import draw_photos
+from serving.app import Model
+from tests.support import draw_samples
 from tests.support.repository import REPOSITORY
 from tests.support.serving import Server
 
@@ -27,7 +29,7 @@ def test_all_sample_photos_are_shipped_and_small(drawn: dict[str, bytes]) -> Non
 
 def test_the_generator_draws_the_shipped_photos(drawn: dict[str, bytes]) -> None:
     whole = [name for name in drawn if not name.startswith("broken")]
-    assert len(whole) == 7
+    assert len(whole) == 8
     for name in whole:
         redrawn, shipped = Image.open(io.BytesIO(drawn[name])), Image.open(SHIPPED / name)
         assert (redrawn.format, redrawn.size) == (shipped.format, shipped.size), name
@@ -60,3 +62,21 @@ def test_the_broken_photos_are_broken(server: Server) -> None:
     with pytest.raises(UnidentifiedImageError):
         Image.open(text)
     assert [server.infer(file.read_bytes()).status for file in (half, text)] == [400, 400]
+
+
+def test_the_samples_of_the_other_use_cases_are_drawn_too() -> None:
+    samples = REPOSITORY / "local" / "samples"
+    shipped = {str(path.relative_to(samples)) for path in samples.rglob("*.*")}
+    drawn = draw_samples.samples()
+    assert shipped == drawn.keys()
+    for name in (name for name in drawn if name.endswith(".jpg")):
+        redrawn, found = Image.open(io.BytesIO(drawn[name])), Image.open(samples / name)
+        assert max(ImageStat.Stat(ImageChops.difference(redrawn, found)).mean) < 0.1, name
+
+
+@pytest.mark.parametrize("use_case", ["scones", "social"])
+def test_a_sample_shows_the_label_that_its_name_begins_with(use_case: str) -> None:
+    model = Model(REPOSITORY / "models" / use_case)
+    for path in sorted((REPOSITORY / "local" / "samples" / use_case).iterdir()):
+        inferences = model.infer(path.read_bytes())[0]
+        assert max(inferences, key=lambda label: inferences[label]) == path.name.split("-")[0]

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from local.processes import PROJECT, SAMPLE_PHOTOS
 
-SIZE = WIDTH, HEIGHT = 600, 800  # pixels
+SIZE = WIDTH, HEIGHT = 576, 768  # pixels
 SAMPLES = PROJECT / "local" / "samples"
 
 
@@ -29,38 +29,54 @@ def baking_tray(seed: int, *, broken: bool) -> Image.Image:
     """A scone on a dark tray from above. A broken one is in two parts, with crumbs."""
     random = np.random.default_rng(seed)
     y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
-    grain = random.standard_normal((HEIGHT, WIDTH)) * 7
-    tray = 62 + 8 * smooth_noise(random, 300) + grain
-    pixels = np.stack([tray, tray * 1.02, tray * 1.06], axis=-1)
-    # The break: the two halves moved apart, with a rough edge between them.
-    angle = random.uniform(-0.6, 0.6)
-    across = (x - WIDTH / 2) * np.cos(angle) + (y - HEIGHT / 2) * np.sin(angle)
-    edge = across + 5 * smooth_noise(random, 9) + 22 * smooth_noise(random, 40)
-    gap = random.uniform(16, 26) if broken else 0.0
-    shift = np.where(edge > 0, gap, -gap)
-    along = (y - HEIGHT / 2) * np.cos(angle) - (x - WIDTH / 2) * np.sin(angle)
-    along = along + np.where(edge > 0, 0.9, -0.9) * gap
-    distance = np.hypot(across - shift, along * 1.05) + 5 * smooth_noise(random, 40)
-    radius = random.uniform(195, 225)
+    grey = 78 + 6 * smooth_noise(random, 300) + 9 * random.standard_normal((HEIGHT, WIDTH))
+    pixels = np.stack([grey, grey * 1.02, grey * 1.04], axis=-1)
+
+    # The outline, in coordinates along and across the break.
+    angle, radius = random.uniform(-0.6, 0.6), random.uniform(150, 175)
+    centre = WIDTH / 2 + random.uniform(-30, 30), HEIGHT / 2 + random.uniform(-40, 40)
+    across = (x - centre[0]) * np.cos(angle) + (y - centre[1]) * np.sin(angle)
+    along = (y - centre[1]) * np.cos(angle) - (x - centre[0]) * np.sin(angle)
+    edge = across + 4 * smooth_noise(random, 8) + 20 * smooth_noise(random, 40)
+    gap = random.uniform(12, 20) if broken else 0.0
+    moved = np.where(edge > 0, gap, -gap)  # the parts lie so far apart
+    distance = np.hypot(across - moved, 1.06 * (along + 0.9 * moved))
+    distance += 4 * smooth_noise(random, 45) + 2 * smooth_noise(random, 10)
     scone = (distance < radius) & ((np.abs(edge) > gap) | (not broken))
+
+    shape = Image.fromarray((scone * 255).astype(np.uint8))
+    shadow = shape.transform(SIZE, Image.Transform.AFFINE, (1, 0, -8, 0, 1, -10))
+    pixels *= 1 - 0.55 * np.asarray(shadow.filter(ImageFilter.GaussianBlur(9)))[..., None] / 255
+
     height = np.clip(1 - (distance / radius) ** 2, 0, 1) ** 0.5
-    crust = 6 * smooth_noise(random, 2) + 11 * smooth_noise(random, 9)
-    light = 0.62 + 0.42 * height + 0.05 * smooth_noise(random, 60)
-    for channel, value in enumerate((222, 170, 108)):
-        pixels[..., channel] = np.where(scone, value * light + crust, pixels[..., channel])
+    cracks = np.exp(-((smooth_noise(random, 22) / 0.12) ** 2)) * (height > 0.35)
+    bumps = np.gradient(30 * smooth_noise(random, 16) + 18 * smooth_noise(random, 7))
+    crumb = 6 * smooth_noise(random, 3) + 6 * smooth_noise(random, 12) + 2 * (bumps[0] + bumps[1])
+    light = 0.7 + 0.36 * height + 0.06 * smooth_noise(random, 70)
+    for channel, (colour, depth) in enumerate(((205, 40), (163, 50), (108, 60))):
+        crust = colour * light + crumb - depth * cracks
+        pixels[..., channel] = np.where(scone, crust, pixels[..., channel])
     image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
     draw = ImageDraw.Draw(image)
-    for _ in range(9):
-        turn, far = random.uniform(0, 2 * np.pi), radius * random.uniform(0.1, 0.8)
-        column, row = int(WIDTH / 2 + far * np.cos(turn)), int(HEIGHT / 2 + far * np.sin(turn))
-        size = random.uniform(8, 15)
-        if scone[row, column]:
-            box = column - size, row - size, column + size, row + size
-            draw.ellipse(box, fill=(62, 34, 24))
-    for _ in range(26 if broken else 3):
-        column, row = random.uniform(90, 510), random.uniform(160, 690)
-        draw.ellipse((column, row, column + 5, row + 4), fill=(206, 156, 98))
-    return image.filter(ImageFilter.GaussianBlur(0.8))
+    for _ in range(8):  # raisins
+        turn, far = random.uniform(0, 2 * np.pi), radius * random.uniform(0.1, 0.85)
+        column, row = centre[0] + far * np.cos(turn), centre[1] + far * np.sin(turn)
+        size = random.uniform(9, 17)
+        if scone[int(row), int(column)]:
+            dot(draw, column, row, size, (66, 40, 32))
+            dot(draw, column - 0.2 * size, row - 0.3 * size, 0.3 * size, (104, 72, 60))
+    for _ in range(22 if broken else 4):
+        place = random.uniform(60, WIDTH - 60), random.uniform(120, HEIGHT - 80)
+        dot(draw, *place, random.uniform(1, 2.5), (196, 150, 96))
+    return image.filter(ImageFilter.GaussianBlur(0.7))
+
+
+def dot(
+    draw: ImageDraw.ImageDraw, column: float, row: float, size: float, colour: tuple[int, int, int]
+) -> None:
+    """A flat ellipse; `size` is half its width in pixels."""
+    draw.ellipse((column - size, row - 0.8 * size, column + size, row + 0.8 * size), fill=colour)
 
 
 def screenshot() -> Image.Image:
@@ -74,15 +90,15 @@ def screenshot() -> Image.Image:
     row = 120
     for own in (False, False, True, False, True, True):
         lines = int(random.integers(1, 4))
-        left, right = (180, 580) if own else (20, 420)
+        left, right = (180, 556) if own else (20, 420)
         colour = (208, 232, 255) if own else (255, 255, 255)
         draw.rounded_rectangle((left, row, right, row + 30 * lines + 24), 16, fill=colour)
         for line in range(lines):
             end = left + random.integers(180, 370)
             draw.rectangle((left + 20, row + 18 + 30 * line, end, row + 30 + 30 * line), "gray")
         row += 30 * lines + 44
-    draw.rounded_rectangle((20, 730, 500, 782), 24, fill="white", outline=(200, 204, 210))
-    draw.ellipse((520, 730, 572, 782), fill=(32, 96, 176))
+    draw.rounded_rectangle((20, 700, 480, 752), 24, fill="white", outline=(200, 204, 210))
+    draw.ellipse((500, 700, 552, 752), fill=(32, 96, 176))
     return image
 
 
@@ -97,10 +113,10 @@ def samples() -> dict[str, bytes]:
     trays = {
         f"scones/{label}-{number}.jpg": baking_tray(seed, broken=label == "broken")
         for label, number, seed in (
-            ("intact", 1, 1),
-            ("intact", 2, 2),
-            ("broken", 1, 3),
-            ("broken", 2, 4),
+            ("intact", 1, 7),
+            ("intact", 2, 8),
+            ("broken", 1, 4),
+            ("broken", 2, 5),
         )
     }
     bicycle = (SAMPLE_PHOTOS / "bicycle-racing.webp").read_bytes()

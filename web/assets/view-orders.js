@@ -139,7 +139,7 @@ export class View {
         : html`<p class="loading">${orders ? this.#filters.day ? "No order fits these filters." : "No open order fits these filters." : "Loading…"}</p>`}
       </section>
       ${next ? html`<button @click=${() => { this.#cursors.push(next); this.#read(); }}>Show more</button>` : nothing}
-      <p class="muted small keys">Keys: <kbd>n</kbd> new order, <kbd>↑</kbd> <kbd>↓</kbd> move in the list. For the order that has the focus:
+      <p class="muted small keys">Without a day, the list has all open orders. Keys: <kbd>n</kbd> new order, <kbd>↑</kbd> <kbd>↓</kbd> move in the list. For the order that has the focus:
         <kbd>e</kbd> change, <kbd>h</kbd> hold back or release, <kbd>x</kbd> cancel.</p>
       ${this.form.render()}
       ${this.change.render()}
