@@ -26,7 +26,11 @@ from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 PROJECT = Path(__file__).parents[2]
 WEB = PROJECT / "web"
-PHOTOS = sorted((PROJECT / "local" / "photos").glob("*-*.jpg"))
+PHOTOS = [  # a preview is never broken
+    path
+    for path in sorted((PROJECT / "local" / "photos").glob("*-*.jpg"))
+    if not path.name.startswith("broken-")
+]
 TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
