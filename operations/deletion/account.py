@@ -90,15 +90,17 @@ class Account:
         """
         endpoint = self.endpoint_name
         if endpoint is None:
+            parameters: dict[str, str] = {}
             try:
-                parameters = self.stack.parameters if self.stack else {}
+                if self.stack:
+                    parameters = self.stack.parameters
+                elif self.stack_name != DEFAULT_STACK:
+                    raise UserError(
+                        f"stack {self.stack_name} cannot be found: name its endpoint with "
+                        "--endpoint-name to delete what is left of both"
+                    )
             except ClientError:  # find_the_stack reports it
-                parameters = {}
-            if not parameters and self.stack_name != DEFAULT_STACK:
-                raise UserError(
-                    f"stack {self.stack_name} cannot be found: name its endpoint with "
-                    "--endpoint-name to delete what is left of both"
-                )
+                pass
             endpoint = parameters.get("EndpointName", DEFAULT_ENDPOINT)
         return Names(self.stack_name, endpoint, self.id, self.region)
 
