@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from aws_lambda_powertools import Logger
@@ -30,6 +31,7 @@ def dispatch(fleet: Fleet, now: datetime, new_orders: Iterable[str] = ()) -> Non
     """
     couriers = {courier.courier_id: courier for courier in store.read_couriers()}
     withdrawn = withdraw_orders(couriers)
+    publish_outboxes(couriers)  # that an order is withdrawn, before that it is assigned again
     orders, reasons = waiting.read_waiting(now, [*new_orders, *withdrawn])
     if orders:
         on_shift = [
@@ -53,7 +55,7 @@ def dispatch(fleet: Fleet, now: datetime, new_orders: Iterable[str] = ()) -> Non
                 "waiting": len(plan.waiting),
             },
         )
-    publish_outboxes([courier for courier in couriers.values() if courier.outbox])
+    publish_outboxes(couriers)
 
 
 def courier_of(courier: CourierRecord, fleet: Fleet, now: datetime) -> Courier | None:
@@ -127,8 +129,13 @@ def assign(
     return store.assign(courier, route, dispatch_id, event)
 
 
-def publish_outboxes(couriers: Sequence[CourierRecord]) -> None:
-    """Publish the events of the outboxes, and empty them; raises PublishError."""
-    publish([event for courier in couriers for event in courier.outbox])
-    for courier in couriers:
+def publish_outboxes(couriers: dict[str, CourierRecord]) -> None:
+    """Publish the events of the outboxes, and empty them; raises PublishError.
+
+    The couriers in the dictionary are replaced.
+    """
+    unpublished = [courier for courier in couriers.values() if courier.outbox]
+    publish([event for courier in unpublished for event in courier.outbox])
+    for courier in unpublished:
         store.clear_outbox(courier)
+        couriers[courier.courier_id] = replace(courier, outbox=())

@@ -3,7 +3,7 @@
 import json
 import sys
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from types import ModuleType
 from typing import Any
 
@@ -11,6 +11,16 @@ import boto3
 
 TABLES = ("CouriersTable", "OrdersTable")
 NOW = datetime.now(UTC)
+
+
+class Clock(datetime):
+    """The clock of the function in the tests, which may run long after NOW."""
+
+    @classmethod
+    def now(cls, _: tzinfo | None = None) -> datetime:  # type: ignore[override]
+        return NOW
+
+
 DEPOT = (52.0907, 5.1214)
 PUT_EVENTS = "provide-client-params.events.PutEvents"
 

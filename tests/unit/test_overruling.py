@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.dispatching import (
@@ -180,6 +180,14 @@ happenings = st.one_of(
 
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(happenings, min_size=5, max_size=15))
+@example(  # one plan takes all orders from bob and gives them to ann
+    [
+        ("wait", 9, None),
+        ("photo", "bob", "bicycle"),
+        ("photo", "ann", "bicycle"),
+        ("off shift", "bob", None),
+    ]
+)
 def test_whatever_people_change_no_order_has_two_couriers(
     dispatch: Dispatch, happenings: list[tuple[str, Any, Any]]
 ) -> None:
