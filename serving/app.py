@@ -289,9 +289,10 @@ def main() -> None:
     )
     arguments = parser.parse_args()
 
-    # uvicorn raises the signal again after the last response: that is the end, not a failure
+    # Before uvicorn listens to signals, and when it raises them again after the last response. An
+    # exception would be lost if Python is just in a callback of its garbage collection.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: sys.exit())
+        signal.signal(number, lambda *_: os._exit(0))
     warnings.simplefilter("ignore")  # Pillow's remarks on a photo: the response has the reason
     handler = logging.StreamHandler(sys.stdout)  # libtiff's remarks go to stderr
     handler.setFormatter(JsonLines())

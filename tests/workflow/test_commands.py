@@ -54,8 +54,9 @@ def test_an_interrupt_leaves_no_process(
         text=True,
     )
     try:
-        wait_until(lambda: (own / moment).exists() or command.poll() is not None, moment)
-        assert running(own)
+        wait_until(
+            lambda: ((own / moment).exists() and running(own)) or command.poll() is not None, moment
+        )
         command.send_signal(number)
         printed, _ = command.communicate(timeout=60)
     finally:
