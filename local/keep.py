@@ -17,8 +17,8 @@ from functions.http_api.http import COURIERS, MANAGERS, REVIEWERS, ProblemError
 from local.cloud import REGION, LocalCloud
 from local.command import Parser, Steps, add_ports, add_use_case, carry_out, prepare
 from local.dispatching import sample_orders
-from local.processes import PROJECT, SAMPLE_PHOTOS, STATE
-from local.use_cases import UseCase, find_use_case
+from local.processes import PROJECT, STATE
+from local.use_cases import find_use_case
 from local.web import prepare_web, web_of
 from operations.stack import EVENT_SOURCE
 
@@ -43,7 +43,10 @@ In another terminal, first:
   aws dynamodb scan --table-name {PredictionsTableName}
 
   # Review the photos below the confidence threshold.
-  make review
+  make review{use_case}
+
+  # Write sample events of this stack to build/events.
+  make events{use_case}
 
 {dispatch}{topics}  # Read the workflow's executions, and the functions' log.
   aws stepfunctions list-executions --state-machine-arn {ClassifyPhotoStateMachineArn}
@@ -100,7 +103,7 @@ def show_commands(cloud: LocalCloud, outputs: dict[str, str]) -> None:
         "serving": cloud.serving_url,
         "region": REGION,
         "order": sample_order(outputs["EventBusName"]),
-        "photo": sample_photo(cloud.use_case),
+        "photo": cloud.use_case.sample_photo,
     }
     quoted = {name: shlex.quote(value) for name, value in values.items()}
     web, accounts = web_of(cloud, outputs), accounts_of(cloud, outputs)
@@ -109,7 +112,11 @@ def show_commands(cloud: LocalCloud, outputs: dict[str, str]) -> None:
         "dispatch": DISPATCH.format(**quoted) if cloud.use_case.has_dispatch else "",
         "topics": TOPICS if cloud.use_case.topic_labels else "",
     }
-    about = {"logs": cloud.logs, "accounts": ", ".join(accounts)}
+    about = {
+        "logs": cloud.logs,
+        "accounts": ", ".join(accounts),
+        "use_case": cloud.use_case.make_argument,
+    }
     print(COMMANDS.format(**about, **parts, **pages, **quoted))
 
 
@@ -124,12 +131,6 @@ def accounts_of(cloud: LocalCloud, outputs: dict[str, str]) -> list[str]:
         users.of_existing("admin_set_user_password", name, Password=password, Permanent=True)
         accounts.append(f"{name} {password}")
     return accounts
-
-
-def sample_photo(use_case: UseCase) -> str:
-    """The first sample photo of a use case, or a name to replace."""
-    photos = sorted(use_case.photos.glob("*")) if use_case.photos.is_dir() else []
-    return str(photos[0].relative_to(SAMPLE_PHOTOS.parents[1])) if photos else "photo.jpg"
 
 
 def sample_order(bus: str) -> str:

@@ -31,6 +31,17 @@ class UseCase:
         return SAMPLE_PHOTOS if self.name == DEFAULT else PROJECT / "local" / "samples" / self.name
 
     @property
+    def sample_photo(self) -> str:
+        """The first sample photo, relative to the project, or a name to replace."""
+        photos = sorted(self.photos.glob("*")) if self.photos.is_dir() else []
+        return str(photos[0].relative_to(PROJECT)) if photos else "photo.jpg"
+
+    @property
+    def make_argument(self) -> str:
+        """The argument of `make` for this use case, after a space; empty for the default."""
+        return "" if self.name == DEFAULT else f" USE_CASE={self.name}"
+
+    @property
     def has_dispatch(self) -> bool:
         """Whether couriers get orders."""
         return self.parameters.get("Dispatch", "on") == "on"

@@ -20,6 +20,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local.use_cases import DEFAULT, UseCase
 from operations.errors import UserError, explain
 from operations.stack import DEFAULT_STACK, Stack, require_stack
 
@@ -52,9 +53,10 @@ def newest_photo(s3: Any, stack: Stack) -> Photo:
     bucket = stack.output("PhotosBucketName")
     listed = s3.list_objects_v2(Bucket=bucket, Prefix="uploads/").get("Contents", [])
     if not listed:
+        use_case = UseCase(stack.parameters.get("UseCase", DEFAULT), stack.name, stack.parameters)
         raise UserError(
             "the stack has no photo yet: upload one with `aws s3 cp "
-            f"local/photos/bicycle-courier.jpg s3://{bucket}/uploads/42/`"
+            f"{use_case.sample_photo} s3://{bucket}/uploads/42/`"
         )
     newest = max(listed, key=lambda each: each["LastModified"])
     head = s3.head_object(Bucket=bucket, Key=newest["Key"])

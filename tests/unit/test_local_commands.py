@@ -456,6 +456,8 @@ def test_up_prints_no_orders_for_a_use_case_without_dispatch(
     printed = capsys.readouterr().out
     assert "aws s3 cp local/samples/scones/broken-1.jpg s3://name/uploads/42/" in printed
     assert "aws sns list-topics" in printed
+    assert "  make review USE_CASE=scones\n" in printed
+    assert "  make events USE_CASE=scones\n" in printed
     assert "put-events" not in printed
 
 

@@ -13,6 +13,7 @@ from moto import mock_aws
 
 from operations import sample_events
 from operations.errors import UserError
+from operations.stack import Stack
 from tests.support.repository import REPOSITORY
 from tests.support.schemas import assert_event
 
@@ -129,3 +130,11 @@ def test_a_stack_without_a_photo_says_how_to_upload_one(
 ) -> None:
     with pytest.raises(UserError, match=r"no photo yet: upload one with `aws s3 cp .*/uploads/42/"):
         written(session, tmp_path)
+
+
+def test_the_photo_to_upload_is_one_of_the_use_case(session: dict[str, Any]) -> None:
+    outputs = {"PhotosBucketName": BUCKET}
+    stack = Stack("id", STACK, "CREATE_COMPLETE", {"UseCase": "scones"}, outputs, False)
+    sample = f"aws s3 cp local/samples/scones/broken-1.jpg s3://{BUCKET}/"
+    with pytest.raises(UserError, match=sample):
+        sample_events.newest_photo(session["s3"], stack)
