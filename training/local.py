@@ -183,9 +183,12 @@ def main(arguments: list[str] | None = None) -> None:
         f"the model is in {folder}. Try it:\n"
         f"  make serve MODEL={folder}\n"
         "  curl --data-binary @photo.jpg http://127.0.0.1:8080/invocations\n"
-        f'Deploy it:\n  make launch ARGS="--model {folder}"\n'
-        f"  and set the parameters Labels={','.join(result.metadata['labels'])} and "
-        f"ConfidenceThreshold={result.metadata['threshold']} of the stack"
+        f"To deploy it:\n"
+        f"  1. In samconfig.toml, set for {options.name} (docs/use-cases.md, step 3 adds it)\n"
+        f"     Labels={','.join(result.metadata['labels'])} "
+        f"ConfidenceThreshold={result.metadata['threshold']}\n"
+        f"  2. make deploy USE_CASE={options.name}\n"
+        f'  3. make launch USE_CASE={options.name} ARGS="--model {folder}"'
     )
 
 
