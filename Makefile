@@ -59,7 +59,7 @@ down: $(VENV)/run ## Stop what `make up` started
 
 .PHONY: demo
 demo: $(VENV)/run ## Show both pages with a simulated working day, until Ctrl-C
-	@$(BIN)/python -m local.demo $(PORTS)
+	@$(BIN)/python -m local.demo --use-case $(USE_CASE) $(PORTS)
 
 .PHONY: drill
 drill: $(VENV)/run ## Simulate days with drift, alarms and reviews on this machine (10 minutes)

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -14,7 +15,7 @@ from rich.console import Console
 
 from local.cloud import LocalCloud
 from local.processes import PORTS, STOP_SIGNALS, LocalCloudError, sole_use
-from local.use_cases import DEFAULT
+from local.use_cases import DEFAULT, UseCase
 
 
 class Parser(argparse.ArgumentParser):
@@ -87,7 +88,8 @@ def prepare(cloud: LocalCloud, console: Console) -> None:
     """Stop what a killed command left running in the directory; check the model and the ports.
 
     Raises:
-        LocalCloudError: the use case has no model, or a port cannot be used.
+        LocalCloudError: the use case has no model, or other labels than its model, or a port cannot
+            be used.
 
     """
     name, model = cloud.use_case.name, cloud.use_case.model
@@ -95,10 +97,27 @@ def prepare(cloud: LocalCloud, console: Console) -> None:
         raise LocalCloudError(
             f"{model} has no model: train one with `make train PHOTOS=my/photos NAME={name}`"
         )
+    check_labels(cloud.use_case)
     if left := LocalCloud.find(cloud.directory):
         console.print(f"stopping what an earlier `make {cloud.directory.name}` left running")
         left.stop()
     cloud.check_ports()
+
+
+def check_labels(use_case: UseCase) -> None:
+    """Check that the stack knows the labels of the model; only their order may differ.
+
+    Raises:
+        LocalCloudError: it does not.
+
+    """
+    path = use_case.model / "metadata.json"
+    labels = json.loads(path.read_text("utf-8"))["labels"]
+    if set(use_case.labels) != set(labels):
+        raise LocalCloudError(
+            f"the labels of use case {use_case.name} are {','.join(use_case.labels)}, those of its "
+            f"model are {','.join(labels)}: set Labels={','.join(labels)} in samconfig.toml"
+        )
 
 
 def carry_out(work: Callable[[], int], cloud: LocalCloud, console: Console) -> int:

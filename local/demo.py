@@ -28,9 +28,10 @@ from functions.dispatch_orders.fleet import Location, read_fleet
 from functions.http_api.http import COURIERS, MANAGERS, REVIEWERS
 from local.browser import Browser
 from local.cloud import LocalCloud
-from local.command import Parser, Steps, add_ports, carry_out, prepare
+from local.command import Parser, Steps, add_ports, add_use_case, carry_out, prepare
 from local.keep import accounts_of
 from local.processes import SAMPLE_PHOTOS, STATE
+from local.use_cases import DEFAULT
 from local.web import browser_of, prepare_web, web_of
 
 # Minutes of the shop in a minute of yours. The dispatch plans in real time, and the couriers ride
@@ -376,7 +377,13 @@ def main() -> int:
     """Parse the command line."""
     parser = Parser(description=str(__doc__).splitlines()[0])
     add_ports(parser)
+    add_use_case(parser)
     arguments = parser.parse_args()
+    if arguments.use_case != DEFAULT:
+        parser.error(
+            "the demo shows couriers and orders of vehicles only: leave out USE_CASE, or run "
+            f"`make up USE_CASE={arguments.use_case}`"
+        )
     console = Console()
     cloud = LocalCloud(STATE / "demo", arguments.cloud_port, arguments.serving_port)
     return carry_out(lambda: demo(cloud, console), cloud, console)

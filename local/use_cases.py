@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from samtranslator.yaml_helper import yaml_parse
+
 from local.processes import PROJECT, SAMPLE_PHOTOS, LocalCloudError
 
 DEFAULT = "vehicles"  # the environment `default`; each other environment has its use case's name
@@ -42,6 +44,12 @@ class UseCase:
         return "" if self.name == DEFAULT else f" USE_CASE={self.name}"
 
     @property
+    def labels(self) -> list[str]:
+        """The labels that the stack knows."""
+        labels = self.parameters.get("Labels") or default_of("Labels")
+        return labels.split(",")
+
+    @property
     def has_dispatch(self) -> bool:
         """Whether couriers get orders."""
         return self.parameters.get("Dispatch", "on") == "on"
@@ -74,6 +82,11 @@ def find_use_case(name: str, samconfig: Path = PROJECT / "samconfig.toml") -> Us
         )
     stack_name = environments[name]["global"]["parameters"]["stack_name"]
     return UseCase(name, stack_name, overrides(environments[name]))
+
+
+def default_of(parameter: str, template: Path = PROJECT / "template.yaml") -> str:
+    """What a parameter of the template is if nothing sets it."""
+    return str(yaml_parse(template.read_text("utf-8"))["Parameters"][parameter]["Default"])
 
 
 def local_parameters(samconfig: Path = PROJECT / "samconfig.toml") -> dict[str, str]:

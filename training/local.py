@@ -183,7 +183,7 @@ def main(arguments: list[str] | None = None) -> None:
         f"the model is in {folder}. Try it:\n"
         f"  make serve MODEL={folder}\n"
         "  curl --data-binary @photo.jpg http://127.0.0.1:8080/invocations\n"
-        f"To deploy it:\n"
+        "To deploy it:\n"
         f"  1. In samconfig.toml, set for {options.name} (docs/use-cases.md, step 3 adds it)\n"
         f"     Labels={','.join(result.metadata['labels'])} "
         f"ConfidenceThreshold={result.metadata['threshold']}\n"

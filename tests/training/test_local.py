@@ -34,7 +34,7 @@ def test_folder_becomes_a_model_a_card_and_the_next_commands(tmp_path, capsys):
     assert "other/page.jpg: unreadable" in printed
     assert f"make serve MODEL={folder}" in printed
     assert f"Labels=bicycle,other ConfidenceThreshold={metadata['threshold']}" in printed
-    assert "set for my_model (docs/use-cases.md, step 3)" in printed
+    assert "set for my_model (docs/use-cases.md, step 3 adds it)" in printed
     assert f'make launch USE_CASE=my_model ARGS="--model {folder}"' in printed
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from local import demo, keep, processes, run
 from local.cloud import LocalCloud
+from local.command import check_labels
 from local.processes import PROJECT, LocalCloudError, free_port
 from local.use_cases import UseCase, find_use_case
 
@@ -389,6 +390,11 @@ def test_make_without_a_folder_runs_the_sample_photos_of_the_use_case(checkout: 
     assert done.stdout.splitlines() == ["-m", "local.run", "--use-case", "scones"], done.stderr
 
 
+def test_make_passes_the_use_case_to_the_demo(checkout: Path) -> None:
+    done = make(checkout, "demo", "USE_CASE=scones")
+    assert done.stdout.splitlines() == ["-m", "local.demo", "--use-case", "scones"], done.stderr
+
+
 def test_make_names_the_known_use_cases(checkout: Path) -> None:
     for target in ("run", "up", "serve", "deploy", "launch"):
         done = make(checkout, target, "USE_CASE=plants")
@@ -482,6 +488,42 @@ def test_a_use_case_without_a_model_says_how_to_train_one(
     assert capsys.readouterr().out == (
         f"Stopped: {plants.model} has no model: train one with `make train PHOTOS=my/photos "
         "NAME=plants`\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("parameters", "labels"),
+    [({"Labels": "loaf,other"}, "loaf,other"), ({}, "bicycle,motorcycle,other")],
+)
+def test_labels_that_are_not_those_of_the_model_are_refused_before_the_start(
+    state: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    parameters: dict[str, str],
+    labels: str,
+) -> None:
+    scones = UseCase("scones", "scones-unlimited-scones", parameters)
+    monkeypatch.setattr(keep, "find_use_case", lambda _: scones)
+    assert carried_out(keep, "up", "--use-case", "scones") == 1
+    assert capsys.readouterr().out == (
+        f"Stopped: the labels of use case scones are {labels}, those of its model are "
+        "broken,intact,other: set Labels=broken,intact,other in samconfig.toml\n"
+    )
+
+
+def test_labels_of_the_model_in_another_order_are_no_problem(state: Path) -> None:
+    check_labels(UseCase("scones", "", {"Labels": "other,intact,broken"}))
+
+
+def test_the_demo_of_another_use_case_is_refused(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        carried_out(demo, "--use-case", "scones")
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == (
+        "Stopped: the demo shows couriers and orders of vehicles only: leave out USE_CASE, or run "
+        "`make up USE_CASE=scones`\n"
     )
 
 
