@@ -5,7 +5,8 @@
 Starts the local cloud with the web pages, and opens the console if there is a browser. Couriers
 sign in, send photos and deliver. Orders arrive. A reviewer labels the photos below the threshold.
 All of them use the API of the pages. Orders stop after an hour of the shop. The couriers and the
-reviewer go on until Ctrl-C stops everything.
+reviewer go on until Ctrl-C stops everything. The dispatch plans in real time: a courier
+gets the next orders only when the time of the way back to the depot has passed.
 """
 
 import math
@@ -32,13 +33,17 @@ from local.command import Parser, Steps, add_ports, add_use_case, carry_out, pre
 from local.keep import accounts_of
 from local.processes import SAMPLE_PHOTOS, STATE
 from local.use_cases import DEFAULT
-from local.web import browser_of, prepare_web, web_of
+from local.web import CERTIFICATE_NOTE, browser_of, prepare_web, web_of
 
 # Minutes of the shop in a minute of yours. The dispatch plans in real time, and the couriers ride
 # this much faster than planned.
 SPEED = 12
 MINUTES = 60
 STEP_SECONDS = 1
+OVER = (
+    "The hour is over: no more orders arrive. Deliveries pause: the way back to the depot takes "
+    "real time, and a courier gets the next orders after it. Stop with Ctrl-C."
+)
 
 # ── The hour ──
 
@@ -339,8 +344,9 @@ def show(cloud: LocalCloud, outputs: dict[str, str], console: Console) -> None:
     for line in (
         f"\nConsole:        {web.console}",
         f"Courier's page: {web.courier_page}",
-        f"Accounts:       {', '.join(accounts_of(cloud, outputs))}",
-        "The browser warns of the certificate, which is made anew with each start.",
+        "Accounts:",
+        *accounts_of(cloud, outputs),
+        CERTIFICATE_NOTE,
         f"An hour of the shop takes {MINUTES // SPEED} minutes. Stop with Ctrl-C.\n",
     ):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -369,7 +375,7 @@ def simulate(shop: Shop, console: Console) -> None:
         shop.act(minute, say)
         if minute >= MINUTES and not is_over:
             is_over = True
-            say("The hour is over. The couriers deliver what you order. Stop with Ctrl-C.")
+            say(OVER)
         time.sleep(STEP_SECONDS)
 
 

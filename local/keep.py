@@ -19,7 +19,7 @@ from local.command import Parser, Steps, add_ports, add_use_case, carry_out, pre
 from local.dispatching import sample_orders
 from local.processes import PROJECT, STATE
 from local.use_cases import find_use_case
-from local.web import prepare_web, web_of
+from local.web import CERTIFICATE_NOTE, prepare_web, web_of
 from operations.stack import EVENT_SOURCE
 
 ACCOUNTS = {"anna": COURIERS, "rosa": REVIEWERS, "max": MANAGERS}
@@ -29,8 +29,9 @@ The local cloud is up.
 
 Courier's page: {courier_page}
 Console:        {console}
-Accounts:       {accounts}
-The browser warns of the certificate, which is made anew with each start.
+Accounts:
+{accounts}
+{certificate_note}
 
 In another terminal, first:
 
@@ -114,14 +115,15 @@ def show_commands(cloud: LocalCloud, outputs: dict[str, str]) -> None:
     }
     about = {
         "logs": cloud.logs,
-        "accounts": ", ".join(accounts),
+        "accounts": "\n".join(accounts),
+        "certificate_note": CERTIFICATE_NOTE,
         "use_case": cloud.use_case.make_argument,
     }
     print(COMMANDS.format(**about, **parts, **pages, **quoted))
 
 
 def accounts_of(cloud: LocalCloud, outputs: dict[str, str]) -> list[str]:
-    """A user of each group with a new random password, as `name password`."""
+    """A user of each group with a new random password, as `  name (role)  password`."""
     users = Users(cloud.client("cognito-idp"), outputs["UserPoolId"])
     accounts = []
     for name, group in ACCOUNTS.items():
@@ -129,7 +131,7 @@ def accounts_of(cloud: LocalCloud, outputs: dict[str, str]) -> list[str]:
             users.create(name, group)
         password = temporary_password()
         users.of_existing("admin_set_user_password", name, Password=password, Permanent=True)
-        accounts.append(f"{name} {password}")
+        accounts.append(f"  {name} ({group.removesuffix('s')})  {password}")
     return accounts
 
 

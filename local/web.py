@@ -9,6 +9,11 @@ from dataclasses import dataclass
 from local.browser import Browser
 from local.cloud import LocalCloud
 
+CERTIFICATE_NOTE = """\
+The certificate is self-signed, and new with each start. So the browser warns of it, each reload
+asks for the password again, and the courier's page does not open offline. On AWS, a reload keeps
+the sign-in and the page opens offline (not yet seen there)."""
+
 
 @dataclass(frozen=True)
 class Web:

@@ -1,13 +1,16 @@
 """The simulated hour of `make demo`: what people do when, with an API that the test plays."""
 
+import io
 import json
 import math
 import random
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from functions.dispatch_orders.fleet import read_fleet
 from local import demo
@@ -238,3 +241,21 @@ def test_a_browser_is_opened_where_a_person_can_see_it(
     environment: dict[str, str], platform: str, *, expected: bool
 ) -> None:
     assert demo.has_browser(environment, platform) is expected
+
+
+# ── After the hour ──
+
+
+def test_the_line_at_the_end_of_the_hour_says_why_deliveries_pause(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = iter([0.0, 301.0, 302.0])
+    clock = SimpleNamespace(monotonic=lambda: next(seconds), sleep=lambda _: None)
+    monkeypatch.setattr(demo, "time", clock)
+    monkeypatch.setattr(Shop, "act", lambda *_: None)
+    printed = io.StringIO()
+    with pytest.raises(StopIteration):
+        demo.simulate(shop, Console(file=printed))
+    [line] = printed.getvalue().splitlines()
+    assert line.startswith("minute  60  The hour is over")
+    assert "the way back to the depot takes real time" in line

@@ -245,11 +245,14 @@ def test_a_cloud_that_is_up_is_kept_and_its_commands_are_shown_again(
     )
     monkeypatch.setattr(LocalCloud, "is_healthy", lambda _: True)
     monkeypatch.setattr(LocalCloud, "outputs", lambda _: outputs)
-    monkeypatch.setattr(keep, "accounts_of", lambda *_: ["anna secret", "max secret"])
+    monkeypatch.setattr(
+        keep, "accounts_of", lambda *_: ["  anna (courier)  secret", "  max (manager)  secret"]
+    )
     started = left_behind("up", "ministack", "serving")
     assert carried_out(keep, "up") == 0
     printed = capsys.readouterr().out
-    assert "anna secret, max secret" in printed
+    assert "\n  anna (courier)  secret\n  max (manager)  secret\n" in printed
+    assert "each reload\nasks for the password again" in printed
     assert "is up already" in printed
     assert "export AWS_ENDPOINT_URL=https://127.0.0.1:" in printed
     assert all(process.poll() is None for process in started)
