@@ -193,10 +193,16 @@ def change_order(change: Change) -> Response[str]:
 @app.post("/api/console/off-shift")
 def end_shift(end: EndOfShift) -> Response[str]:
     """Publish that a courier's shift ends now, if the courier is on shift."""
-    overruling.check_on_shift(end.courier_id)
-    detail = {"courier_id": end.courier_id, "off_shift_at": now_text(), "ended_by": user().name}
-    publish("Courier Off Shift", detail)
+    if not overruling.is_courier_on_shift(end.courier_id):
+        raise ProblemError(HTTPStatus.CONFLICT, f"Courier {end.courier_id} is not on shift.")
+    publish_end_of_shift(end.courier_id)
     return respond(HTTPStatus.ACCEPTED, {})
+
+
+def publish_end_of_shift(courier_id: str) -> None:
+    """Publish that the user of the request ends a courier's shift now."""
+    detail = {"courier_id": courier_id, "off_shift_at": now_text(), "ended_by": user().name}
+    publish("Courier Off Shift", detail)
 
 
 # ── Reviews ──
@@ -266,11 +272,14 @@ def reset_password(user_name: str) -> dict[str, Any]:
 
 @app.post("/api/console/people/<user_name>/blocked")
 def block_person(user_name: str, blocking: Blocking) -> Response[str]:
-    """Block an account and end its sessions, or unblock it."""
+    """Block an account and end its sessions and its shift, or unblock it."""
     user().require(MANAGERS)
     if user_name == user().name:
         raise ProblemError(HTTPStatus.CONFLICT, "You cannot block yourself.")
     users().block(user_name, blocked=blocking.blocked)
+    has_dispatch = bool(os.environ["COURIERS_TABLE_NAME"])
+    if blocking.blocked and has_dispatch and overruling.is_courier_on_shift(user_name):
+        publish_end_of_shift(user_name)
     return Response(HTTPStatus.NO_CONTENT.value, "application/json", "")
 
 

@@ -29,10 +29,9 @@ def check_not_left(order_id: str) -> None:
         )
 
 
-def check_on_shift(courier_id: str) -> None:
-    """Raise ProblemError: 409, the courier is not on shift."""
-    if not is_on_shift(read_courier(courier_id), datetime.now(UTC)):
-        raise ProblemError(HTTPStatus.CONFLICT, f"Courier {courier_id} is not on shift.")
+def is_courier_on_shift(courier_id: str) -> bool:
+    """Whether a courier is on shift now."""
+    return is_on_shift(read_courier(courier_id), datetime.now(UTC))
 
 
 def read_courier(courier_id: str) -> dict[str, Any]:

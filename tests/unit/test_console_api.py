@@ -566,6 +566,31 @@ def test_a_manager_creates_blocks_and_resets_users(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("user_pool")
+def test_the_shift_of_a_blocked_courier_ends(client: Client, published: list[Any]) -> None:
+    shift = {"vehicle": "bicycle", "checked_in_at": at(-60), "shift_ends_at": at(400)}
+    put("CouriersTable", courier_id="anna", **shift)
+    put("CouriersTable", courier_id="ben", **shift, off_shift_at=at(-1))
+    for name in ("anna", "ben", "cem"):
+        client.post("/api/console/people", {"user_name": name, "group": "couriers"})
+        for blocked in (True, False):
+            reply = client.post(f"/api/console/people/{name}/blocked", {"blocked": blocked})
+            assert reply.status == 204
+    [(kind, detail)] = published
+    assert (kind, detail["courier_id"], detail["ended_by"]) == ("Courier Off Shift", "anna", "max")
+    assert problems(EVENTS[kind], detail) == []
+
+
+@pytest.mark.usefixtures("user_pool")
+def test_without_dispatch_blocking_ends_no_shift(
+    client: Client, environment: pytest.MonkeyPatch, published: list[Any]
+) -> None:
+    environment.setenv("COURIERS_TABLE_NAME", "")
+    client.post("/api/console/people", {"user_name": "anna", "group": "couriers"})
+    assert client.post("/api/console/people/anna/blocked", {"blocked": True}).status == 204
+    assert published == []
+
+
+@pytest.mark.usefixtures("user_pool")
 @pytest.mark.parametrize("name", ["a/b", "Anna", "", "a b", "../x", "x" * 65, "unknown"])
 def test_names_that_cannot_be_folders_are_refused(client: Client, name: str) -> None:
     reply = client.post("/api/console/people", {"user_name": name, "group": "couriers"})
