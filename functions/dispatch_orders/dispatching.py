@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from aws_lambda_powertools import Logger
@@ -137,5 +136,4 @@ def publish_outboxes(couriers: dict[str, CourierRecord]) -> None:
     unpublished = [courier for courier in couriers.values() if courier.outbox]
     publish([event for courier in unpublished for event in courier.outbox])
     for courier in unpublished:
-        store.clear_outbox(courier)
-        couriers[courier.courier_id] = replace(courier, outbox=())
+        couriers[courier.courier_id] = store.clear_outbox(courier)

@@ -388,11 +388,18 @@ def explain(order_id: str, reason: str) -> None:
             raise
 
 
-def clear_outbox(courier: CourierRecord) -> None:
-    """Remove the published events of a courier, unless there are newer ones."""
-    change_courier(
+def clear_outbox(courier: CourierRecord) -> CourierRecord:
+    """Remove the published events of a courier, unless the record has changed.
+
+    Returns:
+        The courier without events. If the record has changed, it keeps its old version, so that
+        later writes fail.
+
+    """
+    is_cleared = change_courier(
         courier.courier_id, "REMOVE outbox", "version = :version", {":version": courier.version}
     )
+    return replace(courier, version=courier.version + is_cleared, outbox=())
 
 
 def expiry(time: datetime) -> int:

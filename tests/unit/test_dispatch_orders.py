@@ -304,11 +304,23 @@ def test_a_cancelled_order_is_not_planned_again(dispatch: Dispatch) -> None:
     assert dispatch.new_events() == []
 
 
-def test_an_order_that_a_courier_has_is_not_cancelled(dispatch: Dispatch) -> None:
+def test_an_order_that_has_left_is_not_cancelled(dispatch: Dispatch) -> None:
     dispatch.take(photo(), order())
     before = dispatch.order()
     dispatch.take(cancelled("o-1"))
     assert dispatch.order() == before
+
+
+def test_a_courier_whose_route_is_withdrawn_gets_the_new_route_of_the_same_plan(
+    dispatch: Dispatch,
+) -> None:
+    due = {"ready_at": at(1), "due_from": at(1)}
+    dispatch.take_at(0, order("o-1", **due), order("o-2", **due), photo())
+    dispatch.new_events()
+    dispatch.take_at(0.5, change("o-1", held=True))
+    (withdrawn, _), (assigned, route) = dispatch.new_events()
+    assert (withdrawn, assigned) == ("Orders Withdrawn", "Orders Dispatched")
+    assert [stop["order_id"] for stop in route["stops"]] == ["o-2"]
 
 
 # ── Events that are refused ──
