@@ -161,15 +161,8 @@ def place_order(order: NewOrder) -> Response[str]:
 
 @app.post("/api/console/cancellations")
 def cancel_order(cancellation: Cancellation) -> Response[str]:
-    """Publish that an order is cancelled, if it still waits."""
-    order = live.read_order(cancellation.order_id)
-    if order is None:
-        raise ProblemError(HTTPStatus.NOT_FOUND, "There is no such order.")
-    if "dispatch_state" not in order:
-        raise ProblemError(
-            HTTPStatus.CONFLICT,
-            f"The order is {order['status']}: only waiting ones can be cancelled.",
-        )
+    """Publish that an order is cancelled, if no courier has left with it."""
+    overruling.check_not_left(cancellation.order_id)
     publish(
         "Order Cancelled",
         {

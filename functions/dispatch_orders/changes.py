@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from functions.dispatch_orders import store, waiting
 from functions.dispatch_orders.dynamo import condition_failed, dynamodb, item, text
 from functions.dispatch_orders.fleet import Fleet
-from functions.dispatch_orders.messages import Changed
+from functions.dispatch_orders.messages import Cancelled, Changed
 from functions.dispatch_orders.publishing import orders_withdrawn
 from functions.dispatch_orders.reasons import noted, why_unplanned
 from functions.dispatch_orders.statuses import OPEN, OrderStatus
@@ -57,6 +57,52 @@ def change(message: Changed, fleet: Fleet, now: datetime) -> list[str]:
     if waits_again:
         write(record, changed(record, message), fleet, now)
     return waits_again
+
+
+def cancel(message: Cancelled, now: datetime) -> list[str]:
+    """Take an order out of the plan, and off a route that has not left.
+
+    Returns:
+        The ids of the other orders of that route: they wait again.
+
+    Raises:
+        RouteChangedError: another function changed the courier at the same time.
+
+    """
+    record = next(waiting.get_orders([message.order_id]), None)
+    if record is None or record["status"] not in OPEN:
+        logger.info("The order is not open", extra={"order_id": message.order_id})
+        return []
+    waits_again = [message.order_id]
+    if "dispatch_state" not in record:
+        waits_again = withdraw_route(record, message.cancelled_by, now)
+    if waits_again:
+        write_cancelled(message, now)
+    return [order_id for order_id in waits_again if order_id != message.order_id]
+
+
+def write_cancelled(message: Cancelled, now: datetime) -> None:
+    """Write that an order is cancelled, if it still waits."""
+    try:
+        dynamodb.update_item(
+            TableName=os.environ["ORDERS_TABLE_NAME"],
+            Key=item(order_id=message.order_id),
+            UpdateExpression="SET #status = :cancelled, reason = :reason, cancelled_at = :at"
+            " REMOVE dispatch_state, open_state",
+            ConditionExpression=store.WAITS,
+            ExpressionAttributeNames={"#status": "status"},
+            ExpressionAttributeValues=item(
+                **{
+                    ":cancelled": OrderStatus.CANCELLED,
+                    ":reason": f"cancelled by {message.cancelled_by}",
+                    ":at": text(now),
+                }
+            ),
+        )
+    except ClientError as error:
+        if not condition_failed(error):
+            raise
+        logger.info("The order does not wait", extra={"order_id": message.order_id})
 
 
 def window_of(message: Changed) -> dict[str, str]:

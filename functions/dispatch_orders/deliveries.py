@@ -11,9 +11,9 @@ from botocore.exceptions import ClientError
 
 from functions.dispatch_orders.dynamo import condition_failed, dynamodb, item, plain, text
 from functions.dispatch_orders.fields import time_of
-from functions.dispatch_orders.messages import Cancelled, Delivered
+from functions.dispatch_orders.messages import Delivered
 from functions.dispatch_orders.statuses import OrderStatus
-from functions.dispatch_orders.store import WAITS, change_courier
+from functions.dispatch_orders.store import change_courier
 
 logger = Logger(child=True)
 
@@ -89,27 +89,3 @@ def take_off_route(message: Delivered) -> dict[str, Any]:
         ReturnValues="ALL_NEW",
     )
     return plain(changed["Attributes"])
-
-
-def cancel(message: Cancelled, now: datetime) -> None:
-    """Take an order out of the plan, if it has no courier yet."""
-    try:
-        dynamodb.update_item(
-            TableName=os.environ["ORDERS_TABLE_NAME"],
-            Key=item(order_id=message.order_id),
-            UpdateExpression="SET #status = :cancelled, reason = :reason, cancelled_at = :at"
-            " REMOVE dispatch_state, open_state",
-            ConditionExpression=WAITS,
-            ExpressionAttributeNames={"#status": "status"},
-            ExpressionAttributeValues=item(
-                **{
-                    ":cancelled": OrderStatus.CANCELLED,
-                    ":reason": f"cancelled by {message.cancelled_by}",
-                    ":at": text(now),
-                }
-            ),
-        )
-    except ClientError as error:
-        if not condition_failed(error):
-            raise
-        logger.info("The order does not wait", extra={"order_id": message.order_id})

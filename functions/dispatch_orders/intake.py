@@ -34,7 +34,7 @@ class Batch:
         fleet: the content of vehicles.json.
         now: time of the batch, UTC.
         must_plan: whether the schedule asked for a plan.
-        new_orders: ids of its orders and of changed ones, which the index may not contain yet.
+        new_orders: ids of its orders and of those that wait again: the index may not have them yet.
 
     """
 
@@ -67,7 +67,7 @@ class Batch:
             case Delivered():
                 deliveries.deliver(message)
             case Cancelled():
-                deliveries.cancel(message, self.now)
+                self.new_orders += changes.cancel(message, self.now)
             case Changed():
                 self.new_orders += changes.change(message, self.fleet, self.now)
             case Replan():

@@ -317,16 +317,29 @@ def test_a_wrong_field_is_named(
     assert published == []
 
 
-def test_only_an_order_that_waits_can_be_cancelled(client: Client, published: list[Any]) -> None:
-    order("o-1")
-    order("o-2", "assigned", courier_id="anna")
+def test_an_order_can_be_cancelled_until_its_courier_leaves(
+    client: Client, published: list[Any]
+) -> None:
+    put("CouriersTable", courier_id="ann", departs_at=at(-1))
+    put("CouriersTable", courier_id="bob", departs_at=at(1))
+    order("waits")
+    order("of-ann", "assigned", courier_id="ann")
+    order("of-bob", "assigned", courier_id="bob")
+    order("done", "delivered")
     cancel = "/api/console/cancellations"
-    assert client.post(cancel, {"order_id": "o-9"}).status == 404
-    assert client.post(cancel, {"order_id": "o-2"}).status == 409
+    assert client.post(cancel, {"order_id": "unknown"}).status == 404
+    assert client.post(cancel, {"order_id": "done"}).status == 409
+    has_left = client.post(cancel, {"order_id": "of-ann"})
+    assert has_left.status == 409
+    assert "Courier ann has left with the order" in has_left.json["detail"]
     assert published == []
-    assert client.post(cancel, {"order_id": "o-1"}).status == 202
-    [(kind, detail)] = published
-    assert (kind, detail["order_id"], detail["cancelled_by"]) == ("Order Cancelled", "o-1", "max")
+    for order_id in ("waits", "of-bob"):
+        assert client.post(cancel, {"order_id": order_id}).status == 202
+    assert [(kind, detail["order_id"], detail["cancelled_by"]) for kind, detail in published] == [
+        ("Order Cancelled", "waits", "max"),
+        ("Order Cancelled", "of-bob", "max"),
+    ]
+    assert all(problems(EVENTS[kind], detail) == [] for kind, detail in published)
 
 
 CHANGES = "/api/console/changes"

@@ -91,6 +91,24 @@ def test_an_order_is_taken_off_a_route_that_has_not_left(dispatch: Dispatch) -> 
     assert "dispatch_id" not in dispatch.courier("ann")
 
 
+def test_an_order_on_a_route_that_has_not_left_is_cancelled_and_the_others_go(
+    dispatch: Dispatch,
+) -> None:
+    due = {"ready_at": at(1), "due_from": at(1)}
+    dispatch.take_at(0, order("o-1", **due), order("o-2", **due), photo("ann"))
+    [(_, assigned)] = dispatch.new_events()
+    assert len(assigned["stops"]) == 2
+    dispatch.take_at(0.5, cancelled("o-1"))
+    cancelled_order = dispatch.order("o-1")
+    assert cancelled_order["reason"] == "cancelled by max"
+    assert {"courier_id", "dispatch_id", "dispatch_state"}.isdisjoint(cancelled_order)
+    (kind, withdrawn), (_, again) = dispatch.new_events()
+    assert (kind, withdrawn["order_ids"]) == ("Orders Withdrawn", ["o-1", "o-2"])
+    assert [stop["order_id"] for stop in again["stops"]] == ["o-2"]
+    dispatch.take_at(1, cancelled("o-1"))
+    assert dispatch.new_events() == []
+
+
 def test_an_order_on_the_road_stays_with_its_courier(dispatch: Dispatch) -> None:
     dispatch.take_at(0, order(), photo("ann"), photo("bob"))
     before = dispatch.order()
@@ -188,6 +206,7 @@ happenings = st.one_of(
         ("off shift", "bob", None),
     ]
 )
+@example([("photo", "ann", "bicycle"), ("cancel", "o-1", None), ("wait", 20, None)])
 def test_whatever_people_change_no_order_has_two_couriers(
     dispatch: Dispatch, happenings: list[tuple[str, Any, Any]]
 ) -> None:
@@ -204,6 +223,7 @@ class Day:
     def __init__(self, dispatch: Dispatch) -> None:
         self.dispatch, self.minute, self.sent = dispatch, 0.0, list[dict[str, Any]]()
         self.courier_of: dict[str, str] = {}
+        self.cancelled: set[str] = set()
         for table, key in (("OrdersTable", "order_id"), ("CouriersTable", "courier_id")):
             for each in dispatch.dynamodb.Table(table).scan()["Items"]:
                 dispatch.dynamodb.Table(table).delete_item(Key={key: each[key]})
@@ -232,15 +252,29 @@ class Day:
             case "off shift":
                 self.send(off_shift(what, self.minute))
             case "cancel":
+                is_possible = self.has_not_left(what)
                 self.send(cancelled(what))
+                if is_possible:
+                    self.cancelled.add(what)
             case "repeat":
                 self.send(self.sent[what % len(self.sent)])
             case _:
                 self.send(REPLAN)
 
+    def has_not_left(self, order_id: str) -> bool:
+        """Whether an order waits, or its courier leaves later than now."""
+        found = self.dispatch.order(order_id)
+        if found["status"] != "assigned":
+            return found["status"] in ("new", "waiting")
+        departs_at = self.dispatch.courier(found["courier_id"])["departs_at"]
+        return datetime.fromisoformat(departs_at) > datetime.fromisoformat(at(self.minute))
+
     def check(self) -> None:
         """Follow the events: an order gets a courier only if it has none, and may have this one."""
         stored = {each["order_id"]: each for each in self.dispatch.orders()}
+        assert self.cancelled == {
+            order_id for order_id, each in stored.items() if each["status"] == "cancelled"
+        }
         for kind, detail in self.dispatch.new_events():
             if kind == "Orders Withdrawn":
                 for order_id in detail["order_ids"]:
