@@ -99,7 +99,7 @@ train: ## Train a model for your labels (PHOTOS=my/photos NAME=my_model) in minu
 
 .PHONY: launch
 launch: $(VENV)/run ## Train on SageMaker and deploy the model to the stack's endpoint
-	@$(BIN)/python -m training.launch.cloud $(STACK_NAME) $(ARGS)
+	@$(BIN)/python -m training.launch.check $(STACK_NAME) $(ARGS)
 	@$(MAKE) --no-print-directory $(TRAINING)/training
 	@$(TRAINING)/bin/python -m training.launch $(STACK_NAME) $(ARGS)
 

@@ -10,6 +10,20 @@ import pytest
 from tests.support.repository import REPOSITORY
 
 
+def test_launch_refuses_arguments_before_it_installs_torch(tmp_path: Path) -> None:
+    training = tmp_path / "environment"
+    done = subprocess.run(
+        [shutil.which("make"), "launch", "ARGS=--model nowhere", f"TRAINING={training}"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "nowhere has no model.onnx" in done.stderr
+    assert not training.exists()
+
+
 def test_launch_asks_aws_for_the_stack_before_it_installs_torch(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     environment |= {

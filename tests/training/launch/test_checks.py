@@ -13,8 +13,8 @@ from operations.errors import UserError
 from operations.prices import INSTANCE_HOUR
 from tests.support.aws import BUCKET, SPOT, Aws, job, refused
 from training.launch import deployment, preflight, settings, steps
+from training.launch.check import main as look_for_stack
 from training.launch.cloud import Cloud
-from training.launch.cloud import main as look_for_stack
 from training.launch.command import costs, main
 
 
