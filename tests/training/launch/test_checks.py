@@ -30,7 +30,7 @@ def test_without_a_stack_every_step_says_to_deploy_it_first(
 def test_the_check_before_torch_is_installed_finds_the_stack_or_says_what_is_missing(
     aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    look_for_stack(["--model", "models/vehicles", "--stack-name", "scones-unlimited"])
+    look_for_stack(["--photos", "my/photos", "--stack-name", "scones-unlimited"])
     aws.outputs = {}
     with pytest.raises(SystemExit, match=r"there is no stack other .*deploy it with `make deploy`"):
         look_for_stack(["--stack-name", "other"])
