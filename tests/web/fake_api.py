@@ -247,17 +247,20 @@ class Shop:
 
     def cancel_order(self, name: str, body: dict[str, Any]) -> tuple[int, Any]:
         order = self.orders[body["order_id"]]
-        if order["state"] == "assigned":
-            raise RefusedError(409, "A courier has this order already.")
-        order |= {"state": "cancelled", "reason": f"cancelled by {name}"}
+        self.check_not_left(order)
+        order |= {"state": "cancelled", "courier_id": None, "reason": f"cancelled by {name}"}
         return 202, None
 
-    def change_order(self, name: str, body: dict[str, Any]) -> tuple[int, Any]:
-        order = self.orders[body["order_id"]]
+    def check_not_left(self, order: dict[str, Any]) -> None:
         if order["state"] == "assigned":
             shift = self.shifts[order["courier_id"]]
             if shift["route"]["departs_at"] <= minutes(0):
                 raise RefusedError(409, f"Courier {order['courier_id']} has left with the order.")
+
+    def change_order(self, name: str, body: dict[str, Any]) -> tuple[int, Any]:
+        order = self.orders[body["order_id"]]
+        self.check_not_left(order)
+        if order["state"] == "assigned":
             order |= {"state": "waiting", "courier_id": None, "reason": f"{name} changed the route"}
         order |= {name: body[name] for name in ("due_from", "due_until") if name in body}
         if "courier_id" in body:
