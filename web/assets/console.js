@@ -21,6 +21,7 @@ start(({ use_case }) => `Console: ${use_case}`, ({ api, auth, config, root }) =>
   let now = null;
   let offline = false;
   let problem = null;
+  let broken = null; // name of a view whose module could not be loaded
 
   const shop = {
     api, auth, config, update, guarded,
@@ -63,11 +64,15 @@ start(({ use_case }) => `Console: ${use_case}`, ({ api, auth, config, root }) =>
     document.title = `${shown.title} · Scones Unlimited`;
     const { name } = shown;
     if (!opened.has(name)) {
-      const { View } = await import(`./view-${name}.js`);
-      opened.set(name, new View(shop));
+      try {
+        const { View } = await import(`./view-${name}.js`);
+        opened.set(name, new View(shop));
+      } catch {
+        broken = name;
+      }
     }
     if (shown.name !== name) return;
-    opened.get(name).onEnter?.();
+    opened.get(name)?.onEnter?.();
     update();
   }
 
@@ -84,7 +89,12 @@ start(({ use_case }) => `Console: ${use_case}`, ({ api, auth, config, root }) =>
           ${offline ? notice("wait", "offline", "No connection. The page shows what it last read and tries again.") : nothing}
           ${problem ? notice("bad", "alert", problem) : nothing}
         </div>
-        ${opened.get(shown.name)?.render() ?? html`<p class="loading">Loading…</p>`}
+        ${opened.get(shown.name)?.render() ?? (broken === shown.name ? notLoaded : html`<p class="loading">Loading…</p>`)}
       </main>`, root);
   }
 });
+
+// A browser may remember that a module failed, until the page is loaded again.
+const notLoaded = html`<div class="card">
+  <p role="alert">This view could not be loaded. Check your connection and try again.</p>
+  <button @click=${() => location.reload()}>Try again</button></div>`;
