@@ -130,13 +130,3 @@ def cut(page: Page, pattern: str) -> Callable[[], None]:
 
     page.route(pattern, abort)
     return lambda: page.unroute(pattern, abort)
-
-
-def fail(page: Page, pattern: str, status: int) -> Callable[[], None]:
-    """Gives these requests a status of an error. Returns what restores them."""
-
-    def refuse(route: Route) -> None:
-        route.fulfill(status=status)
-
-    page.route(pattern, refuse)
-    return lambda: page.unroute(pattern, refuse)

@@ -107,8 +107,25 @@ def test_a_refused_order_says_which_field_is_wrong(signed_in: SignedIn, shop: Sh
     page.get_by_label("Deliver from").fill("2026-11-20T12:00")
     page.get_by_label("Deliver until").fill("2026-11-20T11:00")
     page.get_by_role("button", name="Place order").click()
-    expect(page.get_by_role("alert")).to_contain_text("due_until: is before due_from")
+    expect(page.get_by_role("alert")).to_contain_text("due_until is before due_from")
     assert not shop.orders
+
+
+def test_an_order_that_the_dispatch_refuses_later_says_why_and_can_be_corrected(
+    signed_in: SignedIn, shop: Shop
+) -> None:
+    shop.refusal = "beyond the range of every vehicle that carries it: 95.0 km from the depot"
+    page = open_console(signed_in, "orders")
+    page.get_by_role("button", name="New order").click()
+    page.get_by_label("Latitude").fill("53")
+    page.get_by_label("Longitude").fill("5.1")
+    page.get_by_role("button", name="Place order").click()
+    expect(page.get_by_role("alert")).to_have_text(f"refused: {shop.refusal}")
+    shop.refusal = ""
+    page.get_by_label("Latitude").fill("52.1")
+    page.get_by_role("button", name="Place order").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert [order["state"] for order in shop.orders.values()] == ["refused", "waiting"]
 
 
 def test_orders_are_filtered_cancelled_and_walked_by_arrow_keys(

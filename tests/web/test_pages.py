@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.web.conftest import DESKTOP, cut, fail, look, sign_in
+from tests.web.conftest import DESKTOP, cut, look, sign_in
 from tests.web.fake_api import Server, Shop
 
 type SignedIn = Callable[..., Page]
@@ -160,11 +160,11 @@ def test_a_file_that_cannot_be_loaded_is_no_endless_loading(
     new_context: Callable[..., BrowserContext], server: Server, path: str, name: str, file: str
 ) -> None:
     page = new_context().new_page()
-    restore = fail(page, f"**/assets/{file}.js", 429)
+    server.shop.refused[f"assets/{file}.js"] = 429
     page.goto(server.url + path)
     expect(page.get_by_text("The page could not be loaded.")).to_be_visible()
     expect(page.get_by_text("Loading")).to_have_count(0)
-    restore()
+    server.shop.refused.clear()
     page.get_by_role("button", name="Try again").click()
     sign_in(page, name)
 
@@ -174,10 +174,10 @@ def test_a_view_that_cannot_be_loaded_is_no_endless_loading(
 ) -> None:
     page = signed_in("manager", "/console", DESKTOP)
     expect(page.get_by_text("Orders waiting")).to_be_visible()
-    restore = fail(page, "**/assets/view-quality.js", 429)
+    shop.refused["assets/view-quality.js"] = 429
     page.get_by_role("link", name="Quality").click()
     expect(page.get_by_text("This view could not be loaded.")).to_be_visible()
     expect(page.get_by_text("Loading")).to_have_count(0)
-    restore()
+    shop.refused.clear()
     page.get_by_role("button", name="Try again").click()
     expect(page.get_by_text("There are no alarms.")).to_be_visible()

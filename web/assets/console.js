@@ -24,7 +24,7 @@ start(({ use_case }) => `Console: ${use_case}`, ({ api, auth, config, root }) =>
   let broken = null; // name of a view whose module could not be loaded
 
   const shop = {
-    api, auth, config, update, guarded,
+    api, auth, config, update, guarded, report,
     get now() { return now; },
     get problem() { return problem; },
     readNow: null,
@@ -40,6 +40,12 @@ start(({ use_case }) => `Console: ${use_case}`, ({ api, auth, config, root }) =>
     if (!typing && !event.ctrlKey && !event.metaKey && !event.altKey) opened.get(shown.name)?.onKey?.(event);
   });
   show();
+
+  /** Shows a problem as one line on the page. */
+  function report(line) {
+    problem = line;
+    update();
+  }
 
   /** Runs work of a view; a failure becomes one line on the page. */
   async function guarded(work, quiet = false) {
