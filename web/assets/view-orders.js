@@ -4,6 +4,7 @@ import { boxes, time } from "./format.js";
 import { readOrders } from "./csv.js";
 import { ChangeForm } from "./change-form.js";
 import { OrderForm } from "./order-form.js";
+import { follow } from "./placing.js";
 import { confirmed } from "./ui.js";
 import { html, nothing } from "./vendor/lit-html/lit-html.js";
 import { live } from "./vendor/lit-html/directives/live.js";
@@ -17,7 +18,7 @@ export class View {
   #filters = { day: "", state: "", courier_id: "" }; // without a day: open orders
   #cursors = [null]; // of the pages that are shown
   #pages = null;
-  #import = null; // { name, orders, errors, placed }
+  #import = null; // { name, orders, errors, placed, following }
   #cancelling = null;
 
   constructor(shop) {
@@ -72,16 +73,24 @@ export class View {
     const { orders } = found;
     found.orders = [];
     found.placed = 0;
+    found.following = true;
+    const placed = [];
     for (const { line, order } of orders) {
       try {
-        await this.shop.api.post("api/console/orders", order);
+        const { order_id } = await this.shop.api.post("api/console/orders", order);
+        placed.push({ line, order_id, chosen: "order_id" in order });
         found.placed += 1;
       } catch (error) {
         found.errors.push({ line, detail: error.message });
       }
       this.shop.update();
     }
+    const { refused, unknown } = await follow(this.shop.api, placed);
+    found.placed -= refused.length;
+    found.errors.push(...refused.map(({ line, order_id, reason }) => ({ line, detail: `order ${order_id} was ${reason}` })),
+      ...unknown.map(({ line, order_id }) => ({ line, detail: `order ${order_id} has no state yet; look for it in the list before you place it again` })));
     found.errors.sort((one, other) => one.line - other.line);
+    found.following = false;
     this.#read();
   }
 
@@ -167,10 +176,11 @@ export class View {
   }
 
   #importCard() {
-    const { name, orders, errors, placed } = this.#import;
+    const { name, orders, errors, placed, following } = this.#import;
     return html`<section class="card import" aria-live="polite">
       <h2>${name}</h2>
       <p>${placed === null ? `${orders.length} orders are good. ${errors.length} lines have errors.` : `${placed} orders were placed. ${errors.length} lines have errors.`}</p>
+      ${following ? html`<p class="muted">The page waits until the dispatch has planned or refused them…</p>` : nothing}
       ${errors.length ? html`<ul class="errors">${errors.map(({ line, detail }) => html`<li>Line ${line}: ${detail}</li>`)}</ul>` : nothing}
       <div class="actions">
         ${orders.length ? html`<button class="primary" @click=${() => this.#placeAll()}>Place ${orders.length} orders</button>` : nothing}
