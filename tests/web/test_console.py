@@ -45,6 +45,25 @@ def test_now_shows_couriers_routes_and_orders_without_colour(
     look(page, "console-now")
 
 
+def test_a_route_of_one_stop_or_none_and_a_late_stop_are_drawn(
+    signed_in: SignedIn, shop: Shop
+) -> None:
+    for name in ("anna", "bram"):
+        shop.start_shift(name, "motorcycle")
+    shop.add_order("1001", 2, 1, late=True)
+    shop.dispatch("anna", ["1001"])
+    shop.dispatch("bram", [])  # all is delivered, and the courier rides back
+    page = open_console(signed_in)
+    routes = page.locator(".map > svg .route")
+    expect(routes).to_have_count(2)
+    # Once there: on the way back, the second line would fill the gaps between the dashes.
+    [way] = [path.get_attribute("d") for path in routes.locator("> path").all()]
+    assert re.fullmatch(r"M0 0L[-.\d]+ [-.\d]+", way or "")
+    expect(routes.locator(".late")).to_have_count(2)  # the stop, and the triangle of the legend
+    triangle = page.locator(".legend .late path").first.get_attribute("d")
+    assert routes.locator(".waiting.late path").first.get_attribute("d") == triangle
+
+
 def test_an_order_is_placed_where_the_map_was_clicked_and_shows_there(
     signed_in: SignedIn, shop: Shop
 ) -> None:
