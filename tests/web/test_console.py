@@ -436,12 +436,10 @@ def test_quality_shows_accuracy_charts_and_what_to_do_at_an_alarm(
     expect(numbers.locator("tbody tr")).to_have_count(24)
 
 
-def test_a_reviewer_has_no_people_and_a_courier_no_console(signed_in: SignedIn, shop: Shop) -> None:
+def test_a_reviewer_has_no_people(signed_in: SignedIn, shop: Shop) -> None:
     page = open_console(signed_in, "now", "rita")
     expect(page.get_by_role("link", name="Review", exact=True)).to_be_visible()
     expect(page.get_by_role("link", name="People")).to_have_count(0)
-    page = open_console(signed_in, "now", "anna")
-    expect(page.get_by_text("Your account may not do this. Ask a manager.")).to_be_visible()
 
 
 def test_the_console_in_the_dark_and_on_a_phone(signed_in: SignedIn, shop: Shop) -> None:

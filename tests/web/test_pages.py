@@ -153,6 +153,22 @@ def test_the_page_says_what_to_do_if_the_service_is_down(
 
 
 @pytest.mark.parametrize(
+    ("path", "name", "groups"),
+    [("/", "rita", "couriers"), ("/console", "anna", "reviewers and managers")],
+)
+def test_a_user_of_another_group_sees_one_line_and_no_tabs(
+    signed_in: SignedIn, shop: Shop, path: str, name: str, groups: str
+) -> None:
+    page = signed_in(name, path)
+    expect(page.get_by_text(f"This page is for {groups}. Ask a manager")).to_be_visible()
+    expect(page.get_by_text("Loading")).to_have_count(0)
+    expect(page.get_by_role("link")).to_have_count(0)
+    look(page, f"other-group-{name}")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+
+
+@pytest.mark.parametrize(
     ("path", "name", "file"),
     [("/", "anna", "courier"), ("/", "anna", "ui"), ("/console", "manager", "api")],
 )

@@ -13,7 +13,7 @@ const VIEWS = [
   { name: "people", title: "People", group: "managers" },
 ];
 
-start(({ use_case }) => `Console: ${use_case}`, ({ api, auth, config, root }) => {
+start(({ use_case }) => `Console: ${use_case}`, ["reviewers", "managers"], ({ api, auth, config, root }) => {
   const views = VIEWS.filter(({ group, dispatch }) =>
     (!group || auth.user.groups.includes(group)) && (!dispatch || config.dispatch));
   const opened = new Map(); // name of a view to the view
