@@ -172,8 +172,39 @@ def test_orders_are_filtered_cancelled_and_walked_by_arrow_keys(
     expect(rows).to_have_count(8)
     assert shop.orders["2001"]["state"] == "cancelled"
     page.get_by_label("State").select_option("")
-    page.get_by_label("Courier").select_option("bram")
+    courier = page.get_by_label("Courier")
+    courier.fill("bram")
+    courier.press("Enter")
     expect(rows).to_have_count(3)
+
+
+def test_orders_are_filtered_by_a_courier_who_is_not_on_shift(
+    signed_in: SignedIn, shop: Shop
+) -> None:
+    shop.add_order("1001", 1, 1, state="assigned", courier_id="zoe", arrives_at=minutes(-5))
+    shop.add_order("1002", 1, 1)
+    page = open_console(signed_in, "orders")
+    rows = page.locator("tbody tr")
+    expect(rows).to_have_count(2)
+    offered = page.locator("#couriers option")
+    assert [option.get_attribute("value") for option in offered.all()] == ["zoe"]
+    page.get_by_label("Courier").fill("zoe")
+    page.get_by_label("Courier").press("Enter")
+    expect(rows).to_have_count(1)
+    page.get_by_label("Courier").fill("")
+    page.get_by_label("Courier").press("Enter")
+    expect(rows).to_have_count(2)
+
+
+def test_ids_that_the_service_chose_are_short_and_whole_in_the_title(
+    signed_in: SignedIn, shop: Shop
+) -> None:
+    shop.add_order("8b0a7a3e-9d51-4b0c-a2f6-0d3f5a1c7e11", 1, 1)
+    shop.add_order("8b0a7a3e-of-the-shop", 1, 1)
+    page = open_console(signed_in, "orders")
+    ids = page.locator("tbody th")
+    expect(ids).to_have_text(["8b0a7a3e", "8b0a7a3e-of-the-shop"])
+    expect(ids.first).to_have_attribute("title", "8b0a7a3e-9d51-4b0c-a2f6-0d3f5a1c7e11")
 
 
 def test_a_person_overrules_the_planner_by_keyboard(signed_in: SignedIn, shop: Shop) -> None:

@@ -57,8 +57,8 @@ export class OrderForm {
     try {
       const { order_id } = await this.shop.api.post("api/console/orders", order);
       const { refused: [refused], unknown } = await follow(this.shop.api, [{ order_id }]);
-      if (unknown.length) return "The order was sent, but the dispatch has not stored it yet. Look for it under Orders before you place it again.";
-      if (!refused) this.shop.readNow();
+      if (unknown.length) this.shop.report(`Order ${order_id} was sent, but the dispatch has not stored it yet. Look for it under Orders before you place it again.`);
+      this.shop.readNow();
       return refused?.reason ?? null;
     } catch (error) {
       return error.message;
