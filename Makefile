@@ -2,8 +2,11 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
-# Empty if no folder is given: the target-specific PHOTOS of `run` is always defined.
-PHOTOS_ARGUMENT := $(if $(filter-out undefined,$(origin PHOTOS)),--photos "$$PHOTOS")
+# In the environment and not expanded, so that the path may have any character.
+ifneq ($(origin PHOTOS),undefined)
+override export PHOTOS := $(value PHOTOS)
+PHOTOS_ARGUMENT := --photos "$$PHOTOS"
+endif
 MODEL ?= models/$(USE_CASE)
 PORT ?= 8080
 
@@ -45,7 +48,6 @@ help: ## Show the targets
 # ── Use it ──
 
 .PHONY: run
-run: export PHOTOS := $(PHOTOS)# in the environment, so that the path may have any character
 run: $(VENV)/run ## Classify the sample photos and show what follows on this machine (USE_CASE=scones PHOTOS=folder)
 	@$(BIN)/python -m local.run $(PHOTOS_ARGUMENT) --use-case $(USE_CASE) $(PORTS)
 
@@ -91,13 +93,13 @@ users: $(VENV)/run ## Users of the web pages (ARGS="create anna couriers")
 
 .PHONY: train
 train: ## Train a model for your labels (PHOTOS=my/photos NAME=my_model) in minutes, no GPU
-	@test "$(origin PHOTOS)" = "command line" -a -n "$(NAME)" || { echo "give a folder of photos and a name: make train PHOTOS=my/photos NAME=my_model" >&2; exit 2; }
+	@test -n "$(NAME)" -a -d "$$PHOTOS" || { echo "give a folder of photos and a name: make train PHOTOS=my/photos NAME=my_model" >&2; exit 2; }
 	@$(MAKE) --no-print-directory $(TRAINING)/training
-	@$(TRAINING)/bin/python -m training.local --photos "$(PHOTOS)" --name "$(NAME)" $(ARGS)
+	@$(TRAINING)/bin/python -m training.local --photos "$$PHOTOS" --name "$(NAME)" $(ARGS)
 
 .PHONY: launch
 launch: $(VENV)/run ## Train on SageMaker and deploy the model to the stack's endpoint
-	@$(BIN)/python -m training.launch.cloud $(STACK_NAME) $(ARGS)
+	@$(BIN)/python -m training.launch.check $(STACK_NAME) $(ARGS)
 	@$(MAKE) --no-print-directory $(TRAINING)/training
 	@$(TRAINING)/bin/python -m training.launch $(STACK_NAME) $(ARGS)
 

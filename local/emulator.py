@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from ministack.app import main
+from ministack.core import iam_evaluator
 from ministack.services import (
     apigateway,
     cognito,
@@ -128,7 +129,19 @@ def find_keys_of_users() -> None:
     apigateway._fetch_jwks = fetch_keys
 
 
+def match_any_key() -> None:
+    """Let a `*` of a policy match a newline of a key, too; that of MiniStack does not."""
+    compile_pattern = iam_evaluator._fnmatch_compile
+
+    def compile_whole(pattern: str, ignore_case: bool) -> re.Pattern[str]:
+        found = compile_pattern(pattern, ignore_case)
+        return re.compile(found.pattern, found.flags | re.DOTALL)
+
+    iam_evaluator._fnmatch_compile = compile_whole
+
+
 if __name__ == "__main__":
+    match_any_key()
     retry_throttled_batches()
     name_errors()
     queue_executions()

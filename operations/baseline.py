@@ -30,6 +30,7 @@ SHIPPED = json.loads(
     (Path(__file__).parents[1] / "models" / "vehicles" / "metadata.json").read_text()
 )
 FEWEST_PREDICTIONS = 500
+MOST_DAYS = 3650
 FEWEST_REVIEWS = 20  # above the confidence threshold, and as many below it
 
 
@@ -168,12 +169,22 @@ def set_baseline(stack: Stack, days: float, *, reset: bool) -> str:
     )
 
 
+def positive_days(text: str) -> float:
+    """A number of days that the records can reach back."""
+    days = float(text)
+    if not 0 < days <= MOST_DAYS:
+        raise argparse.ArgumentTypeError(f"{text} is not more than 0 and at most {MOST_DAYS}")
+    return days
+
+
 def main() -> int:
     """Parse the command line, and report errors in one line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--stack-name", default=DEFAULT_STACK, help="default: %(default)s")
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--days", type=float, default=7, help="until now (default: %(default)s)")
+    how.add_argument(
+        "--days", type=positive_days, default=7, help="until now (default: %(default)s)"
+    )
     how.add_argument("--reset", action="store_true", help="use the model's own baseline again")
     arguments = parser.parse_args()
     try:

@@ -16,7 +16,7 @@ from functions.dispatch_orders.messages import (
     Delivered,
     OffShift,
     PlacedOrder,
-    RefusedOffShift,
+    RefusedEvent,
     Replan,
     read_message,
 )
@@ -60,8 +60,8 @@ class Batch:
                 store.check_in(message)
             case OffShift():
                 store.go_off_shift(message)
-            case RefusedOffShift():
-                refuse_off_shift(message)
+            case RefusedEvent():
+                refuse_event(message)
             case PlacedOrder():
                 self.place(message)
             case Delivered():
@@ -103,8 +103,8 @@ def refuse_order(placed: PlacedOrder, reason: str, now: datetime) -> None:
     publish([entry("Order Refused", refusal)])
 
 
-def refuse_off_shift(refused: RefusedOffShift) -> None:
-    """Publish why a `Courier Off Shift` event is refused."""
+def refuse_event(refused: RefusedEvent) -> None:
+    """Publish why an event is refused."""
     refusal = asdict(refused)
-    logger.info("Off shift refused", extra=refusal)
-    publish([entry("Off Shift Refused", refusal)])
+    logger.info("Event refused", extra=refusal)
+    publish([entry("Event Refused", refusal)])

@@ -48,14 +48,11 @@ class OffShift:
 
 
 @dataclass(frozen=True, slots=True)
-class RefusedOffShift:
-    """A `Courier Off Shift` event without a valid courier or time.
-
-    `courier_id` is None if it is not valid.
-    """
+class RefusedEvent:
+    """An event of another system or a person that is not valid; `detail_type` is its type."""
 
     event_id: str
-    courier_id: str | None
+    detail_type: str
     reason: str
 
 
@@ -105,7 +102,7 @@ class Replan:
 
 
 type Message = (
-    CheckIn | OffShift | RefusedOffShift | PlacedOrder | Delivered | Cancelled | Changed | Replan
+    CheckIn | OffShift | RefusedEvent | PlacedOrder | Delivered | Cancelled | Changed | Replan
 )
 
 
@@ -125,10 +122,13 @@ def read_message(body: str, now: datetime) -> Message:
             return Replan()
         case "Order Placed":
             return PlacedOrder(event_id, fields)
-        case "Courier Off Shift":
-            return read_off_shift(event_id, fields, now)
+        case "Photo Classified":
+            return read_check_in(fields, now)
         case str(kind) if kind in READERS:
-            return READERS[kind](fields, now)
+            try:
+                return READERS[kind](fields, now)
+            except ValueError as error:
+                return RefusedEvent(event_id, kind, str(error))
         case other:
             raise ValueError(f"not an event of the dispatch: detail-type {str(other)[:100]!r}")
 
@@ -169,21 +169,14 @@ def read_check_in(detail: Mapping[str, Any], now: datetime) -> CheckIn:
     )
 
 
-def read_off_shift(
-    event_id: str, detail: Mapping[str, Any], now: datetime
-) -> OffShift | RefusedOffShift:
-    """Read the detail of a `Courier Off Shift` event; refuse it if it is not valid."""
-    courier_id = None
-    try:
-        courier_id = courier_id_of(detail, "courier_id")
-        ended_by = detail.get("ended_by")
-        return OffShift(
-            courier_id,
-            past_time("off_shift_at", detail.get("off_shift_at"), now),
-            ended_by if ended_by is None else id_of("ended_by", ended_by),
-        )
-    except ValueError as error:
-        return RefusedOffShift(event_id, courier_id, str(error))
+def read_off_shift(detail: Mapping[str, Any], now: datetime) -> OffShift:
+    """The courier whose shift ended, and when; ValueError says what the event lacks."""
+    ended_by = detail.get("ended_by")
+    return OffShift(
+        courier_id_of(detail, "courier_id"),
+        past_time("off_shift_at", detail.get("off_shift_at"), now),
+        ended_by if ended_by is None else id_of("ended_by", ended_by),
+    )
 
 
 def read_delivered(detail: Mapping[str, Any], now: datetime) -> Delivered:
@@ -243,7 +236,7 @@ def past_time(name: str, value: object, now: datetime) -> datetime:
 
 
 READERS: dict[str, Callable[[Mapping[str, Any], datetime], Message]] = {
-    "Photo Classified": read_check_in,
+    "Courier Off Shift": read_off_shift,
     "Order Delivered": read_delivered,
     "Order Cancelled": read_cancelled,
     "Order Changed": read_changed,

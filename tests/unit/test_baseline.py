@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 import pytest
 
-from operations.baseline import SHIPPED, set_baseline
+from operations.baseline import SHIPPED, main, set_baseline
 from operations.errors import UserError
 from operations.stack import Stack
 from tests.support.tables import schema
@@ -129,3 +129,13 @@ def test_too_few_predictions_are_refused(
         keep(NOW - timedelta(hours=number), reviewed=reviewed)
     with pytest.raises(UserError, match=problem):
         set_baseline(STACK, 7, reset=False)
+
+
+@pytest.mark.parametrize("days", ["nan", "inf", "1e9", "0", "-1", "soon"])
+def test_days_that_records_cannot_reach_back_are_refused_in_one_line(
+    days: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["baseline", "--days", days])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "argument --days:" in capsys.readouterr().err

@@ -375,29 +375,41 @@ def test_the_refusal_of_an_order_without_a_valid_id_is_published(
     assert '"OrdersRefused":[1.0]' in capsys.readouterr().out
 
 
-BAD_OFF_SHIFTS: list[tuple[Any, str | None, str]] = [
+BAD_EVENTS: list[tuple[str, Any, str]] = [
     (
+        "Courier Off Shift",
         {"courier_id": 7, "off_shift_at": at(-1)},
-        None,
         "courier_id must be a text: write the number",
     ),
-    ({"courier_id": "", "off_shift_at": at(-1)}, None, "courier_id must be a text"),
-    ({"courier_id": "é" * 513, "off_shift_at": at(-1)}, None, "courier_id must be a text of 1 to"),
-    ({"off_shift_at": at(-1)}, None, "courier_id must be a text"),
-    ({"courier_id": "ann"}, "ann", "off_shift_at must be a time with an offset"),
-    ({"courier_id": "ann", "off_shift_at": at(60)}, "ann", "off_shift_at is in the future"),
-    ("ann", None, "courier_id must be a text"),
+    ("Courier Off Shift", {"courier_id": "", "off_shift_at": at(-1)}, "courier_id must be a text"),
+    (
+        "Courier Off Shift",
+        {"courier_id": "é" * 513, "off_shift_at": at(-1)},
+        "courier_id must be a text of 1 to",
+    ),
+    ("Courier Off Shift", {"off_shift_at": at(-1)}, "courier_id must be a text"),
+    ("Courier Off Shift", {"courier_id": "ann"}, "off_shift_at must be a time with an offset"),
+    (
+        "Courier Off Shift",
+        {"courier_id": "ann", "off_shift_at": at(60)},
+        "off_shift_at is in the future",
+    ),
+    ("Courier Off Shift", "ann", "courier_id must be a text"),
+    ("Order Changed", {"order_id": "o-1"}, "nothing changes"),
+    ("Order Changed", {"order_id": "o-1", "held": "yes"}, "held must be true or false"),
+    ("Order Cancelled", {"order_id": "o-1"}, "cancelled_by must be a text"),
+    ("Order Delivered", {"order_id": "o-1"}, "dispatch_id must be a text"),
 ]
 
 
-@pytest.mark.parametrize(("detail", "courier_id", "reason"), BAD_OFF_SHIFTS)
-def test_an_invalid_off_shift_event_is_refused_with_a_reason(
-    dispatch: Dispatch, detail: Any, courier_id: str | None, reason: str
+@pytest.mark.parametrize(("kind", "detail", "reason"), BAD_EVENTS)
+def test_an_invalid_event_is_refused_with_a_reason(
+    dispatch: Dispatch, kind: str, detail: Any, reason: str
 ) -> None:
-    assert dispatch.take(photo(), event("Courier Off Shift", detail), order()) == []
-    (kind, refusal), _ = dispatch.new_events()
-    assert kind == "Off Shift Refused"
-    assert (refusal["courier_id"], refusal["event_id"]) == (courier_id, "e-1")
+    assert dispatch.take(photo(), event(kind, detail), order()) == []
+    (published, refusal), _ = dispatch.new_events()
+    assert published == "Event Refused"
+    assert (refusal["event_id"], refusal["detail_type"]) == ("e-1", kind)
     assert refusal["reason"].startswith(reason)
     assert dispatch.order()["status"] == "assigned"
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from ministack.core import iam_evaluator
 from ministack.services import apigateway, cognito, eventbridge, lambda_svc, sqs, stepfunctions
 
 from local import emulator
@@ -128,3 +129,15 @@ def test_a_token_is_verified_with_the_keys_of_its_user_pool(ministack: pytest.Mo
     )
     assert asyncio.run(apigateway._fetch_jwks(own)) == ["us-east-1_own"]
     assert asyncio.run(apigateway._fetch_jwks(other)) == f"fetched {other}"
+
+
+def test_a_policy_with_a_wildcard_matches_a_key_with_a_newline(
+    ministack: pytest.MonkeyPatch,
+) -> None:
+    ministack.setattr(iam_evaluator, "_fnmatch_compile", iam_evaluator._fnmatch_compile)
+    ministack.setattr(iam_evaluator, "_FNMATCH_CACHE", {})
+    photo = "arn:aws:s3:::photos/uploads/42/new\nline.jpg"
+    assert not iam_evaluator.fnmatch_iam_cs(photo, "arn:aws:s3:::photos/uploads/*")
+    emulator.match_any_key()
+    assert iam_evaluator.fnmatch_iam_cs(photo, "arn:aws:s3:::photos/uploads/*")
+    assert not iam_evaluator.fnmatch_iam_cs(photo, "arn:aws:s3:::photos/labelled/*")

@@ -5,7 +5,23 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.support.repository import REPOSITORY
+
+
+def test_launch_refuses_arguments_before_it_installs_torch(tmp_path: Path) -> None:
+    training = tmp_path / "environment"
+    done = subprocess.run(
+        [shutil.which("make"), "launch", "ARGS=--model nowhere", f"TRAINING={training}"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "nowhere has no model.onnx" in done.stderr
+    assert not training.exists()
 
 
 def test_launch_asks_aws_for_the_stack_before_it_installs_torch(tmp_path: Path) -> None:
@@ -30,3 +46,32 @@ def test_launch_asks_aws_for_the_stack_before_it_installs_torch(tmp_path: Path) 
     assert "credentials" in line
     assert "Traceback" not in done.stderr
     assert not training.exists()
+
+
+@pytest.mark.parametrize("photos", ["", "nowhere"])
+def test_train_looks_for_the_folder_before_it_installs_torch(photos: str, tmp_path: Path) -> None:
+    training = tmp_path / "environment"
+    done = subprocess.run(
+        [shutil.which("make"), "train", f"PHOTOS={photos}", "NAME=mine", f"TRAINING={training}"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert done.stderr.startswith("give a folder of photos and a name: ")
+    assert not training.exists()
+
+
+def test_a_folder_of_photos_may_have_any_name(tmp_path: Path) -> None:
+    folder = tmp_path / "my $HOME 'photos' é"
+    folder.mkdir()
+    done = subprocess.run(
+        [shutil.which("make"), "run", f"PHOTOS={folder}"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert str(folder) in done.stderr + done.stdout

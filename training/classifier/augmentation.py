@@ -17,7 +17,7 @@ from torch.nn import functional
 class Geometry:
     """Ranges of the random views."""
 
-    smallest_view: float  # of the picture's side; under 1 crops
+    smallest_view: float  # of the photo's side; under 1 crops
     widest_view: float  # over 1 shows surroundings
     rotation: float = 6.0  # degrees, either way
     stretch: float = 0.15  # of the aspect ratio, natural logarithm, either way

@@ -5,18 +5,14 @@
 `make launch` runs this first, in the small environment, before it installs torch.
 """
 
-import argparse
-import os
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
+from botocore.exceptions import NoRegionError
 
-from operations.errors import UserError, explain
-from operations.stack import DEFAULT_STACK, Names, require_stack
+from operations.stack import Names, require_stack
 
 
 class Cloud:
@@ -46,23 +42,3 @@ class Cloud:
     def uri(self, key: str) -> str:
         """The S3 URI of a key in the training bucket."""
         return f"s3://{self.bucket}/{key}"
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Check that the stack of a run is deployed."""
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--stack-name", default=DEFAULT_STACK)
-    parser.add_argument("--region")
-    options, _ = parser.parse_known_args(arguments)
-    if options.region:
-        os.environ["AWS_DEFAULT_REGION"] = options.region
-    try:
-        Cloud(options.stack_name)
-    except UserError as error:
-        sys.exit(f"launch: {error}")
-    except (ClientError, BotoCoreError) as error:
-        sys.exit(f"launch: {explain(error)}")
-
-
-if __name__ == "__main__":
-    main()

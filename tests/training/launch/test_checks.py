@@ -13,8 +13,8 @@ from operations.errors import UserError
 from operations.prices import INSTANCE_HOUR
 from tests.support.aws import BUCKET, SPOT, Aws, job, refused
 from training.launch import deployment, preflight, settings, steps
+from training.launch.check import main as look_for_stack
 from training.launch.cloud import Cloud
-from training.launch.cloud import main as look_for_stack
 from training.launch.command import costs, main
 
 
@@ -30,7 +30,7 @@ def test_without_a_stack_every_step_says_to_deploy_it_first(
 def test_the_check_before_torch_is_installed_finds_the_stack_or_says_what_is_missing(
     aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    look_for_stack(["--model", "models/vehicles", "--stack-name", "scones-unlimited"])
+    look_for_stack(["--photos", "my/photos", "--stack-name", "scones-unlimited"])
     aws.outputs = {}
     with pytest.raises(SystemExit, match=r"there is no stack other .*deploy it with `make deploy`"):
         look_for_stack(["--stack-name", "other"])
