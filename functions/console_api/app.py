@@ -35,8 +35,16 @@ cognito = boto3.client("cognito-idp")
 app = resolver()
 
 
+def check_window(due_from: datetime, due_until: datetime) -> None:
+    """Raise ValueError if the delivery window is not possible."""
+    if due_until < due_from:
+        raise ValueError("due_until is before due_from")
+    if due_until <= datetime.now(UTC):
+        raise ValueError("due_until is in the past")
+
+
 class NewOrder(BaseModel):
-    """An order for the dispatch, which checks range, capacity and times."""
+    """An order for the dispatch, which checks range and capacity."""
 
     order_id: str | None = Field(default=None, min_length=1, max_length=128)
     latitude: float = Field(ge=-90, le=90)
@@ -45,6 +53,12 @@ class NewOrder(BaseModel):
     ready_at: AwareDatetime
     due_from: AwareDatetime
     due_until: AwareDatetime
+
+    @model_validator(mode="after")
+    def check(self) -> Self:
+        """Refuse a window that is not possible."""
+        check_window(self.due_from, self.due_until)
+        return self
 
 
 class Cancellation(BaseModel):
@@ -71,10 +85,7 @@ class Change(BaseModel):
         if sent & {"due_from", "due_until"}:
             if self.due_from is None or self.due_until is None:
                 raise ValueError("send due_from and due_until together")
-            if self.due_until < self.due_from:
-                raise ValueError("due_until is before due_from")
-            if self.due_until <= datetime.now(UTC):
-                raise ValueError("due_until is in the past")
+            check_window(self.due_from, self.due_until)
         return self
 
 
@@ -144,8 +155,11 @@ def list_orders(
     courier_id: str | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
     cursor: str | None = None,
+    order_id: Annotated[str | None, Query(min_length=1, max_length=128)] = None,
 ) -> dict[str, Any]:
-    """A page of the open orders, or of the orders of one day."""
+    """A page of the open orders, or of the orders of one day, or one order in any state."""
+    if order_id is not None:
+        return live.list_order(order_id)
     return live.list_orders(day, state, courier_id, limit, cursor)
 
 

@@ -178,6 +178,13 @@ def key_of(cursor: str, keys: tuple[str, str]) -> dict[str, Any]:
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, WRONG_CURSOR) from None
 
 
+def list_order(order_id: str) -> dict[str, Any]:
+    """A page with the order, or an empty one if there is no such order."""
+    record = read_order(order_id)
+    items = [] if record is None else [order_of(record, datetime.now(UTC))]
+    return {"items": items, "next": None}
+
+
 def read_order(order_id: str) -> dict[str, Any] | None:
     """The record of an order."""
     found = dynamodb.get_item(

@@ -99,7 +99,10 @@ def resolver() -> APIGatewayHttpResolver:
     @app.exception_handler(RequestValidationError)  # type: ignore[untyped-decorator]  # Powertools has no type for it
     def refuse_fields(error: RequestValidationError) -> Response[str]:
         errors = [
-            {"field": ".".join(map(str, each["loc"][1:])) or "body", "detail": each["msg"]}
+            {
+                "field": ".".join(map(str, each["loc"][1:])) or "body",
+                "detail": each["msg"].removeprefix("Value error, "),
+            }
             for each in error.errors()
         ]
         detail = "; ".join(f"{each['field']}: {each['detail']}" for each in errors)

@@ -284,9 +284,9 @@ NEW_ORDER = {
     "latitude": 52.1,
     "longitude": 5.1,
     "boxes": 2,
-    "ready_at": "2026-11-20T09:10:00Z",
+    "ready_at": at(-20),
     "due_from": "2026-11-20T09:30:00+01:00",
-    "due_until": "2026-11-20T10:00:00Z",
+    "due_until": at(30),
 }
 
 
@@ -315,6 +315,28 @@ def test_a_wrong_field_is_named(
     assert reply.status == 422
     assert [each["field"] for each in reply.json["errors"]] == [field]
     assert published == []
+
+
+@pytest.mark.parametrize(
+    ("window", "reason"),
+    [
+        ({"due_from": at(60), "due_until": at(30)}, "due_until is before due_from"),
+        ({"due_from": at(-60), "due_until": at(-30)}, "due_until is in the past"),
+    ],
+)
+def test_an_order_with_an_impossible_window_is_refused_at_once(
+    client: Client, published: list[Any], window: dict[str, str], reason: str
+) -> None:
+    reply = client.post("/api/console/orders", NEW_ORDER | window)
+    assert (reply.status, published) == (422, [])
+    assert reply.json["detail"] == f"body: {reason}"
+
+
+def test_one_order_is_read_in_any_state(client: Client) -> None:
+    order("o-1")
+    order('o/2 "', "refused")
+    assert pages(client, order_id='o/2 "') == [['o/2 "']]
+    assert pages(client, order_id="o-3") == [[]]
 
 
 def test_an_order_can_be_cancelled_until_its_courier_leaves(

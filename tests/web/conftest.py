@@ -6,7 +6,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Route,
+    expect,
+    sync_playwright,
+)
 
 from tests.web.fake_api import PROJECT, Server, Shop
 
@@ -57,7 +65,7 @@ def new_context(chromium: Browser, server: Server) -> Iterator[Callable[..., Bro
 
 
 def contexts(chromium: Browser, service: str) -> Iterator[Callable[..., BrowserContext]]:
-    """Makes browser contexts. At the end, no page may have had an error, or left the service."""
+    """Makes browser contexts. At the end, no page may have logged an error, or left the service."""
     problems: list[str] = []
     made = []
 
@@ -70,13 +78,15 @@ def contexts(chromium: Browser, service: str) -> Iterator[Callable[..., BrowserC
             ignore_https_errors=True,  # the local cloud makes its certificate
         )
         context.on("weberror", lambda error: problems.append(str(error.error)))
-        context.on("console", lambda line: problems.extend(violations(line.text)))
+        context.on("console", lambda line: problems.extend(errors(line)))
         context.on("request", lambda request: problems.extend(foreign(request.url)))
         made.append(context)
         return context
 
-    def violations(text: str) -> list[str]:
-        return [text] if "Content Security Policy" in text else []
+    def errors(line: ConsoleMessage) -> list[str]:
+        """What the browser writes itself about a request that failed, as a test wants, is none."""
+        wanted = line.text.startswith("Failed to load resource")
+        return [line.text] if line.type == "error" and not wanted else []
 
     def foreign(url: str) -> list[str]:
         own = url.startswith((f"{service}/", f"blob:{service}"))

@@ -16,6 +16,7 @@ import random
 import re
 import secrets
 import threading
+import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from http.cookies import SimpleCookie
@@ -88,11 +89,12 @@ class Shop:
         self.hours: list[dict[str, Any]] = []
         self.off_shift: list[str] = []
         self.changes: list[dict[str, Any]] = []
+        self.refusal = ""  # why the dispatch refuses new orders
         self.map_tiles = ""
         self.deliveries: list[dict[str, str]] = []
         self.tokens: dict[str, str] = {}
         self.codes: dict[str, dict[str, str]] = {}
-        self.refused: dict[str, int] = {}  # a path below /api or /upload: the status it gets
+        self.refused: dict[str, int] = {}  # a path in /api or in /: the status it gets
         self.answers: list[tuple[str, int]] = []
         for name, group in (("anna", "couriers"), ("rita", "reviewers"), ("manager", "managers")):
             self.add_person(name, group)
@@ -225,6 +227,9 @@ class Shop:
         }  # fmt: skip
 
     def read_orders(self, name: str, query: dict[str, str]) -> tuple[int, Any]:
+        if "order_id" in query:
+            known = [self.orders[key] for key in self.orders if key == query["order_id"]]
+            return 200, {"items": known, "next": None}
         day = query.get("day")
         found = [
             order for order_id, order in self.orders.items()
@@ -237,12 +242,15 @@ class Shop:
         return 200, {"items": found[start : start + limit], "next": following}
 
     def place_order(self, name: str, body: dict[str, Any]) -> tuple[int, Any]:
-        if body["due_until"] < body["due_from"]:
-            error = {"field": "due_until", "detail": "is before due_from"}
-            raise RefusedError(422, "The order is not valid.", [error])
-        order_id = body.setdefault("order_id", secrets.token_hex(4))
-        if order_id not in self.orders:
-            self.add_order(north=0, east=0, **body)
+        due_from, due_until = (datetime.fromisoformat(body[k]) for k in ("due_from", "due_until"))
+        if due_until < due_from or due_until <= datetime.now(UTC):
+            wrong = "before due_from" if due_until < due_from else "in the past"
+            error = {"field": "body", "detail": f"due_until is {wrong}"}
+            raise RefusedError(422, f"body: {error['detail']}", [error])
+        order_id = body.setdefault("order_id", str(uuid.uuid4()))
+        if order_id not in self.orders or self.orders[order_id]["state"] == "refused":
+            refused = {"state": "refused", "reason": f"refused: {self.refusal}"}
+            self.add_order(north=0, east=0, **body, **(refused if self.refusal else {}))
         return 202, {"order_id": order_id}
 
     def cancel_order(self, name: str, body: dict[str, Any]) -> tuple[int, Any]:
@@ -411,6 +419,8 @@ class Handler(BaseHTTPRequestHandler):
         file = (WEB / pages.get(path, path.removeprefix("/"))).resolve()
         if not (path in pages or WEB / "assets" in file.parents) or not file.is_file():
             raise RefusedError(404, "There is no such page.")
+        if status := self.shop.refused.get(path.removeprefix("/")):
+            raise RefusedError(status, "This file cannot be loaded now.")
         content = file.read_bytes()
         etag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
         headers = {

@@ -10,12 +10,12 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from tests.web.fake_api import PROJECT, Server, fill
+from tests.web.fake_api import PROJECT, Server, fill, minutes
 
 CONTRACT = PROJECT / "docs" / "openapi.yaml"
 NEW_ORDER = {
-    "latitude": 52.1, "longitude": 5.1, "boxes": 2, "ready_at": "2026-11-25T09:00:00Z",
-    "due_from": "2026-11-25T09:00:00Z", "due_until": "2026-11-25T23:00:00Z",
+    "latitude": 52.1, "longitude": 5.1, "boxes": 2, "ready_at": minutes(0), "due_from": minutes(0),
+    "due_until": minutes(900),
 }  # fmt: skip
 CALLS: list[tuple[str, str, str, Any]] = [
     ("bram", "POST", "/api/courier/uploads", {"content_type": "image/jpeg", "size": 5}),

@@ -139,6 +139,29 @@ def test_a_delivery_without_connection_is_reported_later_with_its_time(
     assert delivery["delivered_at"].endswith("Z")
 
 
+def test_all_that_waits_for_a_connection_says_so_and_is_sent(
+    signed_in: SignedIn, shop: Shop
+) -> None:
+    shop.start_shift("anna", "bicycle")
+    shop.add_order("1001", 0.8, 0.5)
+    shop.add_order("1002", 0.9, 0.5)
+    shop.dispatch("anna", ["1001", "1002"])
+    page = signed_in("anna")
+    restore = cut(page, "**/api/courier/deliveries")
+    for waiting in (1, 2):
+        page.get_by_role("button", name="Delivered").first.click()
+        expect(page.get_by_text("not sent yet")).to_have_count(waiting)
+    choose(page, BICYCLE)
+    expect(page.get_by_text("Waiting for a connection")).to_be_visible()
+    expect(page.get_by_role("button", name="Send now")).to_have_count(3)
+    look(page, "courier-waiting")
+    restore()
+    page.get_by_role("button", name="Send now").first.click()
+    expect(page.get_by_text("Accepted: bicycle")).to_be_visible()
+    expect(page.get_by_text("not sent yet")).to_have_count(0)
+    assert [delivery["order_id"] for delivery in shop.deliveries] == ["1001", "1002"]
+
+
 def test_another_courier_on_the_same_phone_neither_sees_nor_sends_the_photo(
     signed_in: SignedIn, shop: Shop
 ) -> None:

@@ -150,3 +150,50 @@ def test_the_page_says_what_to_do_if_the_service_is_down(
     cut(page, "**/config.json")
     page.goto(server.url)
     expect(page.get_by_text("The service cannot be reached.")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "groups"),
+    [("/", "rita", "couriers"), ("/console", "anna", "reviewers and managers")],
+)
+def test_a_user_of_another_group_sees_one_line_and_no_tabs(
+    signed_in: SignedIn, shop: Shop, path: str, name: str, groups: str
+) -> None:
+    page = signed_in(name, path)
+    expect(page.get_by_text(f"This page is for {groups}. Ask a manager")).to_be_visible()
+    expect(page.get_by_text("Loading")).to_have_count(0)
+    expect(page.get_by_role("link")).to_have_count(0)
+    look(page, f"other-group-{name}")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "file"),
+    [("/", "anna", "courier"), ("/", "anna", "ui"), ("/console", "manager", "api")],
+)
+def test_a_file_that_cannot_be_loaded_is_no_endless_loading(
+    new_context: Callable[..., BrowserContext], server: Server, path: str, name: str, file: str
+) -> None:
+    page = new_context().new_page()
+    server.shop.refused[f"assets/{file}.js"] = 429
+    page.goto(server.url + path)
+    expect(page.get_by_text("The page could not be loaded.")).to_be_visible()
+    expect(page.get_by_text("Loading")).to_have_count(0)
+    server.shop.refused.clear()
+    page.get_by_role("button", name="Try again").click()
+    sign_in(page, name)
+
+
+def test_a_view_that_cannot_be_loaded_is_no_endless_loading(
+    signed_in: SignedIn, shop: Shop
+) -> None:
+    page = signed_in("manager", "/console", DESKTOP)
+    expect(page.get_by_text("Orders waiting")).to_be_visible()
+    shop.refused["assets/view-quality.js"] = 429
+    page.get_by_role("link", name="Quality").click()
+    expect(page.get_by_text("This view could not be loaded.")).to_be_visible()
+    expect(page.get_by_text("Loading")).to_have_count(0)
+    shop.refused.clear()
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_text("There are no alarms.")).to_be_visible()

@@ -17,8 +17,7 @@ export class NoConnection extends Error {
 
 export class Refused extends Error {
   constructor(status, problem) {
-    const fields = problem?.errors?.map(({ field, detail }) => `${field}: ${detail}`) ?? [];
-    super([problem?.detail ?? wordsFor(status), ...fields].join(" "));
+    super(problem?.detail ?? wordsFor(status));
     this.status = status;
   }
 }

@@ -13,7 +13,7 @@ const VIEWS = [
   { name: "people", title: "People", group: "managers" },
 ];
 
-start(({ use_case }) => `Console: ${use_case}`, ({ api, auth, config, root }) => {
+start(({ use_case }) => `Console: ${use_case}`, ["reviewers", "managers"], ({ api, auth, config, root }) => {
   const views = VIEWS.filter(({ group, dispatch }) =>
     (!group || auth.user.groups.includes(group)) && (!dispatch || config.dispatch));
   const opened = new Map(); // name of a view to the view
@@ -21,9 +21,10 @@ start(({ use_case }) => `Console: ${use_case}`, ({ api, auth, config, root }) =>
   let now = null;
   let offline = false;
   let problem = null;
+  let broken = null; // name of a view whose module could not be loaded
 
   const shop = {
-    api, auth, config, update, guarded,
+    api, auth, config, update, guarded, report,
     get now() { return now; },
     get problem() { return problem; },
     readNow: null,
@@ -39,6 +40,12 @@ start(({ use_case }) => `Console: ${use_case}`, ({ api, auth, config, root }) =>
     if (!typing && !event.ctrlKey && !event.metaKey && !event.altKey) opened.get(shown.name)?.onKey?.(event);
   });
   show();
+
+  /** Shows a problem as one line on the page. */
+  function report(line) {
+    problem = line;
+    update();
+  }
 
   /** Runs work of a view; a failure becomes one line on the page. */
   async function guarded(work, quiet = false) {
@@ -63,11 +70,15 @@ start(({ use_case }) => `Console: ${use_case}`, ({ api, auth, config, root }) =>
     document.title = `${shown.title} · Scones Unlimited`;
     const { name } = shown;
     if (!opened.has(name)) {
-      const { View } = await import(`./view-${name}.js`);
-      opened.set(name, new View(shop));
+      try {
+        const { View } = await import(`./view-${name}.js`);
+        opened.set(name, new View(shop));
+      } catch {
+        broken = name;
+      }
     }
     if (shown.name !== name) return;
-    opened.get(name).onEnter?.();
+    opened.get(name)?.onEnter?.();
     update();
   }
 
@@ -84,7 +95,12 @@ start(({ use_case }) => `Console: ${use_case}`, ({ api, auth, config, root }) =>
           ${offline ? notice("wait", "offline", "No connection. The page shows what it last read and tries again.") : nothing}
           ${problem ? notice("bad", "alert", problem) : nothing}
         </div>
-        ${opened.get(shown.name)?.render() ?? html`<p class="loading">Loading…</p>`}
+        ${opened.get(shown.name)?.render() ?? (broken === shown.name ? notLoaded : html`<p class="loading">Loading…</p>`)}
       </main>`, root);
   }
 });
+
+// A browser may remember that a module failed, until the page is loaded again.
+const notLoaded = html`<div class="card">
+  <p role="alert">This view could not be loaded. Check your connection and try again.</p>
+  <button @click=${() => location.reload()}>Try again</button></div>`;

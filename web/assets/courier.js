@@ -11,10 +11,10 @@ import { repeat } from "./vendor/lit-html/directives/repeat.js";
 
 const FINAL = ["accepted", "rejected", "failed", "refused"]; // states of a photo that stay
 
-start(({ dispatch }) => (dispatch ? "Courier" : "Photos"), async ({ api, auth, config, root }) => {
+start(({ dispatch }) => (dispatch ? "Courier" : "Photos"), ["couriers"], async ({ api, auth, config, root }) => {
   const outbox = new Outbox(auth.user.name);
   const progress = new Map(); // id of a photo to the share that was sent
-  const waiting = new Set(); // ids of photos whose last attempt found no connection
+  const waiting = new Set(); // ids of items that were to be sent when there was no connection
   const previews = new Map(); // id of a photo to an object URL
   let items = await outbox.items();
   // The shift that was read last, for a reload without a connection.
@@ -27,6 +27,7 @@ start(({ dispatch }) => (dispatch ? "Courier" : "Photos"), async ({ api, auth, c
   let readShift;
 
   const photos = () => items.filter((item) => item.kind === "photo");
+  const queued = () => items.filter((item) => item.state === "queued");
   const deliveries = () => items.filter((item) => item.kind === "delivery");
 
   // ── What the courier does ──
@@ -75,9 +76,8 @@ start(({ dispatch }) => (dispatch ? "Courier" : "Photos"), async ({ api, auth, c
     clearTimeout(retry);
     return navigator.locks.request("outbox", { ifAvailable: true }, async (lock) => {
       if (!lock) return;
-      for (const item of items.filter(({ state }) => state === "queued")) {
-        if (!await sendItem(item)) return;
-      }
+      let item;
+      while ((item = queued()[0])) if (!await sendItem(item)) return;
     });
   }
 
@@ -92,7 +92,7 @@ start(({ dispatch }) => (dispatch ? "Courier" : "Photos"), async ({ api, auth, c
       attempts = 0;
     } catch (error) {
       if (!(error instanceof Refused) || error.status >= 500 || error.status === 429) {
-        waiting.add(item.id);
+        for (const { id } of queued()) waiting.add(id);
         attempts += 1;
         retry = setTimeout(send, Math.min(60, 2 ** attempts) * 1000);
         return false;
@@ -235,9 +235,12 @@ start(({ dispatch }) => (dispatch ? "Courier" : "Photos"), async ({ api, auth, c
         : html`<span class="blank">${icon("image")}</span>`}
       <div class="says"><strong class="says-${kind}" aria-live=${progress.has(item.id) ? "off" : "polite"}>${title}</strong><p class="small muted">${text}</p></div>
       ${progress.has(item.id) ? html`<progress max="1" .value=${progress.get(item.id)} aria-label="Sent"></progress>` : nothing}
-      ${item.state === "queued" && waiting.has(id) ? html`<div class="actions"><button class="compact" @click=${send}>Send now</button></div>` : nothing}
+      ${sendNow(item)}
     </article>`;
   }
+
+  const sendNow = (item) => item?.state === "queued" && waiting.has(item.id)
+    ? html`<div class="actions"><button class="compact" @click=${send}>Send now</button></div>` : nothing;
 
   function photoWords({ id, state, label, reason, shift_ends_at }) {
     if (state === "queued") {
@@ -268,8 +271,9 @@ start(({ dispatch }) => (dispatch ? "Courier" : "Photos"), async ({ api, auth, c
         ${route.stops.map((stop, index) => html`<li class="stop ${done(stop) ? "done" : stop === next ? "next" : ""}">
           <span class="place">${done(stop) ? icon("check") : index + 1}</span>
           <div class="what"><strong>${time(stop.arrives_at)}</strong> · ${boxes(stop.boxes)}
-            <p>Order ${stop.order_id}${done(stop) ? `, delivered ${time(done(stop))}` : `, due until ${time(stop.due_until)}`}</p></div>
-          ${done(stop) ? nothing : html`<div class="actions">
+            <p>Order ${stop.order_id}${done(stop) ? `, delivered ${time(done(stop))}` : `, due until ${time(stop.due_until)}`}${
+              reported.get(stop.order_id)?.state === "queued" ? ", not sent yet" : ""}</p></div>
+          ${done(stop) ? sendNow(reported.get(stop.order_id)) : html`<div class="actions">
             <a class="button ${stop === next ? "" : "compact"}" href=${navigationLink(stop)}>${icon("navigate")}Navigate</a>
             <button class=${stop === next ? "primary" : "compact"} @click=${() => deliver(stop.order_id)}>${icon("check")}Delivered</button></div>`}
         </li>`)}

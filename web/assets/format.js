@@ -26,6 +26,11 @@ export const percent = (share, digits = 0) =>
 
 export const megabytes = (bytes) => `${(bytes / 1_000_000).toFixed(0)} MB`;
 
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** The first 8 characters of a UUID; other ids as they are. */
+export const shortId = (id) => (UUID.test(id) ? id.slice(0, 8) : id);
+
 /** Opens the navigation of the phone. */
 export const navigationLink = ({ latitude, longitude }) =>
   /iPhone|iPad/.test(navigator.userAgent)

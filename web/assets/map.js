@@ -121,19 +121,22 @@ export class ShopMap {
   #route({ courier, stops }, selected) {
     const points = stops.map((stop) => this.#units(stop).map((value) => value.toFixed(1)).join(" "));
     const chosen = selected === courier.courier_id ? "selected" : "";
+    // The way back is drawn only if it is another one: dashes that are drawn twice look solid.
+    const way = `M0 0L${points.join("L")}${points.length > 1 ? "L0 0" : ""}`;
     return svg`<g class="route ${courier.vehicle} kind-${courier.vehicle} ${chosen}">
-      <path d=${`M0 0L${points.join("L")}L0 0`}/>
+      ${points.length ? svg`<path d=${way}/>` : nothing}
       ${stops.map((stop, index) => svg`<g transform=${this.#at(stop)} class=${stop.late ? "late" : ""}>
         ${courier.vehicle === "bicycle" ? svg`<circle r="9"/>` : svg`<rect x="-9" y="-9" width="18" height="18"/>`}
         <text y="4">${index + 1}</text>
-        <title>Order ${stop.order_id}: ${boxes(stop.boxes)}, ${courier.courier_id} arrives ${time(stop.arrives_at)}</title></g>`)}
+        ${stop.late ? svg`<g class="waiting late" transform="translate(12 -12) scale(.6)">${lateSign}</g>` : nothing}
+        <title>Order ${stop.order_id}: ${boxes(stop.boxes)}, ${courier.courier_id} arrives ${time(stop.arrives_at)}${stop.late ? ", late" : ""}</title></g>`)}
     </g>`;
   }
 
   #waiting(order, selected) {
     const kind = `waiting ${order.late ? "late" : ""} ${selected === order.order_id ? "selected" : ""}`;
     return svg`<g class=${kind} data-order=${order.order_id} transform=${this.#at(order)}>
-      ${order.late ? svg`<path d="M0-13 13 10H-13z"/><path class="mark" d="M0-5v7M0 5.5v.5"/>` : svg`<path d="M0-9 9 0 0 9-9 0z"/>`}
+      ${order.late ? lateSign : svg`<path d="M0-9 9 0 0 9-9 0z"/>`}
       <title>Order ${order.order_id}: ${boxes(order.boxes)}, ${order.reason}</title></g>`;
   }
 
@@ -158,9 +161,11 @@ export class ShopMap {
   }
 }
 
+const lateSign = svg`<path d="M0-13 13 10H-13z"/><path class="mark" d="M0-5v7M0 5.5v.5"/>`;
+
 const legend = html`<ul class="legend">
   <li><svg viewBox="-20 -12 56 24" aria-hidden="true"><g class="route bicycle kind-bicycle"><path d="M-18 0H34"/><circle r="9"/></g></svg>bicycle</li>
   <li><svg viewBox="-20 -12 56 24" aria-hidden="true"><g class="route motorcycle kind-motorcycle"><path d="M-18 0H34"/><rect x="-9" y="-9" width="18" height="18"/></g></svg>motorcycle</li>
   <li><svg viewBox="-14 -14 28 28" aria-hidden="true"><g class="waiting"><path d="M0-9 9 0 0 9-9 0z"/></g></svg>waiting</li>
-  <li><svg viewBox="-14 -14 28 28" aria-hidden="true"><g class="waiting late"><path d="M0-11 12 10H-12z"/><path class="mark" d="M0-4v7M0 6v.5"/></g></svg>late</li>
+  <li><svg viewBox="-14 -14 28 28" aria-hidden="true"><g class="waiting late">${lateSign}</g></svg>late</li>
 </ul>`;

@@ -1,6 +1,7 @@
 // The form for one order, in a dialog.
 
 import { inputTime } from "./format.js";
+import { follow } from "./placing.js";
 import { html, nothing } from "./vendor/lit-html/lit-html.js";
 
 const localTime = (minutes) => inputTime(Date.now() + minutes * 60_000);
@@ -8,7 +9,7 @@ const localTime = (minutes) => inputTime(Date.now() + minutes * 60_000);
 export class OrderForm {
   place = null; // what was clicked on the map
   #problem = null;
-  #saving = false;
+  #placing = null; // the order that the open form places; null if there is none
 
   constructor(shop) {
     this.shop = shop;
@@ -37,21 +38,35 @@ export class OrderForm {
     const order = { latitude: elements.latitude.valueAsNumber, longitude: elements.longitude.valueAsNumber,
       boxes: elements.boxes.valueAsNumber };
     for (const name of ["ready_at", "due_from", "due_until"]) order[name] = new Date(elements[name].value).toISOString();
-    this.#saving = true;
+    this.#placing = order;
+    this.#problem = null;
     this.shop.update();
-    try {
-      await this.shop.api.post("api/console/orders", order);
-      dialog.close();
-      this.shop.readNow();
-    } catch (error) {
-      this.#problem = error.message;
+    const problem = await this.#place(order);
+    if (this.#placing !== order) { // the form was closed
+      if (problem) this.shop.report(`New order: ${problem}`);
+      return;
     }
-    this.#saving = false;
+    this.#placing = null;
+    this.#problem = problem;
+    if (!problem) dialog.close();
     this.shop.update();
   }
 
+  /** Places the order and returns why that failed, or null. */
+  async #place(order) {
+    try {
+      const { order_id } = await this.shop.api.post("api/console/orders", order);
+      const { refused: [refused], unknown } = await follow(this.shop.api, [{ order_id }]);
+      if (unknown.length) this.shop.report(`Order ${order_id} was sent, but the dispatch has not stored it yet. Look for it under Orders before you place it again.`);
+      this.shop.readNow();
+      return refused?.reason ?? null;
+    } catch (error) {
+      return error.message;
+    }
+  }
+
   render() {
-    return html`<dialog id="new-order" aria-labelledby="new-order-title" @close=${() => { this.place = null; this.shop.update(); }}>
+    return html`<dialog id="new-order" aria-labelledby="new-order-title" @close=${() => { this.place = null; this.#placing = null; this.shop.update(); }}>
       <form @submit=${(event) => this.#save(event)}>
         <h2 id="new-order-title">New order</h2>
         <div class="form">
@@ -65,7 +80,7 @@ export class OrderForm {
         ${this.#problem ? html`<p class="notice bad" role="alert">${this.#problem}</p>` : nothing}
         <div class="actions">
           <button type="button" @click=${(event) => event.target.closest("dialog").close()}>Cancel</button>
-          <button class="primary" ?disabled=${this.#saving}>Place order</button>
+          <button class="primary" ?disabled=${this.#placing}>${this.#placing ? "Placing…" : "Place order"}</button>
         </div>
       </form></dialog>`;
   }

@@ -2,11 +2,14 @@
 
 import { Api, fetchInTime } from "./api.js";
 import { Auth } from "./auth.js";
-import { signInPage } from "./ui.js";
+import { otherGroupPage, signInPage } from "./ui.js";
 import { render } from "./vendor/lit-html/lit-html.js";
 
-/** Calls `run({ api, auth, config, root })` once a user is signed in, or was and has no connection. `titleOf` names the page. */
-export async function start(titleOf, run) {
+/**
+ * Calls `run({ api, auth, config, root })` once a user of one of the `groups` is signed in, or was and has no
+ * connection. `titleOf` names the page.
+ */
+export async function start(titleOf, groups, run) {
   const root = document.getElementById("page");
   root.replaceChildren();
   keepForOffline().catch(() => {}); // the page works without a worker, too
@@ -19,6 +22,10 @@ export async function start(titleOf, run) {
     auth = new Auth(config);
     if (config.offline && !auth.resume()) throw new TypeError("no connection");
     if (config.offline || await auth.start()) {
+      if (!groups.some((group) => auth.user.groups.includes(group))) {
+        render(otherGroupPage(title, groups, () => auth.signOut()), root);
+        return;
+      }
       run({ api: new Api(auth), auth, config, root });
       return;
     }

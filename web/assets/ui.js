@@ -36,6 +36,15 @@ export const signInPage = (title, problem, signIn) => html`
     <button class="primary" @click=${signIn}>Sign in</button>
   </main>`;
 
+/** What a user sees who is in none of the groups that a page is for. */
+export const otherGroupPage = (title, groups, signOut) => html`
+  <main class="sign-in">
+    <img src="assets/icon.svg" alt="" width="72" height="72">
+    <h1>${title}</h1>
+    <p>This page is for ${groups.join(" and ")}. Ask a manager to add you to the group.</p>
+    <button @click=${signOut}>Sign out</button>
+  </main>`;
+
 /** Asks with a dialog. Resolves to true if the person confirms. */
 export function confirmed(dialog) {
   dialog.returnValue = "";

@@ -1,9 +1,10 @@
 // Orders: the list, filters, new orders, import, changes, cancellation.
 
-import { boxes, time } from "./format.js";
+import { boxes, shortId, time } from "./format.js";
 import { readOrders } from "./csv.js";
 import { ChangeForm } from "./change-form.js";
 import { OrderForm } from "./order-form.js";
+import { follow } from "./placing.js";
 import { confirmed } from "./ui.js";
 import { html, nothing } from "./vendor/lit-html/lit-html.js";
 import { live } from "./vendor/lit-html/directives/live.js";
@@ -17,7 +18,8 @@ export class View {
   #filters = { day: "", state: "", courier_id: "" }; // without a day: open orders
   #cursors = [null]; // of the pages that are shown
   #pages = null;
-  #import = null; // { name, orders, errors, placed }
+  #couriers = new Set(); // of all orders that were listed
+  #import = null; // { name, orders, errors, placed, following }
   #cancelling = null;
 
   constructor(shop) {
@@ -41,6 +43,7 @@ export class View {
       return this.shop.api.get(`api/console/orders?${query}`);
     })), true);
     if (pages && asked === JSON.stringify(this.#filters)) this.#pages = pages;
+    for (const { courier_id } of pages?.flatMap(({ items }) => items) ?? []) if (courier_id) this.#couriers.add(courier_id);
     this.shop.update();
   }
 
@@ -72,16 +75,24 @@ export class View {
     const { orders } = found;
     found.orders = [];
     found.placed = 0;
+    found.following = true;
+    const placed = [];
     for (const { line, order } of orders) {
       try {
-        await this.shop.api.post("api/console/orders", order);
+        const { order_id } = await this.shop.api.post("api/console/orders", order);
+        placed.push({ line, order_id, chosen: "order_id" in order });
         found.placed += 1;
       } catch (error) {
         found.errors.push({ line, detail: error.message });
       }
       this.shop.update();
     }
+    const { refused, unknown } = await follow(this.shop.api, placed);
+    found.placed -= refused.length;
+    found.errors.push(...refused.map(({ line, order_id, reason }) => ({ line, detail: `order ${order_id} was ${reason}` })),
+      ...unknown.map(({ line, order_id }) => ({ line, detail: `order ${order_id} has no state yet; look for it in the list before you place it again` })));
     found.errors.sort((one, other) => one.line - other.line);
+    found.following = false;
     this.#read();
   }
 
@@ -119,14 +130,16 @@ export class View {
   render() {
     const orders = this.#pages?.flatMap(({ items }) => items);
     const next = this.#pages?.at(-1).next;
+    const onShift = this.shop.now?.couriers.map(({ courier_id }) => courier_id) ?? [];
+    const couriers = [...new Set([...this.#couriers, ...onShift])].sort();
     return html`
       <div class="tools">
         <label class="field"><span>Day (UTC)</span><input type="date" .value=${live(this.#filters.day)} @change=${(event) => this.#filter("day", event.target.value)}></label>
         ${this.#filters.day ? html`<button @click=${() => this.#filter("day", "")}>All open orders</button>` : nothing}
         <label class="field"><span>State</span><select @change=${(event) => this.#filter("state", event.target.value)}>
           <option value="">all</option>${Object.keys(STATES).map((state) => html`<option>${state}</option>`)}</select></label>
-        <label class="field"><span>Courier</span><select @change=${(event) => this.#filter("courier_id", event.target.value)}>
-          <option value="">all</option>${repeat(this.shop.now?.couriers ?? [], ({ courier_id }) => courier_id, ({ courier_id }) => html`<option>${courier_id}</option>`)}</select></label>
+        <label class="field"><span>Courier</span><input type="search" list="couriers" placeholder="all" .value=${live(this.#filters.courier_id)} @change=${(event) => this.#filter("courier_id", event.target.value.trim())}></label>
+        <datalist id="couriers">${couriers.map((courier_id) => html`<option value=${courier_id}></option>`)}</datalist>
         <span class="grow"></span>
         <span class="file"><input id="csv" type="file" accept=".csv,text/csv" @change=${(event) => this.#choose(event)}><label class="button" for="csv">Import CSV</label></span>
         <button class="primary" aria-keyshortcuts="n" @click=${() => this.form.open(null)}>New order</button>
@@ -153,7 +166,7 @@ export class View {
   #row(order) {
     const open = order.state === "new" || order.state === "waiting";
     return html`<tr tabindex="-1" data-order=${order.order_id}>
-      <th scope="row">${order.order_id}</th>
+      <th scope="row" title=${order.order_id}>${shortId(order.order_id)}</th>
       <td><span class="badge ${STATES[order.state]}">${order.state}</span>${order.late ? html` <span class="badge bad">late</span>` : nothing}
         ${order.held_by ? html`<span class="badge">held back</span>` : nothing}</td>
       <td>${order.boxes ? boxes(order.boxes) : "–"}</td>
@@ -167,10 +180,11 @@ export class View {
   }
 
   #importCard() {
-    const { name, orders, errors, placed } = this.#import;
+    const { name, orders, errors, placed, following } = this.#import;
     return html`<section class="card import" aria-live="polite">
       <h2>${name}</h2>
       <p>${placed === null ? `${orders.length} orders are good. ${errors.length} lines have errors.` : `${placed} orders were placed. ${errors.length} lines have errors.`}</p>
+      ${following ? html`<p class="muted">The page waits until the dispatch has planned or refused them…</p>` : nothing}
       ${errors.length ? html`<ul class="errors">${errors.map(({ line, detail }) => html`<li>Line ${line}: ${detail}</li>`)}</ul>` : nothing}
       <div class="actions">
         ${orders.length ? html`<button class="primary" @click=${() => this.#placeAll()}>Place ${orders.length} orders</button>` : nothing}

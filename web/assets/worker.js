@@ -20,7 +20,8 @@ async function load(request, key) {
   const cache = await caches.open(CACHE);
   const known = await cache.match(key, { ignoreVary: true });
   const fresh = fetch(request).then(async (response) => {
-    if (response.ok) await cache.put(key, response.clone());
+    if (!response.ok) return known ?? response; // too many requests, or a fault
+    await cache.put(key, response.clone());
     return response;
   });
   if (!known) return fresh;
