@@ -22,14 +22,14 @@ sys.exit({module}.main())
 MODULES = {signal.SIGINT: "run", signal.SIGTERM: "keep", signal.SIGHUP: "demo"}
 
 
-def running(folder: Path) -> list[str]:
-    """Command lines of processes with a path of the folder in their environment."""
-    found = []
+def running(folder: Path) -> dict[int, str]:
+    """Command lines of processes with a path of the folder in their environment, by id."""
+    found = {}
     for process in Path("/proc").iterdir():
         if process.name.isdecimal() and int(process.name) != os.getpid():
             try:
                 if os.fsencode(folder) in (process / "environ").read_bytes():
-                    found.append((process / "cmdline").read_text())
+                    found[int(process.name)] = (process / "cmdline").read_text()
             except OSError:
                 continue  # it has ended, or is another user's
     return found
@@ -59,8 +59,11 @@ def test_an_interrupt_leaves_no_process(
         )
         command.send_signal(number)
         printed, _ = command.communicate(timeout=60)
-    finally:
+    except BaseException:
         command.kill()
+        for process in running(own):
+            os.kill(process, signal.SIGKILL)
+        raise
     assert command.returncode == 130, printed
     assert printed.splitlines()[-1].startswith("Interrupted. What this command started is stopped.")
     assert "Traceback" not in printed
