@@ -41,7 +41,13 @@ def brands(data: bytes) -> set[bytes]:
     """What an ISO base media file says that it is; nothing for other files."""
     if data[4:8] != b"ftyp":
         return set()
-    return {data[at : at + 4] for at in (8, *range(16, int.from_bytes(data[:4]), 4))}
+    others = range(16, size_of_first_box(data), 4)
+    return {data[8:12]} | {data[at : at + 4] for at in others}
+
+
+def size_of_first_box(data: bytes) -> int:
+    """The size of the first box in bytes. It claims up to 4 GB, and is no larger than the file."""
+    return min(int.from_bytes(data[:4]), len(data))
 
 
 def boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -73,7 +79,7 @@ def metadata(data: bytes) -> bytes:
 
 def with_brand(data: bytes, brand: bytes) -> bytes:
     """The file with one brand only: decoders go by the brands, viewers by the content."""
-    end = int.from_bytes(data[:4])
+    end = size_of_first_box(data)
     return data[:8] + brand + data[12:16] + brand * ((end - 16) // 4) + data[end:]
 
 

@@ -1,12 +1,15 @@
 """HEIC and AVIF: read with any brands, also as sequences and grids."""
 
+import contextlib
 import io
 import struct
+import tracemalloc
 
 import pillow_heif
 import pytest
 from PIL import Image
 
+from functions.serialize_image.reasons import UnreadablePhotoError
 from tests.support.photos import (
     BLUE,
     DAMAGED,
@@ -204,3 +207,19 @@ def test_a_photo_of_unknown_brands_is_read(file_format: str) -> None:
     end = int.from_bytes(data[:4])
     brands = b"new1" + bytes(4) + b"new2" * ((end - 16) // 4)
     assert_same(shrink(data[:8] + brands + data[end:]), shrink(data))
+
+
+@pytest.mark.parametrize("form", ["AVIF", "HEIF"])
+@pytest.mark.parametrize("size", [0x1455F51A, 0xFFFFFFFC])
+def test_a_first_box_that_claims_to_be_larger_than_the_file_costs_no_memory(
+    form: str, size: int
+) -> None:
+    data = struct.pack(">I", size) + encode(NOISE, form)[4:]
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(UnreadablePhotoError):
+            shrink(data)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 20_000_000
