@@ -84,13 +84,8 @@ def contexts(chromium: Browser, service: str) -> Iterator[Callable[..., BrowserC
         return context
 
     def errors(line: ConsoleMessage) -> list[str]:
-        """What the browser writes itself about a request that failed, as a test wants, is none.
-
-        On the local cloud it also writes about the self-signed certificate.
-        """
+        """What the browser writes itself about a request that failed, as a test wants, is none."""
         wanted = line.text.startswith("Failed to load resource")
-        if service.startswith("https:"):
-            wanted = "Content Security Policy" not in line.text
         return [line.text] if line.type == "error" and not wanted else []
 
     def foreign(url: str) -> list[str]:
