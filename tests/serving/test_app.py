@@ -12,9 +12,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -338,14 +336,7 @@ def accepts(server: Server) -> bool:
 
 @pytest.fixture
 def runtime(server: Server) -> Any:
-    return boto3.client(
-        "sagemaker-runtime",
-        endpoint_url=server.url,
-        region_name="eu-central-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-        config=Config(retries={"total_max_attempts": 1}),
-    )
+    return server.runtime()
 
 
 def test_boto3_gets_the_response_of_invoke_endpoint(runtime: Any) -> None:

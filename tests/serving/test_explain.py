@@ -6,10 +6,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import boto3
 import numpy as np
 import pytest
-from botocore.config import Config
 from PIL import Image
 
 from tests.support.drawn import encoded
@@ -20,14 +18,7 @@ SCONES = REPOSITORY / "models" / "scones"
 
 
 def explain(server: Server, photo: bytes) -> Any:
-    client = boto3.client(
-        "sagemaker-runtime",
-        endpoint_url=server.url,
-        region_name="eu-central-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-        config=Config(retries={"total_max_attempts": 1}),
-    )
+    client = server.runtime()
     response = client.invoke_endpoint(
         EndpointName="scones-unlimited", Body=photo, CustomAttributes="explain"
     )

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 from typing import Any
 
+import boto3
 import pillow_heif
+from botocore.config import Config
 from PIL import Image
 
 from tests.support.repository import REPOSITORY
@@ -64,6 +66,17 @@ class Server:
             return read_response(connection)
         finally:
             connection.close()
+
+    def runtime(self) -> Any:
+        """The client with which the function calls an endpoint."""
+        return boto3.client(
+            "sagemaker-runtime",
+            endpoint_url=self.url,
+            region_name="eu-central-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+            config=Config(retries={"total_max_attempts": 1}),
+        )
 
     def infer(self, body: Any, content_type: str | None = "image/jpeg") -> Response:
         return self.request("POST", "/invocations", body, content_type)
