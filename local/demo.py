@@ -6,7 +6,7 @@ Starts the local cloud with the web pages, and opens the console if there is a b
 sign in, send photos and deliver. Orders arrive. A reviewer labels the photos below the threshold.
 All of them use the API of the pages. Orders stop after an hour of the shop. The couriers and the
 reviewer go on until Ctrl-C stops everything. The dispatch plans in real time: a courier
-gets the next orders only when the time of the way back to the depot has passed.
+gets the next orders only when the time of the return to the depot has passed.
 """
 
 import math
@@ -41,7 +41,7 @@ SPEED = 12
 MINUTES = 60
 STEP_SECONDS = 1
 OVER = (
-    "The hour is over: no more orders arrive. Deliveries pause: the way back to the depot takes "
+    "The hour is over: no more orders arrive. Deliveries pause: the return to the depot takes "
     "real time, and a courier gets the next orders after it. Stop with Ctrl-C."
 )
 

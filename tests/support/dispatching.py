@@ -13,8 +13,8 @@ TABLES = ("CouriersTable", "OrdersTable")
 NOW = datetime.now(UTC)
 
 
-class Clock(datetime):
-    """The clock of the function in the tests, which may run long after NOW."""
+class FixedDatetime(datetime):
+    """`datetime` of the function in the tests: it is always NOW, however late a test runs."""
 
     @classmethod
     def now(cls, _: tzinfo | None = None) -> datetime:  # type: ignore[override]

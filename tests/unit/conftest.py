@@ -12,7 +12,7 @@ import pytest
 from botocore.loaders import create_loader
 from moto import mock_aws
 
-from tests.support.dispatching import PUT_EVENTS, TABLES, Clock, Dispatch
+from tests.support.dispatching import PUT_EVENTS, TABLES, Dispatch, FixedDatetime
 from tests.support.functions import load_module
 from tests.support.tables import schema
 
@@ -92,7 +92,7 @@ def dispatch(
         "ORDER_RETENTION_DAYS": "90",
     }.items():
         environment.setenv(name, value)
-    environment.setattr(dispatch_app, "datetime", Clock)
+    environment.setattr(dispatch_app, "datetime", FixedDatetime)
     own = Dispatch(dispatch_app, context, queue["QueueUrl"])
     yield own
     own.publishing.events.meta.events.unregister(PUT_EVENTS, own.listen)

@@ -258,4 +258,4 @@ def test_the_line_at_the_end_of_the_hour_says_why_deliveries_pause(
         demo.simulate(shop, Console(file=printed))
     [line] = printed.getvalue().splitlines()
     assert line.startswith("minute  60  The hour is over")
-    assert "the way back to the depot takes real time" in line
+    assert "the return to the depot takes real time" in line

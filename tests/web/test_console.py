@@ -56,7 +56,7 @@ def test_a_route_of_one_stop_or_none_and_a_late_stop_are_drawn(
     page = open_console(signed_in)
     routes = page.locator(".map > svg .route")
     expect(routes).to_have_count(2)
-    # Once there: on the way back, the second line would fill the gaps between the dashes.
+    # Once there: on the return, the second line would fill the gaps between the dashes.
     [way] = [path.get_attribute("d") for path in routes.locator("> path").all()]
     assert re.fullmatch(r"M0 0L[-.\d]+ [-.\d]+", way or "")
     expect(routes.locator(".late")).to_have_count(2)  # the stop, and the triangle of the legend

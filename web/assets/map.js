@@ -121,7 +121,7 @@ export class ShopMap {
   #route({ courier, stops }, selected) {
     const points = stops.map((stop) => this.#units(stop).map((value) => value.toFixed(1)).join(" "));
     const chosen = selected === courier.courier_id ? "selected" : "";
-    // The way back is drawn only if it is another one: dashes that are drawn twice look solid.
+    // The return is drawn only if it is another line: dashes that are drawn twice look solid.
     const way = `M0 0L${points.join("L")}${points.length > 1 ? "L0 0" : ""}`;
     return svg`<g class="route ${courier.vehicle} kind-${courier.vehicle} ${chosen}">
       ${points.length ? svg`<path d=${way}/>` : nothing}
