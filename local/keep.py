@@ -17,7 +17,7 @@ from functions.http_api.http import COURIERS, MANAGERS, REVIEWERS, ProblemError
 from local.cloud import REGION, LocalCloud
 from local.command import Parser, Steps, add_ports, add_use_case, carry_out, prepare
 from local.dispatching import sample_orders
-from local.processes import PROJECT, STATE
+from local.processes import PROJECT, STATE, LocalCloudError
 from local.use_cases import find_use_case
 from local.web import CERTIFICATE_NOTE, prepare_web, web_of
 from operations.stack import EVENT_SOURCE
@@ -33,7 +33,8 @@ Accounts:
 {accounts}
 {certificate_note}
 
-In another terminal, first:
+In another terminal, first (the commands need the AWS CLI, 1.29 or later or 2; a record comes after
+some seconds):
 
   cd {project}
   export AWS_ENDPOINT_URL={endpoint} AWS_CA_BUNDLE={certificate}
@@ -79,8 +80,12 @@ def up(cloud: LocalCloud, console: Console) -> int:
     """Start, deploy, and print the commands; if the local cloud is up, only print them."""
     found = LocalCloud.find(cloud.directory)
     if found and found.is_healthy():
+        known = f"{found.use_case.name}, ports {found.cloud_port} and {found.serving_port}"
+        if found.use_case != cloud.use_case:
+            raise LocalCloudError(f"another local cloud is up ({known}): run `make down` first")
         console.print(
-            "The local cloud is up already. To deploy changed code, run `make down` and `make up`."
+            f"The local cloud is up already ({known}). To deploy changed code, or for other ports, "
+            "run `make down` and `make up`."
         )
         show_commands(found, found.outputs())
         return 0

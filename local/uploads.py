@@ -59,6 +59,8 @@ class Upload:
 def find_photos(name: str, sender: str = "courier") -> list[Upload]:
     """All files under a folder, each as the photo of another sender: `<sender>-001` and so on.
 
+    Hidden files, such as .DS_Store, are left out.
+
     Raises:
         LocalCloudError: there is no such folder, it cannot be read, or it has no file.
 
@@ -78,7 +80,7 @@ def find_photos(name: str, sender: str = "courier") -> list[Upload]:
         path
         for parent, _, names in os.walk(folder, onerror=refuse)
         for path in map(Path(parent).joinpath, names)
-        if path.is_file()
+        if path.is_file() and not path.name.startswith(".")
     )
     if not paths:
         raise LocalCloudError(f"there is no file in {folder}: give another folder with PHOTOS=")

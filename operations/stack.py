@@ -121,6 +121,6 @@ def require_stack(cloudformation: Any, name: str) -> Stack:
     if stack is None:
         raise UserError(
             f"there is no stack {name} in {cloudformation.meta.region_name}: deploy it with `make "
-            "deploy`, or give another --stack-name or --region"
+            "deploy`, or choose another one: --stack-name, USE_CASE= or AWS_DEFAULT_REGION"
         )
     return stack

@@ -254,6 +254,9 @@ def test_a_cloud_that_is_up_is_kept_and_its_commands_are_shown_again(
     assert "\n  anna (courier)  secret\n  max (manager)  secret\n" in printed
     assert "each reload\nasks for the password again" in printed
     assert "is up already" in printed
+    other = "up", "--use-case", "scones"
+    assert carried_out(keep, *other) == 1
+    assert "another local cloud is up (vehicles, ports " in capsys.readouterr().out
     assert "export AWS_ENDPOINT_URL=https://127.0.0.1:" in printed
     assert all(process.poll() is None for process in started)
 

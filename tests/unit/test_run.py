@@ -9,7 +9,7 @@ from rich.table import Table
 
 from local.processes import SAMPLE_PHOTOS
 from local.run import labels_of_samples, table_of_photos, table_of_routes, table_of_waiting
-from local.uploads import Upload
+from local.uploads import Upload, find_photos
 
 STOP = {
     "order_id": "order-1",
@@ -79,3 +79,9 @@ def test_only_sample_photos_that_wait_are_reviewed_and_with_the_label_of_their_n
         upload("bicycle-late.jpg"),
     ]
     assert labels_of_samples(photos) == {"uploads/1/bicycle-sideways.jpg#1": "bicycle"}
+
+
+def test_hidden_files_are_no_photos(tmp_path: Path) -> None:
+    for name in (".DS_Store", "bike.jpg"):
+        (tmp_path / name).touch()
+    assert [upload.path.name for upload in find_photos(str(tmp_path))] == ["bike.jpg"]
