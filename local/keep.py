@@ -33,8 +33,8 @@ Accounts:
 {accounts}
 {certificate_note}
 
-In another terminal, first (the commands need the AWS CLI, 1.29 or later or 2; a record comes after
-some seconds):
+In another terminal, first. The commands need the AWS CLI, 1.29 or 2.13 or later. A record comes
+after some seconds.
 
   cd {project}
   export AWS_ENDPOINT_URL={endpoint} AWS_CA_BUNDLE={certificate}
