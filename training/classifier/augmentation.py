@@ -23,7 +23,7 @@ class Geometry:
     stretch: float = 0.15  # of the aspect ratio, natural logarithm, either way
 
 
-VIEWS = Geometry(smallest_view=0.6, widest_view=1.4)
+VIEWS = Geometry(smallest_view=0.6, widest_view=2.2)
 PADDING_COLOUR = (124.0, 116.0, 104.0)  # of serving/preprocess.py
 
 
@@ -117,9 +117,9 @@ def photometric(images: Tensor, random: Random) -> Tensor:
     images = images.clamp(0, 1) ** random.uniform(-0.3, 0.3).exp().view(column)
     images = images * exposure.exp().view(column)
     images = apply_where(random.chance(0.15), images, lambda part: _blur(part, random))
-    images = apply_where(random.chance(0.15), images, lambda part: _low_resolution(part, random))
-    noise = torch.where(random.chance(0.2), random.uniform(0, 0.08), 0.0).view(column)
-    images = images + noise * random.normal(1, *images.shape[2:])
+    images = apply_where(random.chance(0.25), images, lambda part: _low_resolution(part, random))
+    noise = torch.where(random.chance(0.25), random.uniform(0, 0.2), 0.0).view(column)
+    images = images + noise * random.normal(3, *images.shape[2:])
     images = apply_where(random.chance(0.15), images, lambda part: _compress(part, random))
     images = _erase(images, random)
     return images.clamp(0, 1) * 255
@@ -159,7 +159,7 @@ def _blur(images: Tensor, random: Random) -> Tensor:
 
 
 def _low_resolution(images: Tensor, random: Random) -> Tensor:
-    side = int(_one(random, 0.35, 0.8) * images.shape[-1])
+    side = int(_one(random, 0.12, 0.8) * images.shape[-1])
     small = functional.interpolate(images, size=(side, side), mode="area")
     return functional.interpolate(small, size=images.shape[2:], mode="bilinear")
 

@@ -1,9 +1,8 @@
-"""Gentle fine-tuning: the last stages of the backbone and the head, from a head that fits already.
+"""Gentle fine-tuning of the backbone and the head, from a head that fits already.
 
-Training all layers at once from a random head distorts what ImageNet taught the backbone (Kumar et
-al., ICLR 2022). So the head comes first, early layers stay as they are, later ones learn at lower
-rates, batch normalisation keeps its statistics, and the weights are averaged with the start
-(Wortsman et al., CVPR 2022).
+Training from a random head distorts what ImageNet taught the backbone (Kumar et al., ICLR 2022). So
+the head comes first, early layers learn at lower rates, batch normalisation keeps its statistics,
+and the weights are averaged with the start (Wortsman et al., CVPR 2022).
 """
 
 import concurrent.futures
@@ -31,7 +30,6 @@ from training.dataset.records import OTHER, Dataset, Photo
 STRETCHED_SIDE = 256  # pixels of the photos that views are taken from
 WARM_UP_STEPS = 50
 LAYER_DECAY = 0.85  # the learning rate of a block, relative to that of the next one
-FROZEN_BELOW = 0.2  # blocks with a lower relative learning rate are not trained
 WEIGHT_DECAY = 0.02
 LABEL_SMOOTHING = 0.02
 EMPTY_FRAMES = 0.04  # share of photos that become frames that show nothing, of the label `other`
@@ -42,11 +40,11 @@ REPORT_EVERY = 50  # steps
 class FineTuning:
     """The settings of one run."""
 
-    steps: int = 500
-    batch_size: int = 32
-    view_size: int = 192  # pixels
-    learning_rate: float = 2e-4  # of the head and the last block, at its peak
-    average: float = 0.5  # the share of the trained weights in the average with the start
+    steps: int = 600
+    batch_size: int = 128
+    view_size: int = 224  # pixels
+    learning_rate: float = 3e-4  # of the head and the last block, at its peak
+    average: float = 0.75  # the share of the trained weights in the average with the start
     seed: int = 1
 
 
@@ -75,7 +73,7 @@ def fine_tune(
     settings: FineTuning,
     checkpoint: Path,
 ) -> tuple[Backbone, Head]:
-    """Train the last stages on `photos`, drawn by `weights`; return the averaged network.
+    """Train on `photos`, drawn by `weights`; return the averaged network.
 
     A run that was cut off goes on from `checkpoint`; a run that has ended is not repeated.
     """
@@ -97,11 +95,11 @@ def fine_tune(
         loss.backward()  # type: ignore[no-untyped-call]  # torch has no type for it
         nn.utils.clip_grad_norm_(model.parameters(), 5.0)
         optimizer.step()
-        losses.append(loss.item())
+        losses.append(loss.detach())
         if (step + 1) % REPORT_EVERY == 0 or step + 1 == settings.steps:
             left = (time.monotonic() - started) / (step + 1 - first) * (settings.steps - step - 1)
             print(
-                f"step={step + 1} train_loss={np.mean(losses[-REPORT_EVERY:]):.4f} "
+                f"step={step + 1} train_loss={torch.stack(losses[-REPORT_EVERY:]).mean():.4f} "
                 f"minutes_left={left / 60:.1f}",
                 flush=True,
             )
@@ -114,12 +112,9 @@ def fine_tune(
 
 
 def parameter_groups(model: Classifier) -> list[dict[str, Any]]:
-    """Parameters with their relative learning rates; those of early blocks are frozen."""
+    """Parameters with their relative learning rates."""
     groups = param_groups_layer_decay(
-        model.backbone.network,
-        weight_decay=WEIGHT_DECAY,
-        layer_decay=LAYER_DECAY,
-        no_opt_scale=FROZEN_BELOW,
+        model.backbone.network, weight_decay=WEIGHT_DECAY, layer_decay=LAYER_DECAY
     )
     return [*groups, {"params": list(model.head.parameters()), "weight_decay": WEIGHT_DECAY}]
 
@@ -146,15 +141,20 @@ def _batches(
     first: int,
     device: torch.device,
 ) -> Iterator[tuple[int, tuple[Tensor, Tensor]]]:
-    """Steps and their batches. A thread prepares the next batch while one is trained on."""
+    """Steps and their batches. The next batch is prepared while one is trained on."""
     share = weights / weights.sum()
 
     def make(step: int) -> tuple[Tensor, Tensor]:
         draw = np.random.default_rng([settings.seed, step])
-        chosen = draw.choice(len(photos), settings.batch_size, p=share)
-        return make_batch(dataset, [photos[at] for at in chosen], step, settings, device)
+        chosen = [photos[at] for at in draw.choice(len(photos), settings.batch_size, p=share)]
+        squares = list(readers.map(lambda photo: _stretched(dataset, photo), chosen))
+        targets = [dataset.labels.index(photo.label) for photo in chosen]
+        return make_batch(squares, targets, dataset.labels, step, settings, device)
 
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+    with (
+        concurrent.futures.ThreadPoolExecutor() as readers,
+        concurrent.futures.ThreadPoolExecutor(1) as pool,
+    ):
         prepared = pool.submit(make, first)
         for step in range(first, settings.steps):
             batch = prepared.result()
@@ -163,21 +163,26 @@ def _batches(
 
 
 def make_batch(
-    dataset: Dataset, photos: list[Photo], step: int, settings: FineTuning, device: torch.device
+    squares: list[tuple[np.ndarray, float]],
+    truth: list[int],
+    labels: list[str],
+    step: int,
+    settings: FineTuning,
+    device: torch.device,
 ) -> tuple[Tensor, Tensor]:
     """Augmented photos [n, 3, S, S], pixel values 0 to 255, and their label positions [n]."""
     generator = torch.Generator(device).manual_seed(settings.seed * 1_000_003 + step)
-    random = augmentation.Random(len(photos), generator)
-    stretched, aspects = zip(*(_stretched(dataset, photo) for photo in photos), strict=True)
+    random = augmentation.Random(len(squares), generator)
+    stretched, aspects = zip(*squares, strict=True)
     views, mask = augmentation.random_views(
         torch.from_numpy(np.stack(stretched)).to(device).float(),
         torch.tensor(aspects, device=device),
         settings.view_size,
         random,
     )
-    targets = torch.tensor([dataset.labels.index(photo.label) for photo in photos], device=device)
-    if OTHER in dataset.labels:
-        other = dataset.labels.index(OTHER)
+    targets = torch.tensor(truth, device=device)
+    if OTHER in labels:
+        other = labels.index(OTHER)
         views = augmentation.fill_surroundings(views, mask, views[targets == other], random)
         empty = random.chance(EMPTY_FRAMES)
         views = augmentation.apply_where(
