@@ -12,11 +12,11 @@ If photos of a label are in folders of other names, name the label before them:
 
     make train PHOTOS=my/photos NAME=my_model ARGS="--label other my/food my/posts"
 
-The shipped model. `--fine-tune` also trains the backbone gently: about an hour on two cores.
+The shipped model. `--fine-tune` also trains the backbone gently: minutes on a GPU, hours without.
 If a run is interrupted, the next one continues.
 
     python -m training.local --name vehicles --model-name scones-vehicle-classifier \
-        --version 3.1.0 --fine-tune --folds 3 \
+        --version 3.2.0 --fine-tune \
         --photos ../shared/data/photos --photos ../shared/data/photos_more \
         --cifar ../shared/data/cifar-100-binary-subset.tar.xz
 """
@@ -120,7 +120,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         default=Settings.input_size,
         help="pixels a side; more of them show smaller details (default: %(default)s)",
     )
-    parser.add_argument("--fine-tune", action="store_true", help="fine-tune the last stages too")
+    parser.add_argument(
+        "--fine-tune", action="store_true", help="fine-tune the backbone too: for a GPU"
+    )
     parser.add_argument(
         "--test-share",
         type=share,
@@ -130,11 +132,6 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--folds", type=positive, default=FOLDS, help="parts of the sources (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--folds-left-out",
-        type=positive,
-        help="leave out only so many of them: faster, but says less (default: all)",
     )
     parser.add_argument(
         "--threads", type=positive, help="CPU threads (default: one for each processor)"
@@ -165,7 +162,6 @@ def main(arguments: list[str] | None = None) -> None:
         input_size=options.input_size,
         fine_tuning=FineTuning() if options.fine_tune else None,
         folds=options.folds,
-        folds_left_out=options.folds_left_out,
     )
     try:
         result = train_folder(

@@ -111,6 +111,25 @@ def fine_tune(
     )
 
 
+def average(models: list[tuple[Backbone, Head]]) -> tuple[Backbone, Head]:
+    """The mean of the weights of models with one start (Wortsman et al., ICML 2022)."""
+    mean = copy.deepcopy(models[0][0])
+    states = [backbone.state_dict() for backbone, _ in models]
+    mean.load_state_dict(
+        {
+            name: torch.stack([state[name] for state in states]).mean(0)
+            if value.is_floating_point()
+            else value
+            for name, value in states[0].items()
+        }
+    )
+    heads = [head for _, head in models]
+    return mean, Head(
+        np.mean([head.weight for head in heads], axis=0),
+        np.mean([head.bias for head in heads], axis=0),
+    )
+
+
 def parameter_groups(model: Classifier) -> list[dict[str, Any]]:
     """Parameters with their relative learning rates."""
     groups = param_groups_layer_decay(

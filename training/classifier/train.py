@@ -1,22 +1,23 @@
 """Train a classifier of photos for the labels of a dataset, and export it for serving.
 
     python -m training.classifier.train                 # a new head on cached features: minutes
-    python -m training.classifier.train --fine-tune 500 # and gentle fine-tuning: for a GPU
+    python -m training.classifier.train --fine-tune 600 # and gentle fine-tuning: for a GPU
     python -m training.classifier.train --backbone models/vehicles   # a new head on this model
 
 The stages, in this order:
 
 1. features     of all photos, by the backbone; cached
 2. head         a linear classifier on the features
-3. fine-tuning  of the backbone's last stages, averaged with the start (--fine-tune)
+3. fine-tuning  of backbone and head, averaged with the start (--fine-tune)
 4. calibration  a temperature for probabilities that say how often they are correct
 5. threshold    the lowest confidence that keeps the precision
 6. novelty      how unlike the training photos a photo is
 7. export       model.onnx and metadata.json in --model-dir
 
-Stages 2 and 3 run once for each fold of the sources, which is then left out, and once with all
-photos. Calibration, threshold and report see photos of left-out sources only, and no thumbnails,
-because nobody sends them. The test split is never read.
+Stages 2 and 3 run once for each fold of the sources, which is then left out. A head alone is fitted
+once more, to all photos; of fine-tuned models the average is exported. Calibration, threshold and
+report see photos of left-out sources only, and no thumbnails, because nobody sends them. The test
+split is never read.
 
 Runs in a SageMaker PyTorch training container (its environment variables are the defaults) and on
 a laptop. Needs a dataset of training/dataset/stage.py.
@@ -74,11 +75,9 @@ def train(settings: Settings) -> Result:
     print(f"features of {len(rows)} photos", flush=True)
     values = trainer.features(trainer.start, rows)
     feature_seconds = time.monotonic() - started
-    left_out = trainer.leave_sources_out(photos, values)
-
-    print("head, all sources", flush=True)
-    network, head = trainer.fine_tune(photos, trainer.fit_head(photos, values), "all")
-    sent = np.array([photo.style != THUMBNAIL for photo in rows]) & left_out.evaluated
+    left_out, models = trainer.leave_sources_out(photos, values)
+    network, head = trainer.final(photos, values, models)
+    sent = np.array([photo.style != THUMBNAIL for photo in rows])
     temperature = calibration.fit_temperature(left_out.logits[sent], truth[sent])
     everything = Predictions(
         calibration.softmax(left_out.logits, temperature), truth, dataset.labels
@@ -124,8 +123,8 @@ def train(settings: Settings) -> Result:
     }
     (settings.model_dir / "metadata.json").write_text(json.dumps(metadata, indent=2) + "\n")
     text = report.left_out_report(
-        everything.where(left_out.evaluated),
-        list(itertools.compress(rows, left_out.evaluated)),
+        everything,
+        rows,
         threshold,
         measures,
         sources_known=sources_known,
@@ -219,7 +218,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         type=int,
         default=0,
         metavar="STEPS",
-        help=f"batches to fine-tune the last stages with, such as {FineTuning.steps}; "
+        help=f"batches to fine-tune with, such as {FineTuning.steps}; "
         "0: a new head only (default: %(default)s)",
     )
     tuning.add_argument(
@@ -227,11 +226,6 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         type=positive,
         default=leave_out.FOLDS,
         help="parts of the sources that are left out in turn, 2 or more (default: %(default)s)",
-    )
-    tuning.add_argument(
-        "--folds-left-out",
-        type=positive,
-        help="leave out only so many of them: faster, but says less (default: all)",
     )
     tuning.add_argument(
         "--threads",
@@ -257,7 +251,6 @@ def settings_of(options: argparse.Namespace) -> Settings:
         input_size=options.input_size,
         fine_tuning=FineTuning(steps=options.fine_tune) if options.fine_tune > 0 else None,
         folds=options.folds,
-        folds_left_out=options.folds_left_out,
     )
 
 

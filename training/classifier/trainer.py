@@ -37,7 +37,6 @@ class Settings:
     input_size: int = 224  # pixels
     fine_tuning: FineTuning | None = None
     folds: int = leave_out.FOLDS
-    folds_left_out: int | None = None  # how many of the folds are left out; None for all
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +60,6 @@ class LeftOut:
     logits: np.ndarray  # [n, k]
     head_logits: np.ndarray  # [n, k], before fine-tuning
     novelty: np.ndarray  # [n]
-    evaluated: np.ndarray  # [n], false for photos of a fold that was not left out
 
 
 class Trainer:
@@ -90,13 +88,12 @@ class Trainer:
     def fit_head(self, photos: Photos, values: np.ndarray) -> Head:
         return fit_head(values[:, : self.start.width], photos.truth, photos.weights)
 
-    def fine_tune(self, photos: Photos, head: Head, run: str) -> tuple[Network, Head]:
+    def fine_tune(self, photos: Photos, head: Head) -> tuple[Network, Head]:
         """The fine-tuned network and head; the start and `head` if the settings ask for none."""
         if self.settings.fine_tuning is None:
             return self.start, head
         if not isinstance(self.start, TorchNetwork):
             raise TypeError("only a PyTorch backbone can be fine-tuned")
-        print(f"fine-tuning, {run}", flush=True)
         tuned, tuned_head = fine_tuning.fine_tune(
             self.start.backbone,
             head,
@@ -114,24 +111,42 @@ class Trainer:
         content += [f"{photo.id} {photo.label}" for photo in photos.rows]
         return hashlib.sha256("\n".join(content).encode()).hexdigest()[:12]
 
-    def leave_sources_out(self, photos: Photos, values: np.ndarray) -> LeftOut:
-        """Train without each fold of the sources, and classify the photos of that fold."""
+    def leave_sources_out(
+        self, photos: Photos, values: np.ndarray
+    ) -> tuple[LeftOut, list[tuple[Network, Head]]]:
+        """Train without each fold of the sources, and classify the photos of that fold.
+
+        Returns the models as well, one for each fold.
+        """
         shape = (len(photos.rows), len(self.dataset.labels))
         logits, head_logits = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         novelty = np.zeros(len(photos.rows), np.float32)
-        evaluated = np.zeros(len(photos.rows), bool)
+        models = []
         folds = list(leave_out.folds(photos.rows, photos.truth, self.settings.folds))
-        for number, (kept, left_out) in enumerate(folds[: self.settings.folds_left_out], 1):
-            print(f"head, fold {number} of {len(folds)} left out", flush=True)
-            evaluated[left_out] = True
+        for number, (kept, left_out) in enumerate(folds, 1):
+            print(f"fold {number} of {len(folds)} left out", flush=True)
             head = self.fit_head(photos.at(kept), values[kept])
             head_logits[left_out] = head.logits(values[left_out, : self.start.width])
-            network, head = self.fine_tune(photos.at(kept), head, f"fold-{number}")
+            network, head = self.fine_tune(photos.at(kept), head)
             new = self.features(network, [photos.rows[at] for at in left_out])
             logits[left_out] = head.logits(new[:, : network.width])
             familiar = self.novelty(network, [photos.rows[at] for at in kept])
             novelty[left_out] = familiar.score(new[:, : network.width], new[:, network.width :])
-        return LeftOut(logits, head_logits, novelty, evaluated)
+            models.append((network, head))
+        return LeftOut(logits, head_logits, novelty), models
+
+    def final(
+        self, photos: Photos, values: np.ndarray, models: list[tuple[Network, Head]]
+    ) -> tuple[Network, Head]:
+        """What ships: a head fitted to all photos, or the average of the fine-tuned models.
+
+        All sources are in the average: each fold trained all but one of its parts.
+        """
+        if self.settings.fine_tuning is None:
+            return self.start, self.fit_head(photos, values)
+        tuned = [(each.backbone, head) for each, head in models if isinstance(each, TorchNetwork)]
+        backbone_, head = fine_tuning.average(tuned)
+        return TorchNetwork(backbone_), head
 
     def novelty(self, network: Network, rows: list[Photo]) -> Novelty:
         """What is familiar to a network that was trained on these photos."""
@@ -146,9 +161,9 @@ class Trainer:
         The backbone is not fine-tuned: it would have to be for each kind.
         """
         labels = self.dataset.labels
-        logits, truth = left_out.head_logits[left_out.evaluated], photos.truth[left_out.evaluated]
-        temperature = calibration.fit_temperature(logits, truth)
-        before = Predictions(calibration.softmax(logits, temperature), truth, labels)
+        logits = left_out.head_logits
+        temperature = calibration.fit_temperature(logits, photos.truth)
+        before = Predictions(calibration.softmax(logits, temperature), photos.truth, labels)
         threshold = calibration.choose_threshold(calibration.coverage_curve(before))
         kinds = Counter(photo.kind for photo in photos.rows if photo.label == OTHER and photo.kind)
         accepted = {}
