@@ -1,5 +1,6 @@
 """Training from end to end on drawn photos: the model's contract, honest numbers, clear errors."""
 
+import copy
 import dataclasses
 import json
 from pathlib import Path
@@ -18,7 +19,8 @@ from tests.support.training import settings
 from training.classifier import train, trainer
 from training.classifier.backbone import load_backbone
 from training.classifier.features import OnnxNetwork
-from training.classifier.fine_tuning import FineTuning
+from training.classifier.fine_tuning import FineTuning, average
+from training.classifier.head import Head
 from training.dataset.records import Dataset, DatasetError
 from training.dataset.stage import stage
 
@@ -107,20 +109,20 @@ def test_a_new_head_starts_from_a_model_that_was_made_here(tiny_model, staged, t
 def test_features_are_computed_once(tiny_model, staged, tmp_path, monkeypatch):
     cache = tiny_model.parent / "cache"
     computed = []
-    run = trainer.TorchNetwork.run
+    run = trainer.OnnxNetwork.run
 
     def count(network: object, images: np.ndarray) -> np.ndarray:
         computed.append(len(images))
         return run(network, images)
 
-    monkeypatch.setattr(trainer.TorchNetwork, "run", count)
+    monkeypatch.setattr(trainer.OnnxNetwork, "run", count)
     train.train(settings(staged, tmp_path, cache_dir=cache))
     assert sum(computed) <= trainer.CHECKED_PHOTOS  # the exported file is compared
     one, two = ((folder / "model.onnx").read_bytes() for folder in (tiny_model, tmp_path / "model"))
     assert one == two
 
 
-def test_fine_tuning_changes_late_layers_only_and_goes_on_after_a_stop(
+def test_fine_tuning_changes_late_layers_more_and_goes_on_after_a_stop(
     staged, tmp_path, monkeypatch
 ):
     whole = settings(staged, tmp_path / "whole", fine_tuning=FINE_TUNING)
@@ -153,6 +155,18 @@ def test_fine_tuning_changes_late_layers_only_and_goes_on_after_a_stop(
     stopped_again = dataclasses.replace(stopped, model_dir=tmp_path / "third")
     monkeypatch.setattr(trainer.fine_tuning, "save", save_and_stop)  # it has nothing to save
     train.train(stopped_again)
+
+
+def test_average_of_models_has_the_mean_of_their_weights():
+    one = load_backbone("tf_efficientnet_lite0")
+    two = copy.deepcopy(one)
+    with torch.no_grad():
+        next(two.parameters()).add_(2)
+    heads = [Head(np.full((3, 4), at, np.float32), np.full(3, at, np.float32)) for at in (1, 3)]
+    mean, head = average([(one, heads[0]), (two, heads[1])])
+    torch.testing.assert_close(next(mean.parameters()), next(one.parameters()) + 1)
+    assert (head.weight == 2).all()
+    assert (head.bias == 2).all()
 
 
 def test_report_warns_if_nobody_knows_the_sources(tiny_model, tmp_path):

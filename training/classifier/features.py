@@ -61,11 +61,16 @@ class TorchNetwork:
 
 
 class OnnxNetwork:
-    """A model that was made here: its outputs `features` and `middle`."""
+    """A backbone or a model as ONNX: its outputs `features` and `middle`."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
         self.digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-        self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        self.session = onnxruntime.InferenceSession(
+            path, options, providers=["CPUExecutionProvider"]
+        )
         shapes = {output.name: output.shape for output in self.session.get_outputs()}
         self.width = int(shapes["features"][1])
 

@@ -78,7 +78,11 @@ class Trainer:
                 )
             self.start = OnnxNetwork(folder / "model.onnx")
         else:
-            self.start = TorchNetwork(backbone.load_backbone(settings.backbone))
+            pretrained = TorchNetwork(backbone.load_backbone(settings.backbone))
+            # On a CPU, ONNX Runtime computes features three times as fast as PyTorch.
+            self.start = (
+                pretrained if settings.fine_tuning else OnnxNetwork(self.export(pretrained))
+            )
 
     def features(self, network: Network, rows: list[Photo]) -> np.ndarray:
         """Features and middle features of photos [n, d + m]."""
@@ -182,17 +186,21 @@ class Trainer:
             accepted[kind] = report.share(predictions.accepted(threshold))
         return accepted
 
-    def onnx_file(self, network: Network) -> Path:
-        """The network as ONNX, without a head or with an earlier one."""
-        if isinstance(network, OnnxNetwork):
-            return Path(self.settings.backbone) / "model.onnx"
-        if not isinstance(network, TorchNetwork):
-            raise TypeError("only a PyTorch backbone can be exported")
+    def export(self, network: TorchNetwork) -> Path:
+        """The backbone as ONNX, without a head."""
         size = self.settings.input_size
         path = self.settings.cache_dir / f"backbone-{network.digest}-{size}.onnx"
         if not path.is_file():
             backbone.export_backbone(network.backbone.cpu(), size, path)
         return path
+
+    def onnx_file(self, network: Network) -> Path:
+        """The network as ONNX, without a head or with an earlier one."""
+        if isinstance(network, OnnxNetwork):
+            return network.path
+        if not isinstance(network, TorchNetwork):
+            raise TypeError("only a PyTorch backbone can be exported")
+        return self.export(network)
 
     def check_export(
         self, path: Path, network: Network, head: Head, temperature: float, rows: list[Photo]

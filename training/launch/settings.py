@@ -205,7 +205,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="an argument of the training program, such as fine-tune=300; repeatable",
+        help="an argument of the training program, such as fine-tune=600; repeatable",
     )
     training.add_argument(
         "--model-version",
