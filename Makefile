@@ -196,8 +196,8 @@ vendor: $(VENV)/run ## Fetch the JavaScript libraries that web/vendor.json names
 	@$(BIN)/python -m local.vendor
 
 .PHONY: docs
-docs: $(VENV)/dev ## Generate docs/reference.md and docs/asyncapi.yaml
-	@$(BIN)/python docs/generate.py
+docs: $(VENV)/dev ## Generate docs/reference.md, docs/asyncapi.yaml and docs/openapi.yaml
+	@$(BIN)/python -m docs.generate
 
 .PHONY: clean
 clean: ## Stop the local clouds; delete environments, builds and logs

@@ -19,7 +19,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.console_api.people import USER_NAME, Users
+from functions.console_api.people import USER_NAME, Person, Users
 from functions.http_api.http import COURIERS, MANAGERS, REVIEWERS, ProblemError
 from operations.errors import UserError, explain
 from operations.stack import DEFAULT_STACK, require_stack
@@ -61,7 +61,7 @@ def carry_out(users: Users, options: argparse.Namespace) -> None:
                 print(f"{user['user_name']}\t{','.join(user['groups'])}\t{state}")
 
 
-def everybody(users: Users) -> Iterator[dict[str, Any]]:
+def everybody(users: Users) -> Iterator[Person]:
     """All users."""
     cursor = None
     while True:

@@ -2,9 +2,10 @@
 
 import os
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from http import HTTPStatus
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self, TypedDict
 
 import boto3
 from aws_lambda_powertools import Logger, Tracer
@@ -22,6 +23,7 @@ from functions.http_api.http import (
     REVIEWERS,
     ProblemError,
     User,
+    described,
     dumps,
     now_text,
     reply,
@@ -44,9 +46,14 @@ def check_window(due_from: datetime, due_until: datetime) -> None:
 
 
 class NewOrder(BaseModel):
-    """An order for the dispatch, which checks range and capacity."""
+    """An order. due_until is neither before due_from nor in the past.
 
-    order_id: str | None = Field(default=None, min_length=1, max_length=128)
+    The dispatch checks range and capacity, and may refuse the order later.
+    """
+
+    order_id: str | None = Field(
+        default=None, min_length=1, max_length=128, description="Default: a new id"
+    )
     latitude: float = Field(ge=-90, le=90)
     longitude: float = Field(ge=-180, le=180)
     boxes: int = Field(ge=1)
@@ -61,6 +68,12 @@ class NewOrder(BaseModel):
         return self
 
 
+class PlacedOrder(TypedDict):
+    """The order that was published."""
+
+    order_id: str
+
+
 class Cancellation(BaseModel):
     """The order to cancel."""
 
@@ -68,12 +81,17 @@ class Cancellation(BaseModel):
 
 
 class Change(BaseModel):
-    """What changes about an order: the fields that are sent. `courier_id` null: any courier."""
+    """What changes about an order: the fields that are sent; due_from and due_until together."""
 
     order_id: str = Field(min_length=1, max_length=128)
     due_from: AwareDatetime | None = None
     due_until: AwareDatetime | None = None
-    courier_id: str | None = Field(default=None, min_length=1, max_length=MAX_NAME_BYTES)
+    courier_id: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_NAME_BYTES,
+        description="The only courier who may deliver it; null: any courier",
+    )
     held: bool = False
 
     @model_validator(mode="after")
@@ -112,7 +130,7 @@ class NewPerson(BaseModel):
     """A user to create."""
 
     user_name: str = Field(pattern=people.USER_NAME)
-    group: Literal["couriers", "reviewers", "managers"]
+    group: people.Group
 
 
 class Blocking(BaseModel):
@@ -142,40 +160,70 @@ def users() -> people.Users:
 # ── Now and orders ──
 
 
-@app.get("/api/console/now", compress=True)
-def read_now() -> dict[str, Any]:
-    """Couriers on shift, open orders, the newest photos, and counts."""
+@app.get(
+    "/api/console/now",
+    compress=True,
+    summary="Everything that the view Now shows",
+    responses=described("Now", live.Now),
+)
+def read_now() -> Mapping[str, Any]:
     return live.read_now()
 
 
-@app.get("/api/console/orders", compress=True)
+@app.get(
+    "/api/console/orders",
+    compress=True,
+    summary="Open orders by the end of their windows, or all orders of one day, newest first",
+    description="A page may be shorter than limit.",
+    responses=described("A page", live.OrderPage, 404),
+)
 def list_orders(
-    day: date | None = None,
+    day: Annotated[
+        date | None,
+        Query(
+            description="Day of due_until, UTC, or of a refusal; without it, the orders that are "
+            "new, waiting or assigned"
+        ),
+    ] = None,
     state: OrderStatus | None = None,
     courier_id: str | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
-    cursor: str | None = None,
-    order_id: Annotated[str | None, Query(min_length=1, max_length=128)] = None,
-) -> dict[str, Any]:
-    """A page of the open orders, or of the orders of one day, or one order in any state."""
+    cursor: Annotated[str | None, Query(description="next of the page before")] = None,
+    order_id: Annotated[
+        str | None,
+        Query(
+            min_length=1,
+            max_length=128,
+            description="Only this order, in any state; the other parameters do not count",
+        ),
+    ] = None,
+) -> Mapping[str, Any]:
     if order_id is not None:
         return live.list_order(order_id)
     return live.list_orders(day, state, courier_id, limit, cursor)
 
 
-@app.post("/api/console/orders")
+@app.post(
+    "/api/console/orders",
+    summary="Place an order",
+    description="Publishes Order Placed. An order_id that is known changes nothing.",
+    responses=described("Published", PlacedOrder, 404, 503, status=HTTPStatus.ACCEPTED),
+)
 def place_order(order: NewOrder) -> Response[str]:
-    """Publish an order."""
     table_of_dispatch("ORDERS_TABLE_NAME")
     detail = order.model_dump(mode="json") | {"placed_by": user().name}
     detail["order_id"] = order.order_id or str(uuid.uuid4())
     publish("Order Placed", detail)
-    return respond(HTTPStatus.ACCEPTED, {"order_id": detail["order_id"]})
+    return respond(HTTPStatus.ACCEPTED, PlacedOrder(order_id=detail["order_id"]))
 
 
-@app.post("/api/console/cancellations")
+@app.post(
+    "/api/console/cancellations",
+    summary="Cancel an order, if no courier has left with it",
+    description="Publishes Order Cancelled.",
+    responses=described("Published", None, 404, 409, 503, status=HTTPStatus.ACCEPTED),
+)
 def cancel_order(cancellation: Cancellation) -> Response[str]:
-    """Publish that an order is cancelled, if no courier has left with it."""
     overruling.check_not_left(cancellation.order_id)
     publish(
         "Order Cancelled",
@@ -188,18 +236,28 @@ def cancel_order(cancellation: Cancellation) -> Response[str]:
     return respond(HTTPStatus.ACCEPTED, {})
 
 
-@app.post("/api/console/changes")
+@app.post(
+    "/api/console/changes",
+    summary="Overrule the planner, if no courier has left with the order",
+    description="Change the delivery window of an order, pin it to a courier, hold it back or "
+    "release it. If the order is on a route that has not left, the route is planned again. "
+    "Publishes Order Changed.",
+    responses=described("Published", None, 404, 409, 503, status=HTTPStatus.ACCEPTED),
+)
 def change_order(change: Change) -> Response[str]:
-    """Publish that a person overrules the planner, if no courier has left with the order."""
     overruling.check_not_left(change.order_id)
     detail = change.model_dump(mode="json", exclude_unset=True)
     publish("Order Changed", detail | {"changed_by": user().name, "changed_at": now_text()})
     return respond(HTTPStatus.ACCEPTED, {})
 
 
-@app.post("/api/console/off-shift")
+@app.post(
+    "/api/console/off-shift",
+    summary="End a courier's shift now",
+    description="Publishes Courier Off Shift. To correct a vehicle, review the courier's photo.",
+    responses=described("Published", None, 404, 409, 503, status=HTTPStatus.ACCEPTED),
+)
 def end_shift(end: EndOfShift) -> Response[str]:
-    """Publish that a courier's shift ends now, if the courier is on shift."""
     if not overruling.is_courier_on_shift(end.courier_id):
         raise ProblemError(HTTPStatus.CONFLICT, f"Courier {end.courier_id} is not on shift.")
     publish_end_of_shift(end.courier_id)
@@ -215,15 +273,24 @@ def publish_end_of_shift(courier_id: str) -> None:
 # ── Reviews ──
 
 
-@app.post("/api/console/leases")
-def lease_photos(request: LeaseRequest) -> dict[str, Any]:
-    """Give the user photos that nobody else gets for a while."""
-    return {"items": reviews.lease(user().name, request.count)}
+@app.post(
+    "/api/console/leases",
+    summary="Take the oldest photos that wait for a review and that nobody else holds",
+    description="Nobody else gets them until leased_until (5 minutes). Another request returns "
+    "other photos. To give one back, let the lease end.",
+    responses=described("Photos", reviews.LeasedPhotos),
+)
+def lease_photos(request: LeaseRequest) -> Mapping[str, Any]:
+    return reviews.lease(user().name, request.count)
 
 
-@app.post("/api/console/reviews")
+@app.post(
+    "/api/console/reviews",
+    summary="Label a photo",
+    description="Publishes Photo Reviewed. The newest review counts, so undo is a new label.",
+    responses=described("Published", None, 404, 503, status=HTTPStatus.ACCEPTED),
+)
 def review_photo(review: Label) -> Response[str]:
-    """Publish what a photo shows."""
     if review.label not in os.environ["LABELS"].split(","):
         raise ProblemError(
             HTTPStatus.UNPROCESSABLE_ENTITY, f"label must be one of {os.environ['LABELS']}"
@@ -238,48 +305,61 @@ def review_photo(review: Label) -> Response[str]:
 # ── Quality ──
 
 
-@app.get("/api/console/quality")
-def read_quality(hours: Annotated[int, Query(ge=1, le=168)] = 24) -> dict[str, Any]:
-    """The newest drift reports, the deliveries of these hours, the last retrainings, the alarms."""
-    return {
-        "hours": quality.read_reports(hours),
-        "deliveries": quality.read_deliveries(hours),
-        "retrainings": quality.read_retrainings(),
-        "alarms": quality.read_alarms(),
-    }
+@app.get(
+    "/api/console/quality",
+    summary="The newest drift reports, deliveries, the last retrainings and the alarms",
+    responses=described("Quality", quality.Quality),
+)
+def read_quality(hours: Annotated[int, Query(ge=1, le=168)] = 24) -> Mapping[str, Any]:
+    return quality.read_quality(hours)
 
 
 # ── People ──
 
 
-@app.get("/api/console/people")
+@app.get(
+    "/api/console/people",
+    summary="Users of the pool, by user name (managers)",
+    responses=described("A page", people.People),
+)
 def list_people(
     limit: Annotated[int, Query(ge=1, le=60)] = 60, cursor: str | None = None
-) -> dict[str, Any]:
-    """A page of the users."""
+) -> Mapping[str, Any]:
     user().require(MANAGERS)
     return users().page(limit, cursor)
 
 
-@app.post("/api/console/people")
+@app.post(
+    "/api/console/people",
+    summary="Create a user with a temporary password, which is shown once (managers)",
+    responses=described("Created", people.Password, 404, 409, status=HTTPStatus.CREATED),
+)
 def create_person(person: NewPerson) -> Response[str]:
-    """Create a user; the temporary password is shown once."""
     user().require(MANAGERS)
     password = users().create(person.user_name, person.group)
-    body = {"user_name": person.user_name, "temporary_password": password}
+    body = people.Password(user_name=person.user_name, temporary_password=password)
     return respond(HTTPStatus.CREATED, body)
 
 
-@app.post("/api/console/people/<user_name>/password")
-def reset_password(user_name: str) -> dict[str, Any]:
-    """Give a user a new temporary password."""
+@app.post(
+    "/api/console/people/<user_name>/password",
+    summary="Set a new temporary password (managers)",
+    description="No request body.",
+    responses=described("Reset", people.Password, 404),
+)
+def reset_password(user_name: str) -> Mapping[str, Any]:
     user().require(MANAGERS)
-    return {"user_name": user_name, "temporary_password": users().reset_password(user_name)}
+    password = users().reset_password(user_name)
+    return people.Password(user_name=user_name, temporary_password=password)
 
 
-@app.post("/api/console/people/<user_name>/blocked")
+@app.post(
+    "/api/console/people/<user_name>/blocked",
+    summary="Block an account and end its sessions and its shift, or unblock it (managers)",
+    description="Publishes Courier Off Shift.",
+    responses=described("Done", None, 404, 409, 503, status=HTTPStatus.NO_CONTENT),
+)
 def block_person(user_name: str, blocking: Blocking) -> Response[str]:
-    """Block an account and end its sessions and its shift, or unblock it."""
     user().require(MANAGERS)
     if user_name == user().name:
         raise ProblemError(HTTPStatus.CONFLICT, "You cannot block yourself.")

@@ -4,51 +4,135 @@ import json
 import os
 from datetime import UTC, date, datetime, timedelta
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any, Literal, TypedDict
 
 import boto3
 from botocore.exceptions import ClientError
+from pydantic import Field
 
 from functions.console_api.quality import read_alarms
 from functions.dispatch_orders.fleet import read_fleet
 from functions.dispatch_orders.statuses import OrderStatus
 from functions.http_api.http import ProblemError, table_of_dispatch
-from functions.http_api.records import Record, decision_of, is_on_shift, plain, text
+from functions.http_api.records import (
+    PhotoState,
+    Record,
+    Time,
+    decision_of,
+    is_on_shift,
+    plain,
+    text,
+)
 
 OPEN_FOR = timedelta(days=1)  # after the window of an order
 LATEST_PHOTOS = 12
 COUNTED_REVIEWS = 50
 WRONG_CURSOR = "cursor must be the next of the page before"
 READ_AT_ONCE = 300  # orders in one call of DynamoDB, before the filter
-ORDER_FIELDS = (
-    "order_id",
-    "reason",
-    "latitude",
-    "longitude",
-    "boxes",
-    "ready_at",
-    "due_from",
-    "due_until",
-    "courier_id",
-    "vehicle",
-    "arrives_at",
-    "delivered_at",
-    "pinned_to",
-    "held_by",
-)
 
 dynamodb = boto3.client("dynamodb")
 fleet = read_fleet()
 
 
-def read_now() -> dict[str, Any]:
+class Depot(TypedDict):
+    """Where routes begin and end."""
+
+    latitude: float
+    longitude: float
+
+
+class Counts(TypedDict):
+    """The numbers above the map."""
+
+    couriers_on_shift: int
+    orders_waiting: int
+    orders_late: int
+    photos_to_review: Annotated[int, Field(description=f"Counted up to {COUNTED_REVIEWS}")]
+    alarms: int
+
+
+class CourierNow(TypedDict):
+    """A courier on shift; the stops of the route: the orders with this courier_id by arrives_at."""
+
+    courier_id: str
+    vehicle: str
+    state: Literal["free", "on_route"]
+    shift_ends_at: Time
+    departs_at: Time | None
+    returns_at: Time | None
+    image_id: Annotated[
+        str, Field(description="The photo of the check-in; a review of it corrects the vehicle")
+    ]
+
+
+class Order(TypedDict):
+    """An order. If it was refused, most fields are null."""
+
+    order_id: str
+    state: OrderStatus
+    reason: str
+    late: Annotated[
+        bool,
+        Field(description="After due_until and not delivered, or to arrive or delivered after it"),
+    ]
+    latitude: float | None
+    longitude: float | None
+    boxes: int | None
+    ready_at: Time | None
+    due_from: Time | None
+    due_until: Time | None
+    courier_id: str | None
+    vehicle: str | None
+    arrives_at: Time | None
+    delivered_at: Time | None
+    pinned_to: Annotated[str | None, Field(description="The only courier who may deliver it")]
+    held_by: Annotated[str | None, Field(description="Who holds it back")]
+
+
+class OrderPage(TypedDict):
+    """A page of orders; `next` is the cursor of the page after it."""
+
+    items: list[Order]
+    next: str | None
+
+
+class LatestPhoto(TypedDict):
+    """A photo that was classified."""
+
+    image_id: str
+    courier_id: str
+    state: PhotoState
+    label: str | None
+    confidence: float | None
+    recorded_at: Time
+
+
+class Now(TypedDict):
+    """What the view "Now" shows."""
+
+    at: Annotated[Time, Field(description="To the minute: the ETag holds while nothing changes")]
+    depot: Depot
+    counts: Counts
+    couriers: list[CourierNow]
+    orders: Annotated[
+        list[Order], Field(description="Open orders, up to a day after the end of their windows")
+    ]
+    photos: Annotated[
+        list[LatestPhoto],
+        Field(description=f"The newest {LATEST_PHOTOS} of this hour and the one before"),
+    ]
+
+
+def read_now() -> Now:
     """What the view "Now" shows."""
     now = datetime.now(UTC)
-    couriers, orders = [], []
+    couriers: list[CourierNow] = []
+    orders: list[Order] = []
     if os.environ["COURIERS_TABLE_NAME"]:  # empty without dispatch
-        couriers = [each for each in map(plain, scan_couriers()) if is_on_shift(each, now)]
+        found = map(plain, scan_couriers())
+        couriers = [courier_of(each, now) for each in found if is_on_shift(each, now)]
         orders = [order_of(each, now) for each in read_open_orders(now)]
-    counts = {
+    counts: Counts = {
         "couriers_on_shift": len(couriers),
         "orders_waiting": sum(
             order["state"] in (OrderStatus.NEW, OrderStatus.WAITING) for order in orders
@@ -61,7 +145,7 @@ def read_now() -> dict[str, Any]:
         "at": now.strftime("%Y-%m-%dT%H:%M:00Z"),
         "depot": {"latitude": fleet.depot.latitude, "longitude": fleet.depot.longitude},
         "counts": counts,
-        "couriers": [courier_of(each, now) for each in couriers],
+        "couriers": couriers,
         "orders": orders,
         "photos": read_latest_photos(now),
     }
@@ -78,12 +162,15 @@ def scan_couriers() -> list[Any]:
     return [item for page in pages for item in page["Items"]]
 
 
-def courier_of(courier: Record, now: datetime) -> dict[str, Any]:
+def courier_of(courier: Record, now: datetime) -> CourierNow:
     """A courier on shift."""
     is_out = courier.get("returns_at", "") > text(now)
-    names = ("courier_id", "vehicle", "shift_ends_at", "image_id")
-    return {name: courier[name] for name in names} | {
+    return {
+        "courier_id": courier["courier_id"],
+        "vehicle": courier["vehicle"],
         "state": "on_route" if is_out else "free",
+        "shift_ends_at": courier["shift_ends_at"],
+        "image_id": courier["image_id"],
         "departs_at": courier["departs_at"] if is_out else None,
         "returns_at": courier["returns_at"] if is_out else None,
     }
@@ -132,7 +219,7 @@ def list_orders(
     courier_id: str | None,
     limit: int,
     cursor: str | None,
-) -> dict[str, Any]:
+) -> OrderPage:
     """A page of the orders of a day, newest first; without a day, of the open ones, by due_until.
 
     DynamoDB reads READ_AT_ONCE orders for a page at most, so a page with filters may be shorter.
@@ -163,7 +250,9 @@ def list_orders(
         following = records[-1]
     return {
         "items": [order_of(record, now) for record in records],
-        "next": following and json.dumps([following[name] for name in (*keys, "order_id")]),
+        "next": json.dumps([following[name] for name in (*keys, "order_id")])
+        if following
+        else None,
     }
 
 
@@ -178,7 +267,7 @@ def key_of(cursor: str, keys: tuple[str, str]) -> dict[str, Any]:
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, WRONG_CURSOR) from None
 
 
-def list_order(order_id: str) -> dict[str, Any]:
+def list_order(order_id: str) -> OrderPage:
     """A page with the order, or an empty one if there is no such order."""
     record = read_order(order_id)
     items = [] if record is None else [order_of(record, datetime.now(UTC))]
@@ -193,10 +282,26 @@ def read_order(order_id: str) -> dict[str, Any] | None:
     return plain(found["Item"]) if "Item" in found else None
 
 
-def order_of(record: Record, now: datetime) -> dict[str, Any]:
+def order_of(record: Record, now: datetime) -> Order:
     """An order as the console shows it."""
-    order = {name: record.get(name) for name in ORDER_FIELDS} | {"state": record["status"]}
-    return order | {"late": is_late(record, now)}
+    return {
+        "order_id": record["order_id"],
+        "state": record["status"],
+        "reason": record["reason"],
+        "late": is_late(record, now),
+        "latitude": record.get("latitude"),
+        "longitude": record.get("longitude"),
+        "boxes": record.get("boxes"),
+        "ready_at": record.get("ready_at"),
+        "due_from": record.get("due_from"),
+        "due_until": record.get("due_until"),
+        "courier_id": record.get("courier_id"),
+        "vehicle": record.get("vehicle"),
+        "arrives_at": record.get("arrives_at"),
+        "delivered_at": record.get("delivered_at"),
+        "pinned_to": record.get("pinned_to"),
+        "held_by": record.get("held_by"),
+    }
 
 
 def is_late(order: Record, now: datetime) -> bool:
@@ -211,9 +316,9 @@ def is_late(order: Record, now: datetime) -> bool:
 # ── Photos ──
 
 
-def read_latest_photos(now: datetime) -> list[dict[str, Any]]:
+def read_latest_photos(now: datetime) -> list[LatestPhoto]:
     """The newest photos of this hour and the one before."""
-    found: list[dict[str, Any]] = []
+    found: list[LatestPhoto] = []
     for hours in (0, 1):
         page = dynamodb.query(
             TableName=os.environ["PREDICTIONS_TABLE_NAME"],
@@ -232,7 +337,7 @@ def read_latest_photos(now: datetime) -> list[dict[str, Any]]:
     return found
 
 
-def photo_of(record: Record) -> dict[str, Any]:
+def photo_of(record: Record) -> LatestPhoto:
     """A photo as the index by_hour has it."""
     state, label = decision_of(record)
     return {

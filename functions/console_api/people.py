@@ -4,7 +4,7 @@ import secrets
 import string
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 from botocore.exceptions import ClientError
 
@@ -14,6 +14,31 @@ USER_NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 ALPHABET = string.ascii_letters + string.digits
 PASSWORD_LENGTH = 16
 
+type Group = Literal["couriers", "reviewers", "managers"]
+
+
+class Person(TypedDict):
+    """A user of the pool; `state` is that of Cognito, such as CONFIRMED."""
+
+    user_name: str
+    groups: list[Group]
+    blocked: bool
+    state: str
+
+
+class People(TypedDict):
+    """A page of users; `next` is the cursor of the page after it."""
+
+    items: list[Person]
+    next: str | None
+
+
+class Password(TypedDict):
+    """A temporary password, which is shown once."""
+
+    user_name: str
+    temporary_password: str
+
 
 @dataclass(frozen=True)
 class Users:
@@ -22,7 +47,7 @@ class Users:
     cognito: Any
     pool: str
 
-    def page(self, limit: int, cursor: str | None = None) -> dict[str, Any]:
+    def page(self, limit: int, cursor: str | None = None) -> People:
         """A page of the users with their groups."""
         request: dict[str, Any] = {"UserPoolId": self.pool, "Limit": limit}
         if cursor:
@@ -41,7 +66,7 @@ class Users:
             "next": found.get("PaginationToken"),
         }
 
-    def groups_of(self, user_name: str) -> list[str]:
+    def groups_of(self, user_name: str) -> list[Group]:
         """The groups of a user."""
         found = self.cognito.admin_list_groups_for_user(UserPoolId=self.pool, Username=user_name)
         return sorted(group["GroupName"] for group in found["Groups"])

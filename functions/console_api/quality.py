@@ -4,21 +4,86 @@ import json
 import os
 from datetime import UTC, datetime, timedelta
 from statistics import median
-from typing import Any
+from typing import Annotated, Any, Literal, TypedDict
 
 import boto3
+from pydantic import Field
 
-from functions.http_api.records import plain, text
+from functions.http_api.records import Time, plain, text
 
 RETRAININGS = 5  # are shown
 ALARM_SECONDS = 60  # alarms are read as often: each call costs money
 
 dynamodb = boto3.client("dynamodb")
 cloudwatch = boto3.client("cloudwatch")
-alarms_read: list[tuple[datetime, list[dict[str, Any]]]] = []
 
 
-def read_reports(hours: int) -> list[dict[str, Any]]:
+class LabelShare(TypedDict):
+    """The share of the photos of a sender that show a label with a topic."""
+
+    label: str
+    sender_id: str
+    photos: int
+    share: Annotated[float, Field(ge=0, le=1)]
+
+
+class QualityHour(TypedDict):
+    """A report of drift."""
+
+    hour: Annotated[str, Field(description="2026-11-20T14, UTC")]
+    report: Annotated[
+        dict[str, Any], Field(description="The report of MeasureDrift as it is in DriftTable")
+    ]
+    label_shares: list[LabelShare]
+
+
+class Deliveries(TypedDict):
+    """The deliveries of the hours."""
+
+    delivered: int
+    late: Annotated[int, Field(description="Of those, after due_until")]
+    median_minutes_late: Annotated[float | None, Field(description="Of the late ones")]
+
+
+class Retraining(TypedDict):
+    """A retraining that has ended."""
+
+    ended_at: Time
+    outcome: Annotated[str, Field(description="Such as: rejected, with the reason of the gate")]
+
+
+class Alarm(TypedDict):
+    """An alarm of the stack."""
+
+    name: str
+    state: Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
+    description: Annotated[str, Field(description="What to do")]
+    since: Time
+
+
+class Quality(TypedDict):
+    """What the view "Quality" shows. Hours and retrainings: newest first."""
+
+    hours: list[QualityHour]
+    deliveries: Deliveries
+    retrainings: list[Retraining]
+    alarms: list[Alarm]
+
+
+alarms_read: list[tuple[datetime, list[Alarm]]] = []
+
+
+def read_quality(hours: int) -> Quality:
+    """What the view "Quality" shows."""
+    return {
+        "hours": read_reports(hours),
+        "deliveries": read_deliveries(hours),
+        "retrainings": read_retrainings(),
+        "alarms": read_alarms(),
+    }
+
+
+def read_reports(hours: int) -> list[QualityHour]:
     """The newest reports of MeasureDrift, newest first."""
     page = dynamodb.query(
         TableName=os.environ["DRIFT_TABLE_NAME"],
@@ -39,7 +104,7 @@ def read_reports(hours: int) -> list[dict[str, Any]]:
     ]
 
 
-def read_retrainings() -> list[dict[str, Any]]:
+def read_retrainings() -> list[Retraining]:
     """The last retrainings, newest first: when each ended, and why its model serves or does not."""
     record = plain(
         dynamodb.get_item(
@@ -57,7 +122,7 @@ def read_retrainings() -> list[dict[str, Any]]:
     ]
 
 
-def read_deliveries(hours: int) -> dict[str, Any]:
+def read_deliveries(hours: int) -> Deliveries:
     """How many orders were delivered in the last hours, how many of them late, and how late."""
     table = os.environ["ORDERS_TABLE_NAME"]
     if not table:  # without dispatch
@@ -96,14 +161,14 @@ def read_deliveries(hours: int) -> dict[str, Any]:
     }
 
 
-def read_alarms() -> list[dict[str, Any]]:
+def read_alarms() -> list[Alarm]:
     """The stack's alarms, those in ALARM first; at most ALARM_SECONDS old."""
     now = datetime.now(UTC)
     if alarms_read and now - alarms_read[0][0] < timedelta(seconds=ALARM_SECONDS):
         return alarms_read[0][1]
     prefix = f"{os.environ['STACK_NAME']}-"
     pages = cloudwatch.get_paginator("describe_alarms").paginate(AlarmNamePrefix=prefix)
-    found = [
+    found: list[Alarm] = [
         {
             "name": alarm["AlarmName"],
             "state": alarm["StateValue"],

@@ -2,13 +2,14 @@
 
 import os
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, TypedDict
 
 import boto3
 from botocore.exceptions import ClientError
+from pydantic import Field
 
 from functions.console_api.live import sender_of
-from functions.http_api.records import plain, text
+from functions.http_api.records import Record, Time, plain, text
 
 LEASE = timedelta(minutes=5)
 READ_AT_ONCE = 25  # photos that wait, in one call of DynamoDB
@@ -17,9 +18,27 @@ MAX_READ = 500  # photos, for one request
 dynamodb = boto3.client("dynamodb")
 
 
-def lease(reviewer: str, count: int) -> list[dict[str, Any]]:
+class LeasedPhoto(TypedDict):
+    """A photo that nobody else gets until `leased_until`."""
+
+    image_id: str
+    courier_id: str
+    recorded_at: Time
+    label: Annotated[str, Field(description="Of the model")]
+    confidence: float
+    inferences: dict[str, float]
+    leased_until: Time
+
+
+class LeasedPhotos(TypedDict):
+    """Photos to review; none if none waits."""
+
+    items: list[LeasedPhoto]
+
+
+def lease(reviewer: str, count: int) -> LeasedPhotos:
     """The oldest photos that wait and that nobody holds; from now on the reviewer holds them."""
-    leased: list[dict[str, Any]] = []
+    leased: list[LeasedPhoto] = []
     now = datetime.now(UTC)
     pages = dynamodb.get_paginator("query").paginate(
         TableName=os.environ["PREDICTIONS_TABLE_NAME"],
@@ -36,8 +55,8 @@ def lease(reviewer: str, count: int) -> list[dict[str, Any]]:
             if take(record["image_id"], reviewer, now):
                 leased.append(photo_of(record, now + LEASE))
             if len(leased) == count:
-                return leased
-    return leased
+                return {"items": leased}
+    return {"items": leased}
 
 
 def take(image_id: str, reviewer: str, now: datetime) -> bool:
@@ -63,11 +82,15 @@ def take(image_id: str, reviewer: str, now: datetime) -> bool:
     return True
 
 
-def photo_of(record: dict[str, Any], until: datetime) -> dict[str, Any]:
+def photo_of(record: Record, until: datetime) -> LeasedPhoto:
     """A leased photo as the console shows it."""
-    names = ("image_id", "recorded_at", "label", "confidence", "inferences")
-    return {name: record[name] for name in names} | {
+    return {
+        "image_id": record["image_id"],
         "courier_id": sender_of(record["image_id"]),
+        "recorded_at": record["recorded_at"],
+        "label": record["label"],
+        "confidence": record["confidence"],
+        "inferences": record["inferences"],
         "leased_until": text(until),
     }
 

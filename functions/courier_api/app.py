@@ -5,9 +5,10 @@ The courier is the user of the token. No request names another one.
 
 import os
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
 import boto3
 from aws_lambda_powertools import Logger, Tracer
@@ -17,20 +18,21 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from pydantic import AwareDatetime, BaseModel, Field
 
-from functions.courier_api.status import photo_status, shift_of
+from functions.courier_api.status import PhotoStatus, Shift, photo_status, shift_of
 from functions.filter_inferences.filtering import listed
 from functions.http_api.bus import publish
 from functions.http_api.http import (
     COURIERS,
     ProblemError,
     User,
+    described,
     dumps,
     now_text,
     reply,
     resolver,
     table_of_dispatch,
 )
-from functions.http_api.records import plain
+from functions.http_api.records import Time, plain
 
 UPLOAD_SECONDS = 600
 CLOCK_SKEW = timedelta(minutes=5)
@@ -59,7 +61,7 @@ app = resolver()
 
 
 class NewUpload(BaseModel):
-    """What the courier wants to upload; size in bytes."""
+    """What the courier wants to upload."""
 
     content_type: Literal[
         "image/jpeg",
@@ -70,7 +72,16 @@ class NewUpload(BaseModel):
         "image/heif",
         "image/avif",
     ]
-    size: int = Field(ge=1)
+    size: int = Field(ge=1, description="Bytes, at most max_photo_bytes of config.json")
+
+
+class Upload(TypedDict):
+    """A form for S3: send `fields` and then `file` as multipart/form-data to `url`."""
+
+    photo_id: Annotated[str, Field(description="For /api/courier/photos/")]
+    url: str
+    fields: dict[str, str]
+    expires_at: Time
 
 
 class Delivery(BaseModel):
@@ -78,7 +89,10 @@ class Delivery(BaseModel):
 
     order_id: str = Field(min_length=1, max_length=128)
     dispatch_id: str = Field(min_length=1, max_length=128)
-    delivered_at: AwareDatetime | None = None
+    delivered_at: AwareDatetime | None = Field(
+        default=None,
+        description="When, if the report was kept offline; default now. Not in the future",
+    )
 
 
 @tracer.capture_lambda_handler
@@ -94,7 +108,11 @@ def courier_id() -> str:
     return user.name
 
 
-@app.post("/api/courier/uploads")
+@app.post(
+    "/api/courier/uploads",
+    summary="Permission to upload one photo straight to S3 (presigned POST, 10 minutes)",
+    responses=described("Created", Upload, status=HTTPStatus.CREATED),
+)
 def allow_upload(upload: NewUpload) -> Response[str]:
     """Allow the upload of one photo: of this type, of at most this size, under this key."""
     most = int(os.environ["MAX_PHOTO_BYTES"])
@@ -116,13 +134,21 @@ def allow_upload(upload: NewUpload) -> Response[str]:
         ExpiresIn=UPLOAD_SECONDS,
     )
     expires_at = (now + timedelta(seconds=UPLOAD_SECONDS)).isoformat(timespec="seconds")
-    body = {"photo_id": photo_id, "url": form["url"], "fields": form["fields"]}
-    return created(body | {"expires_at": expires_at.replace("+00:00", "Z")})
+    body: Upload = {
+        "photo_id": photo_id,
+        "url": form["url"],
+        "fields": form["fields"],
+        "expires_at": expires_at.replace("+00:00", "Z"),
+    }
+    return Response(HTTPStatus.CREATED.value, "application/json", dumps(body))
 
 
-@app.get("/api/courier/photos/<photo_id>")
-def read_photo(photo_id: str) -> dict[str, Any]:
-    """What became of a photo of this courier."""
+@app.get(
+    "/api/courier/photos/<photo_id>",
+    summary="What became of a photo of this courier",
+    responses=described("The photo", PhotoStatus),
+)
+def read_photo(photo_id: str) -> Mapping[str, Any]:
     key = key_of(photo_id)
     hours = int(os.environ["SHIFT_HOURS"])
     shift = timedelta(hours=hours) if os.environ["COURIERS_TABLE_NAME"] else None
@@ -145,9 +171,12 @@ def read_photo(photo_id: str) -> dict[str, Any]:
     return photo_status(photo_id, record, uploaded=True, shift=shift, subject=subject)
 
 
-@app.get("/api/courier/shift")
-def read_shift() -> dict[str, Any]:
-    """The shift of this courier, with the stops of the route."""
+@app.get(
+    "/api/courier/shift",
+    summary="The shift of this courier, with the stops of the route",
+    responses=described("The shift", Shift, 404, 503),
+)
+def read_shift() -> Mapping[str, Any]:
     courier = plain(
         dynamodb.get_item(
             TableName=table_of_dispatch("COURIERS_TABLE_NAME"),
@@ -158,9 +187,13 @@ def read_shift() -> dict[str, Any]:
     return shift_of(courier_id(), courier, read_orders(stops), datetime.now(UTC))
 
 
-@app.post("/api/courier/deliveries")
+@app.post(
+    "/api/courier/deliveries",
+    summary="Report that an order of the own route was delivered",
+    description="Publishes Order Delivered. Safe to repeat.",
+    responses=described("Published", None, 404, 503, status=HTTPStatus.ACCEPTED),
+)
 def report_delivery(delivery: Delivery) -> Response[str]:
-    """Publish that an order of this courier's route was delivered."""
     now = datetime.now(UTC)
     delivered_at = delivery.delivered_at or now
     if delivered_at > now + CLOCK_SKEW:
@@ -180,9 +213,13 @@ def report_delivery(delivery: Delivery) -> Response[str]:
     return accepted()
 
 
-@app.post("/api/courier/off-shift")
+@app.post(
+    "/api/courier/off-shift",
+    summary="This courier goes home now",
+    description="Publishes Courier Off Shift. No request body.",
+    responses=described("Published", None, 404, 503, status=HTTPStatus.ACCEPTED),
+)
 def go_off_shift() -> Response[str]:
-    """Publish that this courier goes home now."""
     table_of_dispatch("COURIERS_TABLE_NAME")
     publish("Courier Off Shift", {"courier_id": courier_id(), "off_shift_at": now_text()})
     return accepted()
@@ -205,11 +242,6 @@ def read_orders(order_ids: list[str]) -> list[dict[str, Any]]:
         raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "The orders are busy. Try again.")
     orders = {order["order_id"]: order for order in map(plain, found["Responses"].get(table, []))}
     return [orders[each] for each in order_ids if each in orders]
-
-
-def created(body: Any) -> Response[str]:
-    """201 with a JSON body."""
-    return Response(HTTPStatus.CREATED.value, "application/json", dumps(body))
 
 
 def accepted() -> Response[str]:

@@ -1,4 +1,4 @@
-"""The user of a request, problem details (RFC 9457) and ETags."""
+"""The user of a request, problem details (RFC 9457), ETags, the document of the API."""
 
 import base64
 import hashlib
@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import ServiceError
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
+from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
+from pydantic import Field
 
 COURIERS, REVIEWERS, MANAGERS = "couriers", "reviewers", "managers"
 PROBLEM = "application/problem+json"
@@ -23,11 +25,28 @@ MAX_NAME_BYTES = 128
 type Reply = dict[str, Any]  # of a Lambda function to an HTTP API, format 2.0
 
 
+class FieldError(TypedDict):
+    """What is wrong with a field of a request."""
+
+    field: str
+    detail: str
+
+
+class Problem(TypedDict):
+    """Problem details (RFC 9457)."""
+
+    type: Literal["about:blank"]
+    title: Annotated[str, Field(description="Name of the status")]
+    status: int
+    detail: Annotated[str, Field(description="One line for the user, that says what to do")]
+    errors: NotRequired[list[FieldError]]
+
+
 class ProblemError(Exception):
     """A request that is refused: a status, and one line for the user."""
 
     def __init__(
-        self, status: HTTPStatus, detail: str, errors: list[dict[str, str]] | None = None
+        self, status: HTTPStatus, detail: str, errors: list[FieldError] | None = None
     ) -> None:
         """`errors` name the fields that are wrong."""
         super().__init__(detail)
@@ -98,7 +117,7 @@ def resolver() -> APIGatewayHttpResolver:
 
     @app.exception_handler(RequestValidationError)  # type: ignore[untyped-decorator]  # Powertools has no type for it
     def refuse_fields(error: RequestValidationError) -> Response[str]:
-        errors = [
+        errors: list[FieldError] = [
             {
                 "field": ".".join(map(str, each["loc"][1:])) or "body",
                 "detail": each["msg"].removeprefix("Value error, "),
@@ -119,9 +138,24 @@ def resolver() -> APIGatewayHttpResolver:
     return app
 
 
+def described(
+    description: str, model: Any = None, *problems: int, status: int = HTTPStatus.OK
+) -> dict[int, OpenAPIResponse]:
+    """What docs/openapi.yaml says about the responses of an operation; no use at run time.
+
+    `model`: the type of a JSON body. `problems`: statuses of errors. docs/generate.py adds what all
+    operations have: 403, 304 for GET, and 422 if there is input.
+    """
+    content: Any = {"application/json": {"model": model}} if model else {}
+    found: dict[int, OpenAPIResponse] = {status: {"description": description, "content": content}}
+    return found | {
+        each: {"description": "Problem details", "content": {PROBLEM: {}}} for each in problems
+    }
+
+
 def problem(error: ProblemError) -> Response[str]:
     """An error as problem details."""
-    body: dict[str, Any] = {
+    body: Problem = {
         "type": "about:blank",
         "title": error.status.phrase,
         "status": error.status.value,

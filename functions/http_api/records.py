@@ -2,13 +2,18 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from boto3.dynamodb.types import TypeDeserializer
+from pydantic import Field
 
 OTHER = "other"  # the label of a photo that shows none of the other labels
 
 type Record = Mapping[str, Any]
+type Time = Annotated[  # of a response
+    str, Field(description="ISO 8601, UTC", json_schema_extra={"format": "date-time"})
+]
+type PhotoState = Literal["accepted", "review", "rejected", "failed"]
 
 deserialize = TypeDeserializer().deserialize
 
@@ -38,7 +43,7 @@ def is_on_shift(courier: Record, now: datetime) -> bool:
     )
 
 
-def decision_of(photo: Record) -> tuple[str, str | None]:
+def decision_of(photo: Record) -> tuple[PhotoState, str | None]:
     """State and label of a photo: the review of a person decides over the model."""
     reviewed = photo.get("reviewed_label")
     if reviewed is None:

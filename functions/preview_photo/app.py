@@ -6,6 +6,7 @@ A function of its own: it decodes files of strangers. It may only read them and 
 import base64
 import os
 import re
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -16,8 +17,8 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
-from functions.http_api.http import MANAGERS, REVIEWERS, ProblemError, reply, resolver
-from functions.preview_photo.explanation import explain
+from functions.http_api.http import MANAGERS, REVIEWERS, ProblemError, described, reply, resolver
+from functions.preview_photo.explanation import Explanation, explain
 from functions.serialize_image import photo
 from functions.serialize_image.scaling import SIDE
 
@@ -41,17 +42,30 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     return response
 
 
-@app.get("/api/console/preview")
-def preview(image_id: str, size: Annotated[int, Query(ge=64, le=1024)] = SIDE) -> Response[str]:
-    """The photo of a record, with at most `size` pixels on its longest side."""
+@app.get(
+    "/api/console/preview",
+    summary="A photo as an upright JPEG without metadata",
+    description="The default size is what the model sees.",
+    responses=described("JPEG", None, 404) | {200: {"description": "JPEG", "content": {JPEG: {}}}},
+)
+def preview(
+    image_id: str,
+    size: Annotated[
+        int, Query(ge=64, le=1024, description="Most pixels of the longest side")
+    ] = SIDE,
+) -> Response[str]:
     body = base64.b64encode(read_jpeg(image_id, size)).decode()
     return Response(HTTPStatus.OK.value, JPEG, body)
 
 
-@app.get("/api/console/explanation")
-def explanation(image_id: str) -> dict[str, Any]:
-    """Which places of the photo of a record speak for its most probable label."""
-    return {**explain(read_jpeg(image_id, SIDE))}
+@app.get(
+    "/api/console/explanation",
+    summary="Which places of a photo speak for its most probable label",
+    description="Asks the endpoint; nothing is stored.",
+    responses=described("The explanation", Explanation, 404, 503),
+)
+def explanation(image_id: str) -> Mapping[str, Any]:
+    return explain(read_jpeg(image_id, SIDE))
 
 
 def read_jpeg(image_id: str, size: int) -> bytes:

@@ -4,11 +4,12 @@ import json
 import os
 from contextlib import closing
 from http import HTTPStatus
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
+from pydantic import Field
 
 from functions.classify_image.endpoint import is_busy
 from functions.http_api.http import ProblemError
@@ -20,13 +21,17 @@ sagemaker_runtime = boto3.client(
 
 
 class Explanation(TypedDict):
-    """`activation`: rows of a grid that covers the photo, in logits.
+    """Which places of a photo speak for a label."""
 
-    A positive cell speaks for `label`, a negative one against it.
-    """
-
-    label: str
-    activation: list[list[float]]
+    label: Annotated[str, Field(description="The most probable one to the model in service")]
+    activation: Annotated[
+        list[Annotated[list[float], Field(min_length=1)]],
+        Field(
+            min_length=1,
+            description="Rows of a grid that covers the photo, in logits. A positive number speaks "
+            "for the label, a negative one against it",
+        ),
+    ]
 
 
 def explain(jpeg: bytes) -> Explanation:

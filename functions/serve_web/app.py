@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
 from aws_lambda_powertools import Logger, Tracer
@@ -28,6 +28,28 @@ TYPES = {
     ".woff2": "font/woff2",
 }
 COMPRESSED = {".css", ".html", ".js", ".json", ".svg", ".webmanifest"}
+
+
+class Config(TypedDict):
+    """What the pages need to start; nothing in it is secret.
+
+    - client_id: the client of the user pool.
+    - sign_in_url: the base of /oauth2/authorize, /oauth2/token and /logout. Redirect URIs are the
+      URL of the courier's page (ends with /) and that of /console.
+    - dispatch: whether couriers get orders. If false, calls for shifts, routes and orders get 404.
+    - labels: the labels of the model; "other" is none of the others.
+    - map_tiles: the URL of a street map's tiles with {z}, {x} and {y}; empty for none.
+    """
+
+    region: str
+    client_id: str
+    sign_in_url: str
+    use_case: str
+    dispatch: bool
+    labels: list[str]
+    max_photo_bytes: int
+    map_tiles: str
+
 
 logger = Logger(use_rfc3339=True)
 tracer = Tracer(auto_patch=False)
@@ -62,8 +84,8 @@ def files() -> dict[str, Path]:
     }
 
 
-def configuration() -> dict[str, Any]:
-    """What config.json says; nothing in it is secret."""
+def configuration() -> Config:
+    """What config.json says."""
     return {
         "region": os.environ["AWS_REGION"],
         "client_id": os.environ["CLIENT_ID"],
