@@ -240,8 +240,9 @@ def review_photo(review: Label) -> Response[str]:
 
 @app.get("/api/console/quality")
 def read_quality(hours: Annotated[int, Query(ge=1, le=168)] = 24) -> dict[str, Any]:
-    """The newest drift reports, the deliveries of these hours, the last retrainings, the alarms."""
+    """The newest drift reports, the last days by model, the deliveries of these hours, and more."""
     return {
+        "days": quality.read_days(),
         "hours": quality.read_reports(hours),
         "deliveries": quality.read_deliveries(hours),
         "retrainings": quality.read_retrainings(),

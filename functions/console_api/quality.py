@@ -8,8 +8,11 @@ from typing import Any
 
 import boto3
 
+from functions.console_api.days import ModelDay, by_day_and_model
 from functions.http_api.records import plain, text
+from functions.measure_drift.windows import Window
 
+DAYS = 7  # are shown by model, today included
 RETRAININGS = 5  # are shown
 ALARM_SECONDS = 60  # alarms are read as often: each call costs money
 
@@ -37,6 +40,26 @@ def read_reports(hours: int) -> list[dict[str, Any]]:
         for each in found
         if "report" in each
     ]
+
+
+def read_days() -> list[ModelDay]:
+    """The last DAYS, UTC, by model, newest first. The newest one is not over."""
+    first = datetime.now(UTC).date() - timedelta(days=DAYS - 1)
+    pages = dynamodb.get_paginator("query").paginate(
+        TableName=os.environ["DRIFT_TABLE_NAME"],
+        KeyConditionExpression="series = :series AND #hour >= :first",
+        ExpressionAttributeNames={"#hour": "hour"},
+        ExpressionAttributeValues={
+            ":series": {"S": "hourly"},
+            ":first": {"S": f"{first}T00"},
+        },
+    )
+    found = [plain(item) for page in pages for item in page["Items"]]
+    return by_day_and_model(
+        (Window.from_json(json.loads(each["counts"])), json.loads(each.get("report", "{}")))
+        for each in found
+        if "counts" in each
+    )
 
 
 def read_retrainings() -> list[dict[str, Any]]:

@@ -1,14 +1,18 @@
 """What the shop sees and decides in the console."""
 
 import json
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import Any
 
 import boto3
 import pytest
 
+from functions.measure_drift.formulas import wilson_interval
+from functions.measure_drift.windows import Window
+from tests.support.drift import MODEL, record
 from tests.support.schemas import EVENTS, problems
 from tests.support.tables import at, put, resources, schema
 from tests.support.web import Client
@@ -518,10 +522,77 @@ def test_a_label_that_the_model_does_not_have_is_refused(
 def test_the_newest_reports_come_first(client: Client) -> None:
     for hour in ("2026-11-20T13", "2026-11-20T14"):
         put("DriftTable", series="hourly", hour=hour, report=json.dumps({"hour": hour}))
-    put("DriftTable", series="hourly", hour="2026-11-20T15", counts="{}")
+    count("2026-11-20T15", [])
     hours = client.get("/api/console/quality").json["hours"]
     assert [each["hour"] for each in hours] == ["2026-11-20T14", "2026-11-20T13"]
     assert hours[0]["report"] == {"hour": "2026-11-20T14"}
+
+
+def hour_of_day(days_ago: int, hour: int) -> str:
+    day = datetime.now(UTC).date() - timedelta(days=days_ago)
+    return f"{day}T{hour:02}"
+
+
+def count(hour: str, records: Sequence[Any], report: dict[str, Any] | None = None) -> None:
+    """What MeasureDrift stores for an hour."""
+    window = Window(hour)
+    window.count(records)
+    kept = {"report": json.dumps(report)} if report else {}
+    put("DriftTable", series="hourly", hour=hour, counts=json.dumps(asdict(window)), **kept)
+
+
+def test_the_hours_of_a_day_are_summed_not_averaged(client: Client) -> None:
+    right, wrong = record(reviewed="bicycle"), record(reviewed="other")
+    count(hour_of_day(1, 9), [right] * 8 + [wrong] * 2, {"model": MODEL, "drift": 0.3})
+    count(hour_of_day(1, 10), [record(confidence=0.47)] * 90, {"model": MODEL, "drift": 0.1})
+    count(hour_of_day(1, 11), [], {"model": MODEL, "drift": None})
+    [day] = client.get("/api/console/quality").json["days"]
+    interval = wilson_interval(0.8, 10)
+    assert day == {
+        "day": hour_of_day(1, 9)[:10],
+        "model": MODEL,
+        "predictions": 100,
+        "reviewed": 10,
+        "measured_accuracy": pytest.approx(0.8),
+        "measured_accuracy_low": pytest.approx(interval.low),
+        "measured_accuracy_high": pytest.approx(interval.high),
+        "estimated_accuracy": pytest.approx(0.1 * 0.97 + 0.9 * 0.47),
+        "review_rate": 0,
+        "novelty": None,
+        "drift": 0.3,
+    }
+
+
+def test_reviews_below_the_threshold_count_as_much_as_their_photos(client: Client) -> None:
+    above = [record(reviewed="bicycle"), *[record()] * 8]
+    below = record(confidence=0.5, status="review", reviewed="other")
+    count(hour_of_day(0, 0), [*above, below])
+    count(hour_of_day(2, 0), [record(), below])
+    today_, before = client.get("/api/console/quality").json["days"]
+    assert today_["measured_accuracy"] == pytest.approx(0.9)
+    assert today_["review_rate"] == pytest.approx(0.1)
+    assert before["reviewed"] == 1  # no review above the threshold: the accuracy is not known
+    assert before["measured_accuracy"] is None
+
+
+def test_novelty_is_the_mean_of_the_photos_that_have_one(client: Client) -> None:
+    count(hour_of_day(1, 9), [record(novelty=0.8), record()])
+    count(hour_of_day(1, 10), [record(novelty=0.2)] * 3)
+    [day] = client.get("/api/console/quality").json["days"]
+    assert (day["predictions"], day["novelty"]) == (5, pytest.approx(0.35))
+
+
+def test_a_day_with_two_models_has_two_rows_and_days_are_seven(client: Client) -> None:
+    for days_ago, hour, model in ((7, 23, "a/1"), (6, 0, "a/1"), (1, 9, "a/1"), (1, 10, "a/2")):
+        moment = datetime.fromisoformat(f"{hour_of_day(days_ago, hour)}:00:00+00:00")
+        report = {"model": model, "drift": hour / 100}
+        count(hour_of_day(days_ago, hour), [record(model=model, at=moment)], report)
+    days = client.get("/api/console/quality", query={"hours": "1"}).json["days"]
+    assert [(each["day"], each["model"], each["drift"]) for each in days] == [
+        (hour_of_day(1, 0)[:10], "a/2", 0.1),
+        (hour_of_day(1, 0)[:10], "a/1", 0.09),
+        (hour_of_day(6, 0)[:10], "a/1", 0.0),
+    ]
 
 
 def test_lateness_is_measured_from_deliveries(client: Client) -> None:

@@ -86,6 +86,7 @@ class Shop:
         self.alarms: list[dict[str, str]] = []
         self.lateness: dict[str, Any] = {"delivered": 0, "late": 0, "median_minutes_late": None}
         self.retrainings: list[dict[str, str]] = []
+        self.days: list[dict[str, Any]] = []
         self.hours: list[dict[str, Any]] = []
         self.off_shift: list[str] = []
         self.changes: list[dict[str, Any]] = []
@@ -303,8 +304,8 @@ class Shop:
 
     def read_quality(self, name: str, query: dict[str, str]) -> tuple[int, Any]:
         return 200, {
-            "hours": self.hours[: int(query.get("hours", 24))], "alarms": self.alarms,
-            "deliveries": self.lateness, "retrainings": self.retrainings,
+            "days": self.days, "hours": self.hours[: int(query.get("hours", 24))],
+            "alarms": self.alarms, "deliveries": self.lateness, "retrainings": self.retrainings,
         }  # fmt: skip
 
     def read_people(self, name: str, query: dict[str, str]) -> tuple[int, Any]:
@@ -590,6 +591,16 @@ def fill(shop: Shop) -> None:
         {"ended_at": minutes(-3000), "outcome": "rejected: 12 photos better, 15 worse"},
         {"ended_at": minutes(-9000), "outcome": "serves: 2026.11.14-0330"},
     ]
+    for number, (ago, model) in enumerate([(0, 3), (1, 3), (1, 2), *((n, 2) for n in range(2, 7))]):
+        measured = 0.95 - 0.004 * number if number else None
+        shop.days.append({
+            "day": iso(datetime.now(UTC) - timedelta(days=ago))[:10], "model": f"vehicles/{model}",
+            "predictions": 40 + 90 * number, "reviewed": 5 + 20 * number,
+            "measured_accuracy": measured, "measured_accuracy_low": measured and measured - 0.06,
+            "measured_accuracy_high": measured and measured + 0.025,
+            "estimated_accuracy": 0.948 - 0.001 * number, "review_rate": 0.18 + 0.01 * number,
+            "novelty": 0.21, "drift": 0.05 if number else None,
+        })  # fmt: skip
     for hour in range(24):
         moment = datetime.now(UTC) - timedelta(hours=hour + 1)
         measured = None if hour > 20 else round(0.965 - 0.0006 * (24 - hour), 3)

@@ -11,6 +11,11 @@ export function time(iso) {
   return today ? clock.format(moment) : `${weekday.format(moment)} ${clock.format(moment)}`;
 }
 
+const days = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short", timeZone: "UTC" });
+
+/** A day such as 2026-11-20 in words. */
+export const dayName = (day) => days.format(new Date(day));
+
 /** For <input type="datetime-local">: a time on this device, to the minute. */
 export function inputTime(moment) {
   const date = new Date(moment);
