@@ -153,6 +153,8 @@ def list_orders(
     day: date | None = None,
     state: OrderStatus | None = None,
     courier_id: str | None = None,
+    due_after: AwareDatetime | None = None,
+    due_before: AwareDatetime | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
     cursor: str | None = None,
     order_id: Annotated[str | None, Query(min_length=1, max_length=128)] = None,
@@ -160,7 +162,7 @@ def list_orders(
     """A page of the open orders, or of the orders of one day, or one order in any state."""
     if order_id is not None:
         return live.list_order(order_id)
-    return live.list_orders(day, state, courier_id, limit, cursor)
+    return live.list_orders(day, state, courier_id, due_after, due_before, limit, cursor)
 
 
 @app.post("/api/console/orders")

@@ -15,6 +15,8 @@ from functions.dispatch_orders.statuses import OrderStatus
 from functions.http_api.http import ProblemError, table_of_dispatch
 from functions.http_api.records import Record, decision_of, is_on_shift, plain, text
 
+EARLIEST = datetime.min.replace(tzinfo=UTC)
+LATEST = datetime.max.replace(tzinfo=UTC)
 OPEN_FOR = timedelta(days=1)  # after the window of an order
 LATEST_PHOTOS = 12
 COUNTED_REVIEWS = 50
@@ -93,23 +95,25 @@ def courier_of(courier: Record, now: datetime) -> dict[str, Any]:
 
 
 def read_open_orders(now: datetime) -> list[dict[str, Any]]:
-    """All open orders: neither delivered nor cancelled nor refused."""
-    pages = dynamodb.get_paginator("query").paginate(**open_orders(now))
-    return [plain(item) for page in pages for item in page["Items"]]
-
-
-def open_orders(now: datetime) -> dict[str, Any]:
-    """A query of the open orders, by the end of their windows.
+    """All open orders: neither delivered nor cancelled nor refused.
 
     An order whose delivery nobody reports stays assigned. It is left out after OPEN_FOR.
     """
+    request = open_orders(now - OPEN_FOR, LATEST)
+    pages = dynamodb.get_paginator("query").paginate(**request)
+    return [plain(item) for page in pages for item in page["Items"]]
+
+
+def open_orders(after: datetime, before: datetime) -> dict[str, Any]:
+    """A query of the open orders whose windows end between two times, by the end."""
     return {
         "TableName": table_of_dispatch("ORDERS_TABLE_NAME"),
         "IndexName": "open_orders",
-        "KeyConditionExpression": "open_state = :open AND due_until > :since",
+        "KeyConditionExpression": "open_state = :open AND due_until BETWEEN :after AND :before",
         "ExpressionAttributeValues": {
             ":open": {"S": "open"},
-            ":since": {"S": text(now - OPEN_FOR)},
+            ":after": {"S": text(after)},
+            ":before": {"S": text(before)},
         },
     }
 
@@ -130,6 +134,8 @@ def list_orders(
     day: date | None,
     state: str | None,
     courier_id: str | None,
+    due_after: datetime | None,
+    due_before: datetime | None,
     limit: int,
     cursor: str | None,
 ) -> dict[str, Any]:
@@ -138,20 +144,29 @@ def list_orders(
     DynamoDB reads READ_AT_ONCE orders for a page at most, so a page with filters may be shorter.
     """
     now = datetime.now(UTC)
-    request = open_orders(now) if day is None else orders_of_day(day)
+    after = max(now - OPEN_FOR if day is None else EARLIEST, due_after or EARLIEST).astimezone(UTC)
+    before = min(LATEST, due_before or LATEST).astimezone(UTC)
+    if before < after:
+        return {"items": [], "next": None}
+    request = open_orders(after, before) if day is None else orders_of_day(day)
     wanted = {"status": state, "courier_id": courier_id}
     chosen = {name: value for name, value in wanted.items() if value is not None}
+    conditions = [f"#{name} = :{name}" for name in chosen]
+    values = {f":{name}": value for name, value in chosen.items()}
+    if day is not None and (due_after or due_before):  # without a day, it is a key of the index
+        conditions.append("due_until BETWEEN :after AND :before")
+        values |= {":after": text(after), ":before": text(before)}
+    if conditions:
+        request["FilterExpression"] = " AND ".join(conditions)
+        request["ExpressionAttributeValues"] |= {name: {"S": each} for name, each in values.items()}
     if chosen:
-        request["FilterExpression"] = " AND ".join(f"#{name} = :{name}" for name in chosen)
         names = {f"#{name}": name for name in chosen}
-        values = {f":{name}": {"S": value} for name, value in chosen.items()}
         request["ExpressionAttributeNames"] = request.get("ExpressionAttributeNames", {}) | names
-        request["ExpressionAttributeValues"] |= values
     keys = ("open_state", "due_until") if day is None else ("day", "recorded_at")
     if cursor:
         request["ExclusiveStartKey"] = key_of(cursor, keys)
     try:
-        page = dynamodb.query(**request, Limit=READ_AT_ONCE if chosen else limit)
+        page = dynamodb.query(**request, Limit=READ_AT_ONCE if conditions else limit)
     except ClientError as error:
         if not cursor or error.response["Error"]["Code"] != "ValidationException":
             raise

@@ -77,7 +77,8 @@ def order(order_id: str, status: str = "waiting", minute: float = 0, **changes: 
         record |= {"dispatch_state": "waiting", "plan_from": at(0)}
     if status in ("new", "waiting", "assigned"):
         record["open_state"] = "open"
-    put("OrdersTable", **(record | changes))
+    record = {name: each for name, each in (record | changes).items() if each is not None}
+    put("OrdersTable", **record)
 
 
 def photo(number: int, *, waits: bool = True, **changes: Any) -> str:
@@ -254,10 +255,40 @@ def test_orders_are_filtered_by_state_courier_and_day(client: Client) -> None:
     assert pages(client, day="2026-01-01") == [["o-9"]]
 
 
+def test_orders_are_filtered_by_the_end_of_their_windows(client: Client) -> None:
+    for order_id, minutes in (("at-10", 10), ("at-20", 20), ("at-30", 30), ("at-40", 40)):
+        order(order_id, minute=minutes, due_until=at(minutes), day="2026-01-01")
+    order("refused", "refused", day="2026-01-01", due_until=None)
+    between = {"due_after": at(15), "due_before": at(35), "limit": "1"}
+    for day in ({}, {"day": "2026-01-01"}):
+        found = [each for page in pages(client, **between, **day) for each in page]
+        assert sorted(found) == ["at-20", "at-30"]
+        assert pages(client, due_after=at(35), **day) == [["at-40"]]
+        assert pages(client, due_before=at(15), **day) == [["at-10"]]
+        assert pages(client, due_after=at(30), due_before=at(15), **day) == [[]]
+    chosen = {"state": "waiting", "day": "2026-01-01", "due_before": at(15)}
+    assert pages(client, **chosen) == [["at-10"]]
+
+
+def test_a_time_filter_takes_any_offset_and_any_year(client: Client) -> None:
+    order("o-1", due_until="2026-01-01T09:00:00.000000Z", day="2026-01-01")
+    for due_after, found in (
+        ("2026-01-01T10:00:00+01:00", ["o-1"]),
+        ("2026-01-01T10:00:01+01:00", []),
+        ("0001-01-01T00:00:00+14:00", ["o-1"]),
+    ):
+        latest = {"due_before": "9999-12-31T23:59:59-12:00"}
+        assert pages(client, day="2026-01-01", due_after=due_after, **latest) == [found]
+    order("o-2")
+    assert pages(client, due_before=at(-2000)) == [[]]  # open orders are not listed for longer
+
+
 @pytest.mark.parametrize(
     "query",
     [
         {"cursor": "x"},
+        {"due_after": "noon"},
+        {"due_before": "2026-11-20T12:00:00"},
         {"cursor": "[1]"},
         {"limit": "0"},
         {"limit": "101"},

@@ -232,11 +232,13 @@ class Shop:
             known = [self.orders[key] for key in self.orders if key == query["order_id"]]
             return 200, {"items": known, "next": None}
         day = query.get("day")
+        after, before = query.get("due_after", ""), query.get("due_before", "9999")
         found = [
             order for order_id, order in self.orders.items()
             if (order["state"] in OPEN if day is None else self.day_of.get(order_id, day) == day)
             and query.get("state", order["state"]) == order["state"]
             and query.get("courier_id", order["courier_id"]) == order["courier_id"]
+            and after <= (order["due_until"] or "") <= before
         ]  # fmt: skip
         start, limit = int(query.get("cursor", 0)), int(query.get("limit", 50))
         following = str(start + limit) if start + limit < len(found) else None

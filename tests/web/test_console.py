@@ -198,6 +198,33 @@ def test_orders_are_filtered_by_a_courier_who_is_not_on_shift(
     expect(rows).to_have_count(2)
 
 
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_orders_are_filtered_by_the_local_time_at_which_they_are_due(
+    signed_in: SignedIn, shop: Shop, viewport: dict[str, int]
+) -> None:
+    for hour in (9, 10, 11):
+        shop.add_order(f"at-{hour}", 1, 1, due_until=f"2100-07-07T{hour:02}:00:00Z")
+    page = open_console(signed_in, "orders", viewport=viewport)
+    rows = page.locator("tbody th")
+    expect(rows).to_have_text(["at-9", "at-10", "at-11"])
+    page.get_by_label("Due after").fill("2100-07-07T12:00")  # two hours ahead of UTC
+    expect(rows).to_have_text(["at-10", "at-11"])
+    page.get_by_label("Due before").focus()
+    page.keyboard.type("07072100")
+    page.keyboard.press("ArrowRight")  # a year may have more digits
+    page.keyboard.type("1230p")  # "p" if the browser's language has 12 hours
+    expect(page.get_by_label("Due before")).to_have_value("2100-07-07T12:30")
+    expect(rows).to_have_text(["at-10"])
+    page.get_by_label("Due after").fill("")
+    expect(rows).to_have_text(["at-9", "at-10"])
+    look(page, f"console-orders-due-{viewport['width']}")
+    page.get_by_role("link", name="Now").click()
+    expect(page.get_by_text("Orders waiting")).to_be_visible()
+    page.get_by_role("link", name="Orders", exact=True).click()
+    expect(page.get_by_label("Due before")).to_have_value("2100-07-07T12:30")
+    expect(rows).to_have_text(["at-9", "at-10"])
+
+
 def test_ids_that_the_service_chose_are_short_and_whole_in_the_title(
     signed_in: SignedIn, shop: Shop
 ) -> None:
@@ -255,7 +282,7 @@ def test_only_a_route_that_has_not_left_can_be_changed(signed_in: SignedIn, shop
     page.get_by_role("button", name="Change the order").click()
     expect(page.get_by_role("row", name="of-emre")).to_contain_text("held back by manager")
     [change] = shop.changes
-    assert (change["held"], change["due_until"]) == (True, "2100-01-01T00:00:00.000Z")
+    assert (change["held"], change["due_until"]) == (True, "2099-12-31T23:00:00.000Z")
 
 
 def test_a_person_ends_a_shift_and_corrects_a_vehicle(signed_in: SignedIn, shop: Shop) -> None:

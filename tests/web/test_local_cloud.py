@@ -16,7 +16,7 @@ from tests.support.endpoint import CONFIDENT, probabilities
 from tests.support.running import deployable
 from tests.support.stack import Stack
 from tests.support.waiting import wait_until
-from tests.web.conftest import DESKTOP, PHONE, contexts, look
+from tests.web.conftest import DESKTOP, PHONE, ZONE, contexts, look
 from tests.web.fake_api import PROJECT
 
 BICYCLE = PROJECT / "local" / "photos" / "bicycle-courier.jpg"
@@ -77,7 +77,7 @@ def order_on_map(page: Page, minutes: float) -> str:
     box = page.locator(".map > svg .depot rect").bounding_box()
     assert box
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2 - 60)
-    until = datetime.now().astimezone() + timedelta(minutes=minutes)
+    until = datetime.now(ZONE) + timedelta(minutes=minutes)
     page.get_by_label("Deliver until").fill(until.strftime("%Y-%m-%dT%H:%M"))
     with page.expect_response(lambda reply: reply.request.method == "POST") as placed:
         page.get_by_role("button", name="Place order").click()
