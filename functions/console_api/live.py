@@ -255,6 +255,7 @@ def photo_of(record: Record) -> dict[str, Any]:
         "courier_id": sender_of(record["image_id"]),
         "state": state,
         "label": label,
+        "model_label": record.get("label"),
         "confidence": record.get("confidence"),
         "recorded_at": record["recorded_at"],
     }

@@ -118,7 +118,8 @@ def test_the_view_now_has_couriers_open_orders_photos_and_counts(client: Client)
     order("o-2", "assigned", courier_id="anna", vehicle="bicycle", arrives_at=at(40))
     order("o-3", "delivered", delivered_at=at(-1))
     order("o-4", "cancelled")
-    photo(1)
+    photo(1, waits=False, reviewed_label="motorcycle")
+    photo(2)
     found = now(client)
     states = {each["courier_id"]: each["state"] for each in found["couriers"]}
     assert states == {"anna": "on_route", "ben": "free"}
@@ -126,7 +127,12 @@ def test_the_view_now_has_couriers_open_orders_photos_and_counts(client: Client)
         "o-1": False,
         "o-2": True,
     }
-    assert [each["courier_id"] for each in found["photos"]] == ["anna"]
+    assert [
+        (each["courier_id"], each["label"], each["model_label"]) for each in found["photos"]
+    ] == [
+        ("anna", "bicycle", "bicycle"),
+        ("anna", "motorcycle", "bicycle"),
+    ]
     assert found["depot"]["latitude"] == pytest.approx(52.0907)
     assert found["counts"] == {
         "couriers_on_shift": 2,

@@ -578,6 +578,7 @@ def fill(shop: Shop) -> None:
         shop.latest.append({
             "image_id": f"uploads/bram/{number}.jpg#1", "courier_id": ("bram", "emre")[number % 2],
             "state": state, "label": None if state == "rejected" else LABELS[number % 2],
+            "model_label": None if state == "rejected" else LABELS[number % 2],
             "confidence": None if state == "rejected" else 0.97 - 0.05 * number,
             "recorded_at": minutes(-4 * number - 1),
         })  # fmt: skip

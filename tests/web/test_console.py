@@ -91,6 +91,39 @@ def test_an_order_is_placed_where_the_map_was_clicked_and_shows_there(
     assert abs(drawn["y"] + drawn["height"] / 2 - box["y"] - box["height"] / 2 + 100) < 3
 
 
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_a_photo_opens_by_keyboard_and_the_focus_returns(
+    signed_in: SignedIn, shop: Shop, viewport: dict[str, int]
+) -> None:
+    fill(shop)
+    shop.latest[1] |= {"label": "other", "model_label": "motorcycle", "confidence": 0.6}
+    page = open_console(signed_in, viewport=viewport)
+    photos = page.locator("section", has_text="Latest photos").get_by_role("button")
+    expect(photos).to_have_count(7)
+    expect(photos.nth(1)).not_to_contain_text("60%")  # of the model, in another label
+    photos.nth(1).focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="Photo from emre")
+    expect(dialog.get_by_role("img", name="Photo from emre")).to_be_visible()
+    assert dialog.get_by_role("img").evaluate("(image) => image.decode().then(() => image.width)")
+    expect(dialog).to_contain_text("The model says motorcycle, 60% confidence.")
+    expect(dialog).to_contain_text("A person says other.")
+    expect(dialog).to_contain_text("to review")
+    look(page, f"console-photo-{viewport['width']}")
+    shop.latest.insert(0, shop.latest[0] | {"image_id": "uploads/dirk/1.jpg#1"})
+    expect(photos).to_have_count(8)
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(photos.nth(2)).to_be_focused()  # the same photo, which has moved
+    shop.refused["console/preview"] = 422
+    photos.nth(4).click()
+    dialog = page.get_by_role("dialog", name="Photo from emre")
+    expect(dialog.get_by_role("alert")).to_contain_text("The service has a fault.")
+    expect(dialog).to_contain_text("The model has given it no label.")
+    dialog.get_by_role("button", name="Close").click()
+    expect(dialog).to_have_count(0)
+
+
 def test_a_street_map_is_drawn_to_scale_below_the_routes(
     signed_in: SignedIn, shop: Shop, server: Server
 ) -> None:
@@ -288,14 +321,15 @@ def test_only_a_route_that_has_not_left_can_be_changed(signed_in: SignedIn, shop
 def test_a_person_ends_a_shift_and_corrects_a_vehicle(signed_in: SignedIn, shop: Shop) -> None:
     fill(shop)
     page = open_console(signed_in)
-    page.get_by_role("button", name="bram").click()
+    courier = page.get_by_role("button", name=re.compile("^bram bicycle back"))
+    courier.click()
     page.get_by_role("button", name="motorcycle", exact=True).click()
     look(page, "console-correct")
     page.get_by_role("button", name="Correct the vehicle").click()
     expect(page.get_by_role("dialog")).to_have_count(0)
     page.get_by_role("button", name="End the shift").click()
     page.get_by_role("dialog").get_by_role("button", name="End the shift").click()
-    expect(page.get_by_role("button", name="bram")).to_have_count(0)
+    expect(courier).to_have_count(0)
     [review] = shop.reviews
     assert (review["image_id"], review["label"]) == ("uploads/bram/1.jpg#1", "motorcycle")
     assert shop.off_shift == ["bram"]

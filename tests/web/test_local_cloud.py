@@ -103,7 +103,7 @@ def test_from_the_sign_in_to_the_delivery(shop: Shop) -> None:
     )
     expect(courier.get_by_text("On shift: bicycle")).to_be_visible()
     look(courier, "courier-accepted")
-    expect(console.get_by_role("button", name=name)).to_contain_text("free")
+    expect(console.get_by_role("button", name=re.compile(f"^{name} bicycle free"))).to_be_visible()
 
     order_id = order_on_map(console, 13)
     expect(console.locator(f"[data-order='{order_id}'], .route.bicycle")).not_to_have_count(0)
