@@ -68,6 +68,8 @@ def photo_of(record: dict[str, Any], until: datetime) -> dict[str, Any]:
     names = ("image_id", "recorded_at", "label", "confidence", "inferences")
     return {name: record[name] for name in names} | {
         "courier_id": sender_of(record["image_id"]),
+        # The workflow leaves a photo to a reviewer for one of two reasons.
+        "why": "below_threshold" if record["status"] == "review" else "audit",
         "leased_until": text(until),
     }
 

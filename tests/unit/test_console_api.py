@@ -530,6 +530,14 @@ def test_a_lease_ends(client: Client) -> None:
     assert held not in leased(as_user(client, "ben", "reviewers"), 5)
 
 
+def test_a_leased_photo_says_why_it_waits(client: Client) -> None:
+    photo(1)
+    for number, status in ((2, "accepted"), (3, "rejected")):
+        photo(number, status=status, confidence=0.97)
+    items = client.post("/api/console/leases", {"count": 3}).json["items"]
+    assert [each["why"] for each in items] == ["below_threshold", "audit", "audit"]
+
+
 def test_a_review_is_published_with_the_name_of_the_token(
     client: Client, published: list[Any]
 ) -> None:

@@ -146,13 +146,13 @@ class Shop:
             "returns_at": minutes(9 * len(stops) + 12 - left), "distance_km": 7.4, "stops": stops,
         }  # fmt: skip
 
-    def add_photo_to_review(self, number: int) -> str:
+    def add_photo_to_review(self, number: int, why: str = "below_threshold") -> str:
         image_id = f"uploads/anna/photo-{number}.jpg#{number}"
         self.to_review.append({
             "image_id": image_id, "courier_id": "anna", "recorded_at": minutes(-number),
             "label": "bicycle", "confidence": 0.81,
             "inferences": {"bicycle": 0.81, "motorcycle": 0.12, "other": 0.07},
-            "leased_until": minutes(5),
+            "why": why, "leased_until": minutes(5),
         })  # fmt: skip
         return image_id
 

@@ -450,6 +450,20 @@ def test_a_reviewer_labels_skips_and_corrects_by_keyboard_alone(
     assert {review["reviewed_by"] for review in shop.reviews} == {"rita"}
 
 
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_a_reviewer_sees_why_a_photo_waits(
+    signed_in: SignedIn, shop: Shop, viewport: dict[str, int]
+) -> None:
+    shop.add_photo_to_review(1)
+    shop.add_photo_to_review(2, "audit")
+    page = open_console(signed_in, "review", "rita", viewport)
+    expect(page.get_by_text("It is below the confidence threshold.")).to_be_visible()
+    expect(page.get_by_role("img", name="Photo from anna")).to_be_visible()
+    look(page, f"console-review-why-{viewport['width']}")
+    page.keyboard.press("s")
+    expect(page.get_by_text("It is an audit: it was chosen at random.")).to_be_visible()
+
+
 def test_a_reviewer_sees_where_the_model_sees_the_label(signed_in: SignedIn, shop: Shop) -> None:
     for number in range(2):
         shop.add_photo_to_review(number)
