@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.web.conftest import DESKTOP, PHONE, look
+from tests.web.conftest import DESKTOP, PHONE, ZONE, look
 from tests.web.fake_api import Server, Shop, fill, minutes
 
 type SignedIn = Callable[..., Page]
@@ -163,6 +163,42 @@ def test_a_refused_order_says_which_field_is_wrong(signed_in: SignedIn, shop: Sh
     page.get_by_role("button", name="Place order").click()
     expect(page.get_by_role("alert")).to_contain_text("due_until is before due_from")
     assert not shop.orders
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_the_times_in_a_reason_are_local_like_the_others(
+    signed_in: SignedIn, shop: Shop, viewport: dict[str, int]
+) -> None:
+    noon = datetime.now(UTC).replace(hour=12, minute=5)
+    local = f"{noon.astimezone(ZONE):%H:%M}"
+    for order_id, reason in (
+        ("joins", "waiting: goes by bicycle at 12:05 UTC; more orders may join"),
+        ("opens", "waiting: not due before 2100-06-30 22:30 UTC; pinned to courier 77:77 UTC"),
+        ("markup", "waiting: <b>12:05 UTC</b>"),
+    ):
+        shop.add_order(order_id, 1, 1, reason=reason)
+    page = open_console(signed_in, "orders", viewport=viewport)
+    reasons = page.locator("td.wide")
+    expect(reasons).to_have_text(
+        [
+            f"waiting: goes by bicycle at {local}; more orders may join",
+            "waiting: not due before 2100-07-01 00:30; pinned to courier 77:77 UTC",
+            f"waiting: <b>{local}</b>",
+        ]
+    )
+    look(page, f"console-reasons-{viewport['width']}")
+    page.get_by_role("link", name="Now").click()
+    title = page.locator(".waiting[data-order='joins'] title")
+    expect(title).to_have_text(re.compile(rf"goes by bicycle at {local};"))
+    shop.refusal = "due_until is in the past: 2026-06-30 22:30 UTC"
+    page.get_by_role("link", name="Orders", exact=True).click()
+    page.get_by_role("button", name="New order").click()
+    page.get_by_label("Latitude").fill("52.1")
+    page.get_by_label("Longitude").fill("5.1")
+    page.get_by_role("button", name="Place order").click()
+    expect(page.get_by_role("alert")).to_have_text(
+        "refused: due_until is in the past: 2026-07-01 00:30"
+    )
 
 
 def test_an_order_that_the_dispatch_refuses_later_says_why_and_can_be_corrected(

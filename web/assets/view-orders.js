@@ -1,6 +1,6 @@
 // Orders: the list, filters, new orders, import, changes, cancellation.
 
-import { boxes, shortId, time } from "./format.js";
+import { boxes, shortId, time, withLocalTimes } from "./format.js";
 import { readOrders } from "./csv.js";
 import { ChangeForm } from "./change-form.js";
 import { OrderForm } from "./order-form.js";
@@ -185,7 +185,7 @@ export class View {
       <td>${order.due_from ? html`${time(order.due_from)} – ${time(order.due_until)}` : "–"}</td>
       <td>${order.courier_id ?? "–"}${order.pinned_to && order.pinned_to !== order.courier_id ? html` <span class="badge">pinned to ${order.pinned_to}</span>` : nothing}</td>
       <td>${time(order.delivered_at ?? order.arrives_at)}</td>
-      <td class="wide">${order.reason}</td>
+      <td class="wide">${withLocalTimes(order.reason)}</td>
       <td class="actions">${this.change.canChange(order) ? html`<button class="compact" aria-label="Change order ${order.order_id}" @click=${() => this.change.open(order)}>Change</button>` : nothing}
         ${open ? html`<button class="compact danger" aria-label="Cancel order ${order.order_id}" @click=${() => this.#cancel(order)}>Cancel</button>` : nothing}</td>
     </tr>`;
