@@ -187,6 +187,12 @@ def list_orders(
     ] = None,
     state: OrderStatus | None = None,
     courier_id: str | None = None,
+    due_after: Annotated[
+        AwareDatetime | None, Query(description="Only orders whose due_until is this or later")
+    ] = None,
+    due_before: Annotated[
+        AwareDatetime | None, Query(description="Only orders whose due_until is this or earlier")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
     cursor: Annotated[str | None, Query(description="next of the page before")] = None,
     order_id: Annotated[
@@ -200,7 +206,7 @@ def list_orders(
 ) -> Mapping[str, Any]:
     if order_id is not None:
         return live.list_order(order_id)
-    return live.list_orders(day, state, courier_id, limit, cursor)
+    return live.list_orders(day, state, courier_id, due_after, due_before, limit, cursor)
 
 
 @app.post(
@@ -307,7 +313,7 @@ def review_photo(review: Label) -> Response[str]:
 
 @app.get(
     "/api/console/quality",
-    summary="The newest drift reports, deliveries, the last retrainings and the alarms",
+    summary="The last days by model, drift reports, deliveries, retrainings and alarms",
     responses=described("Quality", quality.Quality),
 )
 def read_quality(hours: Annotated[int, Query(ge=1, le=168)] = 24) -> Mapping[str, Any]:

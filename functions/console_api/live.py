@@ -24,6 +24,8 @@ from functions.http_api.records import (
     text,
 )
 
+EARLIEST = datetime.min.replace(tzinfo=UTC)
+LATEST = datetime.max.replace(tzinfo=UTC)
 OPEN_FOR = timedelta(days=1)  # after the window of an order
 LATEST_PHOTOS = 12
 COUNTED_REVIEWS = 50
@@ -102,8 +104,11 @@ class LatestPhoto(TypedDict):
     image_id: str
     courier_id: str
     state: PhotoState
-    label: str | None
-    confidence: float | None
+    label: Annotated[
+        str | None, Field(description="Of the newest review; without a review, of the model")
+    ]
+    model_label: str | None
+    confidence: Annotated[float | None, Field(description="Of the model in its own label")]
     recorded_at: Time
 
 
@@ -180,23 +185,25 @@ def courier_of(courier: Record, now: datetime) -> CourierNow:
 
 
 def read_open_orders(now: datetime) -> list[dict[str, Any]]:
-    """All open orders: neither delivered nor cancelled nor refused."""
-    pages = dynamodb.get_paginator("query").paginate(**open_orders(now))
-    return [plain(item) for page in pages for item in page["Items"]]
-
-
-def open_orders(now: datetime) -> dict[str, Any]:
-    """A query of the open orders, by the end of their windows.
+    """All open orders: neither delivered nor cancelled nor refused.
 
     An order whose delivery nobody reports stays assigned. It is left out after OPEN_FOR.
     """
+    request = open_orders(now - OPEN_FOR, LATEST)
+    pages = dynamodb.get_paginator("query").paginate(**request)
+    return [plain(item) for page in pages for item in page["Items"]]
+
+
+def open_orders(after: datetime, before: datetime) -> dict[str, Any]:
+    """A query of the open orders whose windows end between two times, by the end."""
     return {
         "TableName": table_of_dispatch("ORDERS_TABLE_NAME"),
         "IndexName": "open_orders",
-        "KeyConditionExpression": "open_state = :open AND due_until > :since",
+        "KeyConditionExpression": "open_state = :open AND due_until BETWEEN :after AND :before",
         "ExpressionAttributeValues": {
             ":open": {"S": "open"},
-            ":since": {"S": text(now - OPEN_FOR)},
+            ":after": {"S": text(after)},
+            ":before": {"S": text(before)},
         },
     }
 
@@ -217,6 +224,8 @@ def list_orders(
     day: date | None,
     state: str | None,
     courier_id: str | None,
+    due_after: datetime | None,
+    due_before: datetime | None,
     limit: int,
     cursor: str | None,
 ) -> OrderPage:
@@ -225,20 +234,29 @@ def list_orders(
     DynamoDB reads READ_AT_ONCE orders for a page at most, so a page with filters may be shorter.
     """
     now = datetime.now(UTC)
-    request = open_orders(now) if day is None else orders_of_day(day)
+    after = max(now - OPEN_FOR if day is None else EARLIEST, due_after or EARLIEST).astimezone(UTC)
+    before = min(LATEST, due_before or LATEST).astimezone(UTC)
+    if before < after:
+        return {"items": [], "next": None}
+    request = open_orders(after, before) if day is None else orders_of_day(day)
     wanted = {"status": state, "courier_id": courier_id}
     chosen = {name: value for name, value in wanted.items() if value is not None}
+    conditions = [f"#{name} = :{name}" for name in chosen]
+    values = {f":{name}": value for name, value in chosen.items()}
+    if day is not None and (due_after or due_before):  # without a day, it is a key of the index
+        conditions.append("due_until BETWEEN :after AND :before")
+        values |= {":after": text(after), ":before": text(before)}
+    if conditions:
+        request["FilterExpression"] = " AND ".join(conditions)
+        request["ExpressionAttributeValues"] |= {name: {"S": each} for name, each in values.items()}
     if chosen:
-        request["FilterExpression"] = " AND ".join(f"#{name} = :{name}" for name in chosen)
         names = {f"#{name}": name for name in chosen}
-        values = {f":{name}": {"S": value} for name, value in chosen.items()}
         request["ExpressionAttributeNames"] = request.get("ExpressionAttributeNames", {}) | names
-        request["ExpressionAttributeValues"] |= values
     keys = ("open_state", "due_until") if day is None else ("day", "recorded_at")
     if cursor:
         request["ExclusiveStartKey"] = key_of(cursor, keys)
     try:
-        page = dynamodb.query(**request, Limit=READ_AT_ONCE if chosen else limit)
+        page = dynamodb.query(**request, Limit=READ_AT_ONCE if conditions else limit)
     except ClientError as error:
         if not cursor or error.response["Error"]["Code"] != "ValidationException":
             raise
@@ -345,6 +363,7 @@ def photo_of(record: Record) -> LatestPhoto:
         "courier_id": sender_of(record["image_id"]),
         "state": state,
         "label": label,
+        "model_label": record.get("label"),
         "confidence": record.get("confidence"),
         "recorded_at": record["recorded_at"],
     }

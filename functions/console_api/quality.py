@@ -9,8 +9,11 @@ from typing import Annotated, Any, Literal, TypedDict
 import boto3
 from pydantic import Field
 
+from functions.console_api.days import ModelDay, by_day_and_model
 from functions.http_api.records import Time, plain, text
+from functions.measure_drift.windows import Window
 
+DAYS = 7  # are shown by model, today included
 RETRAININGS = 5  # are shown
 ALARM_SECONDS = 60  # alarms are read as often: each call costs money
 
@@ -62,8 +65,11 @@ class Alarm(TypedDict):
 
 
 class Quality(TypedDict):
-    """What the view "Quality" shows. Hours and retrainings: newest first."""
+    """What the view "Quality" shows. Days, hours and retrainings: newest first."""
 
+    days: Annotated[
+        list[ModelDay], Field(description=f"The last {DAYS} days, UTC, today included, by model")
+    ]
     hours: list[QualityHour]
     deliveries: Deliveries
     retrainings: list[Retraining]
@@ -76,6 +82,7 @@ alarms_read: list[tuple[datetime, list[Alarm]]] = []
 def read_quality(hours: int) -> Quality:
     """What the view "Quality" shows."""
     return {
+        "days": read_days(),
         "hours": read_reports(hours),
         "deliveries": read_deliveries(hours),
         "retrainings": read_retrainings(),
@@ -102,6 +109,26 @@ def read_reports(hours: int) -> list[QualityHour]:
         for each in found
         if "report" in each
     ]
+
+
+def read_days() -> list[ModelDay]:
+    """The last DAYS, UTC, by model, newest first. The newest one is not over."""
+    first = datetime.now(UTC).date() - timedelta(days=DAYS - 1)
+    pages = dynamodb.get_paginator("query").paginate(
+        TableName=os.environ["DRIFT_TABLE_NAME"],
+        KeyConditionExpression="series = :series AND #hour >= :first",
+        ExpressionAttributeNames={"#hour": "hour"},
+        ExpressionAttributeValues={
+            ":series": {"S": "hourly"},
+            ":first": {"S": f"{first}T00"},
+        },
+    )
+    found = [plain(item) for page in pages for item in page["Items"]]
+    return by_day_and_model(
+        (Window.from_json(json.loads(each["counts"])), json.loads(each.get("report", "{}")))
+        for each in found
+        if "counts" in each
+    )
 
 
 def read_retrainings() -> list[Retraining]:

@@ -2,7 +2,7 @@
 
 import os
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, TypedDict
+from typing import Annotated, Literal, TypedDict
 
 import boto3
 from botocore.exceptions import ClientError
@@ -27,6 +27,10 @@ class LeasedPhoto(TypedDict):
     label: Annotated[str, Field(description="Of the model")]
     confidence: float
     inferences: dict[str, float]
+    why: Annotated[
+        Literal["below_threshold", "audit"],
+        Field(description="It is below the confidence threshold, or was chosen at random"),
+    ]
     leased_until: Time
 
 
@@ -91,6 +95,8 @@ def photo_of(record: Record, until: datetime) -> LeasedPhoto:
         "label": record["label"],
         "confidence": record["confidence"],
         "inferences": record["inferences"],
+        # The workflow leaves a photo to a reviewer for one of two reasons.
+        "why": "below_threshold" if record["status"] == "review" else "audit",
         "leased_until": text(until),
     }
 

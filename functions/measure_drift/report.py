@@ -278,15 +278,20 @@ def measured_accuracy(model: str, windows: Sequence[Window]) -> Interval | None:
     has no reviews.
     """
     _, reviewed = latest(model, windows, reviews=REVIEWS)
-    parts = reviewed.stratum(*ABOVE_THRESHOLD), reviewed.stratum(*BELOW_THRESHOLD)
-    strata = [stratum for stratum in parts if stratum.predictions]
-    accuracy = stratified_interval(strata)
-    if (
-        not all(stratum.reviewed for stratum in strata)
-        or accuracy.high - accuracy.low > MAX_INTERVAL_WIDTH
-    ):
+    accuracy = accuracy_of(reviewed)
+    if accuracy is None or accuracy.high - accuracy.low > MAX_INTERVAL_WIDTH:
         return None
     return accuracy
+
+
+def accuracy_of(tally: Tally) -> Interval | None:
+    """Return the accuracy of all predictions of a tally according to the reviews.
+
+    It is None while one part of the photos, above or below the threshold, has no reviews.
+    """
+    parts = tally.stratum(*ABOVE_THRESHOLD), tally.stratum(*BELOW_THRESHOLD)
+    strata = [stratum for stratum in parts if stratum.predictions]
+    return stratified_interval(strata) if all(stratum.reviewed for stratum in strata) else None
 
 
 def accuracy_drop(model: str, windows: Sequence[Window], baseline: Baseline) -> tuple[float, str]:

@@ -1,14 +1,18 @@
 """What the shop sees and decides in the console."""
 
 import json
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import Any
 
 import boto3
 import pytest
 
+from functions.measure_drift.formulas import wilson_interval
+from functions.measure_drift.windows import Window
+from tests.support.drift import MODEL, record
 from tests.support.schemas import EVENTS, problems
 from tests.support.tables import at, put, resources, schema
 from tests.support.web import Client
@@ -73,7 +77,8 @@ def order(order_id: str, status: str = "waiting", minute: float = 0, **changes: 
         record |= {"dispatch_state": "waiting", "plan_from": at(0)}
     if status in ("new", "waiting", "assigned"):
         record["open_state"] = "open"
-    put("OrdersTable", **(record | changes))
+    record = {name: each for name, each in (record | changes).items() if each is not None}
+    put("OrdersTable", **record)
 
 
 def photo(number: int, *, waits: bool = True, **changes: Any) -> str:
@@ -113,7 +118,8 @@ def test_the_view_now_has_couriers_open_orders_photos_and_counts(client: Client)
     order("o-2", "assigned", courier_id="anna", vehicle="bicycle", arrives_at=at(40))
     order("o-3", "delivered", delivered_at=at(-1))
     order("o-4", "cancelled")
-    photo(1)
+    photo(1, waits=False, reviewed_label="motorcycle")
+    photo(2)
     found = now(client)
     states = {each["courier_id"]: each["state"] for each in found["couriers"]}
     assert states == {"anna": "on_route", "ben": "free"}
@@ -121,7 +127,12 @@ def test_the_view_now_has_couriers_open_orders_photos_and_counts(client: Client)
         "o-1": False,
         "o-2": True,
     }
-    assert [each["courier_id"] for each in found["photos"]] == ["anna"]
+    assert [
+        (each["courier_id"], each["label"], each["model_label"]) for each in found["photos"]
+    ] == [
+        ("anna", "bicycle", "bicycle"),
+        ("anna", "motorcycle", "bicycle"),
+    ]
     assert found["depot"]["latitude"] == pytest.approx(52.0907)
     assert found["counts"] == {
         "couriers_on_shift": 2,
@@ -250,10 +261,40 @@ def test_orders_are_filtered_by_state_courier_and_day(client: Client) -> None:
     assert pages(client, day="2026-01-01") == [["o-9"]]
 
 
+def test_orders_are_filtered_by_the_end_of_their_windows(client: Client) -> None:
+    for order_id, minutes in (("at-10", 10), ("at-20", 20), ("at-30", 30), ("at-40", 40)):
+        order(order_id, minute=minutes, due_until=at(minutes), day="2026-01-01")
+    order("refused", "refused", day="2026-01-01", due_until=None)
+    between = {"due_after": at(15), "due_before": at(35), "limit": "1"}
+    for day in ({}, {"day": "2026-01-01"}):
+        found = [each for page in pages(client, **between, **day) for each in page]
+        assert sorted(found) == ["at-20", "at-30"]
+        assert pages(client, due_after=at(35), **day) == [["at-40"]]
+        assert pages(client, due_before=at(15), **day) == [["at-10"]]
+        assert pages(client, due_after=at(30), due_before=at(15), **day) == [[]]
+    chosen = {"state": "waiting", "day": "2026-01-01", "due_before": at(15)}
+    assert pages(client, **chosen) == [["at-10"]]
+
+
+def test_a_time_filter_takes_any_offset_and_any_year(client: Client) -> None:
+    order("o-1", due_until="2026-01-01T09:00:00.000000Z", day="2026-01-01")
+    for due_after, found in (
+        ("2026-01-01T10:00:00+01:00", ["o-1"]),
+        ("2026-01-01T10:00:01+01:00", []),
+        ("0001-01-01T00:00:00+14:00", ["o-1"]),
+    ):
+        latest = {"due_before": "9999-12-31T23:59:59-12:00"}
+        assert pages(client, day="2026-01-01", due_after=due_after, **latest) == [found]
+    order("o-2")
+    assert pages(client, due_before=at(-2000)) == [[]]  # open orders are not listed for longer
+
+
 @pytest.mark.parametrize(
     "query",
     [
         {"cursor": "x"},
+        {"due_after": "noon"},
+        {"due_before": "2026-11-20T12:00:00"},
         {"cursor": "[1]"},
         {"limit": "0"},
         {"limit": "101"},
@@ -489,6 +530,14 @@ def test_a_lease_ends(client: Client) -> None:
     assert held not in leased(as_user(client, "ben", "reviewers"), 5)
 
 
+def test_a_leased_photo_says_why_it_waits(client: Client) -> None:
+    photo(1)
+    for number, status in ((2, "accepted"), (3, "rejected")):
+        photo(number, status=status, confidence=0.97)
+    items = client.post("/api/console/leases", {"count": 3}).json["items"]
+    assert [each["why"] for each in items] == ["below_threshold", "audit", "audit"]
+
+
 def test_a_review_is_published_with_the_name_of_the_token(
     client: Client, published: list[Any]
 ) -> None:
@@ -518,10 +567,77 @@ def test_a_label_that_the_model_does_not_have_is_refused(
 def test_the_newest_reports_come_first(client: Client) -> None:
     for hour in ("2026-11-20T13", "2026-11-20T14"):
         put("DriftTable", series="hourly", hour=hour, report=json.dumps({"hour": hour}))
-    put("DriftTable", series="hourly", hour="2026-11-20T15", counts="{}")
+    count("2026-11-20T15", [])
     hours = client.get("/api/console/quality").json["hours"]
     assert [each["hour"] for each in hours] == ["2026-11-20T14", "2026-11-20T13"]
     assert hours[0]["report"] == {"hour": "2026-11-20T14"}
+
+
+def hour_of_day(days_ago: int, hour: int) -> str:
+    day = datetime.now(UTC).date() - timedelta(days=days_ago)
+    return f"{day}T{hour:02}"
+
+
+def count(hour: str, records: Sequence[Any], report: dict[str, Any] | None = None) -> None:
+    """What MeasureDrift stores for an hour."""
+    window = Window(hour)
+    window.count(records)
+    kept = {"report": json.dumps(report)} if report else {}
+    put("DriftTable", series="hourly", hour=hour, counts=json.dumps(asdict(window)), **kept)
+
+
+def test_the_hours_of_a_day_are_summed_not_averaged(client: Client) -> None:
+    right, wrong = record(reviewed="bicycle"), record(reviewed="other")
+    count(hour_of_day(1, 9), [right] * 8 + [wrong] * 2, {"model": MODEL, "drift": 0.3})
+    count(hour_of_day(1, 10), [record(confidence=0.47)] * 90, {"model": MODEL, "drift": 0.1})
+    count(hour_of_day(1, 11), [], {"model": MODEL, "drift": None})
+    [day] = client.get("/api/console/quality").json["days"]
+    interval = wilson_interval(0.8, 10)
+    assert day == {
+        "day": hour_of_day(1, 9)[:10],
+        "model": MODEL,
+        "predictions": 100,
+        "reviewed": 10,
+        "measured_accuracy": pytest.approx(0.8),
+        "measured_accuracy_low": pytest.approx(interval.low),
+        "measured_accuracy_high": pytest.approx(interval.high),
+        "estimated_accuracy": pytest.approx(0.1 * 0.97 + 0.9 * 0.47),
+        "review_rate": 0,
+        "novelty": None,
+        "drift": 0.3,
+    }
+
+
+def test_reviews_below_the_threshold_count_as_much_as_their_photos(client: Client) -> None:
+    above = [record(reviewed="bicycle"), *[record()] * 8]
+    below = record(confidence=0.5, status="review", reviewed="other")
+    count(hour_of_day(0, 0), [*above, below])
+    count(hour_of_day(2, 0), [record(), below])
+    today_, before = client.get("/api/console/quality").json["days"]
+    assert today_["measured_accuracy"] == pytest.approx(0.9)
+    assert today_["review_rate"] == pytest.approx(0.1)
+    assert before["reviewed"] == 1  # no review above the threshold: the accuracy is not known
+    assert before["measured_accuracy"] is None
+
+
+def test_novelty_is_the_mean_of_the_photos_that_have_one(client: Client) -> None:
+    count(hour_of_day(1, 9), [record(novelty=0.8), record()])
+    count(hour_of_day(1, 10), [record(novelty=0.2)] * 3)
+    [day] = client.get("/api/console/quality").json["days"]
+    assert (day["predictions"], day["novelty"]) == (5, pytest.approx(0.35))
+
+
+def test_a_day_with_two_models_has_two_rows_and_days_are_seven(client: Client) -> None:
+    for days_ago, hour, model in ((7, 23, "a/1"), (6, 0, "a/1"), (1, 9, "a/1"), (1, 10, "a/2")):
+        moment = datetime.fromisoformat(f"{hour_of_day(days_ago, hour)}:00:00+00:00")
+        report = {"model": model, "drift": hour / 100}
+        count(hour_of_day(days_ago, hour), [record(model=model, at=moment)], report)
+    days = client.get("/api/console/quality", query={"hours": "1"}).json["days"]
+    assert [(each["day"], each["model"], each["drift"]) for each in days] == [
+        (hour_of_day(1, 0)[:10], "a/2", 0.1),
+        (hour_of_day(1, 0)[:10], "a/1", 0.09),
+        (hour_of_day(6, 0)[:10], "a/1", 0.0),
+    ]
 
 
 def test_lateness_is_measured_from_deliveries(client: Client) -> None:

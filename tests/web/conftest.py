@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import (
@@ -20,6 +21,7 @@ from tests.web.fake_api import PROJECT, Server, Shop
 
 SCREENSHOTS = PROJECT / "build" / "screenshots"
 PHONE = {"width": 390, "height": 844}
+ZONE = ZoneInfo("Europe/Amsterdam")  # of the browsers: a local time is never the time in UTC
 DESKTOP = {"width": 1366, "height": 850}
 AXE = Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
@@ -75,6 +77,7 @@ def contexts(chromium: Browser, service: str) -> Iterator[Callable[..., BrowserC
             color_scheme="dark" if dark else "light",
             has_touch=viewport is PHONE,
             locale="en-GB",
+            timezone_id=ZONE.key,
             ignore_https_errors=True,  # the local cloud makes its certificate
         )
         context.on("weberror", lambda error: problems.append(str(error.error)))

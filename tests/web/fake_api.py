@@ -86,6 +86,7 @@ class Shop:
         self.alarms: list[dict[str, str]] = []
         self.lateness: dict[str, Any] = {"delivered": 0, "late": 0, "median_minutes_late": None}
         self.retrainings: list[dict[str, str]] = []
+        self.days: list[dict[str, Any]] = []
         self.hours: list[dict[str, Any]] = []
         self.off_shift: list[str] = []
         self.changes: list[dict[str, Any]] = []
@@ -145,13 +146,13 @@ class Shop:
             "returns_at": minutes(9 * len(stops) + 12 - left), "distance_km": 7.4, "stops": stops,
         }  # fmt: skip
 
-    def add_photo_to_review(self, number: int) -> str:
+    def add_photo_to_review(self, number: int, why: str = "below_threshold") -> str:
         image_id = f"uploads/anna/photo-{number}.jpg#{number}"
         self.to_review.append({
             "image_id": image_id, "courier_id": "anna", "recorded_at": minutes(-number),
             "label": "bicycle", "confidence": 0.81,
             "inferences": {"bicycle": 0.81, "motorcycle": 0.12, "other": 0.07},
-            "leased_until": minutes(5),
+            "why": why, "leased_until": minutes(5),
         })  # fmt: skip
         return image_id
 
@@ -231,11 +232,13 @@ class Shop:
             known = [self.orders[key] for key in self.orders if key == query["order_id"]]
             return 200, {"items": known, "next": None}
         day = query.get("day")
+        after, before = query.get("due_after", ""), query.get("due_before", "9999")
         found = [
             order for order_id, order in self.orders.items()
             if (order["state"] in OPEN if day is None else self.day_of.get(order_id, day) == day)
             and query.get("state", order["state"]) == order["state"]
             and query.get("courier_id", order["courier_id"]) == order["courier_id"]
+            and after <= (order["due_until"] or "") <= before
         ]  # fmt: skip
         start, limit = int(query.get("cursor", 0)), int(query.get("limit", 50))
         following = str(start + limit) if start + limit < len(found) else None
@@ -303,8 +306,8 @@ class Shop:
 
     def read_quality(self, name: str, query: dict[str, str]) -> tuple[int, Any]:
         return 200, {
-            "hours": self.hours[: int(query.get("hours", 24))], "alarms": self.alarms,
-            "deliveries": self.lateness, "retrainings": self.retrainings,
+            "days": self.days, "hours": self.hours[: int(query.get("hours", 24))],
+            "alarms": self.alarms, "deliveries": self.lateness, "retrainings": self.retrainings,
         }  # fmt: skip
 
     def read_people(self, name: str, query: dict[str, str]) -> tuple[int, Any]:
@@ -575,6 +578,7 @@ def fill(shop: Shop) -> None:
         shop.latest.append({
             "image_id": f"uploads/bram/{number}.jpg#1", "courier_id": ("bram", "emre")[number % 2],
             "state": state, "label": None if state == "rejected" else LABELS[number % 2],
+            "model_label": None if state == "rejected" else LABELS[number % 2],
             "confidence": None if state == "rejected" else 0.97 - 0.05 * number,
             "recorded_at": minutes(-4 * number - 1),
         })  # fmt: skip
@@ -590,6 +594,16 @@ def fill(shop: Shop) -> None:
         {"ended_at": minutes(-3000), "outcome": "rejected: 12 photos better, 15 worse"},
         {"ended_at": minutes(-9000), "outcome": "serves: 2026.11.14-0330"},
     ]
+    for number, (ago, model) in enumerate([(0, 3), (1, 3), (1, 2), *((n, 2) for n in range(2, 7))]):
+        measured = 0.95 - 0.004 * number if number else None
+        shop.days.append({
+            "day": iso(datetime.now(UTC) - timedelta(days=ago))[:10], "model": f"vehicles/{model}",
+            "predictions": 40 + 90 * number, "reviewed": 5 + 20 * number,
+            "measured_accuracy": measured, "measured_accuracy_low": measured and measured - 0.06,
+            "measured_accuracy_high": measured and measured + 0.025,
+            "estimated_accuracy": 0.948 - 0.001 * number, "review_rate": 0.18 + 0.01 * number,
+            "novelty": 0.21, "drift": 0.05 if number else None,
+        })  # fmt: skip
     for hour in range(24):
         moment = datetime.now(UTC) - timedelta(hours=hour + 1)
         measured = None if hour > 20 else round(0.965 - 0.0006 * (24 - hour), 3)

@@ -3,10 +3,12 @@
 import math
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 
+import pytest
 from playwright.sync_api import Page, expect
 
-from tests.web.conftest import DESKTOP, PHONE, look
+from tests.web.conftest import DESKTOP, PHONE, ZONE, look
 from tests.web.fake_api import Server, Shop, fill, minutes
 
 type SignedIn = Callable[..., Page]
@@ -89,6 +91,39 @@ def test_an_order_is_placed_where_the_map_was_clicked_and_shows_there(
     assert abs(drawn["y"] + drawn["height"] / 2 - box["y"] - box["height"] / 2 + 100) < 3
 
 
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_a_photo_opens_by_keyboard_and_the_focus_returns(
+    signed_in: SignedIn, shop: Shop, viewport: dict[str, int]
+) -> None:
+    fill(shop)
+    shop.latest[1] |= {"label": "other", "model_label": "motorcycle", "confidence": 0.6}
+    page = open_console(signed_in, viewport=viewport)
+    photos = page.locator("section", has_text="Latest photos").get_by_role("button")
+    expect(photos).to_have_count(7)
+    expect(photos.nth(1)).not_to_contain_text("60%")  # of the model, in another label
+    photos.nth(1).focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="Photo from emre")
+    expect(dialog.get_by_role("img", name="Photo from emre")).to_be_visible()
+    assert dialog.get_by_role("img").evaluate("(image) => image.decode().then(() => image.width)")
+    expect(dialog).to_contain_text("The model says motorcycle, 60% confidence.")
+    expect(dialog).to_contain_text("A person says other.")
+    expect(dialog).to_contain_text("to review")
+    look(page, f"console-photo-{viewport['width']}")
+    shop.latest.insert(0, shop.latest[0] | {"image_id": "uploads/dirk/1.jpg#1"})
+    expect(photos).to_have_count(8)
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(photos.nth(2)).to_be_focused()  # the same photo, which has moved
+    shop.refused["console/preview"] = 422
+    photos.nth(4).click()
+    dialog = page.get_by_role("dialog", name="Photo from emre")
+    expect(dialog.get_by_role("alert")).to_contain_text("The service has a fault.")
+    expect(dialog).to_contain_text("The model has given it no label.")
+    dialog.get_by_role("button", name="Close").click()
+    expect(dialog).to_have_count(0)
+
+
 def test_a_street_map_is_drawn_to_scale_below_the_routes(
     signed_in: SignedIn, shop: Shop, server: Server
 ) -> None:
@@ -128,6 +163,42 @@ def test_a_refused_order_says_which_field_is_wrong(signed_in: SignedIn, shop: Sh
     page.get_by_role("button", name="Place order").click()
     expect(page.get_by_role("alert")).to_contain_text("due_until is before due_from")
     assert not shop.orders
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_the_times_in_a_reason_are_local_like_the_others(
+    signed_in: SignedIn, shop: Shop, viewport: dict[str, int]
+) -> None:
+    noon = datetime.now(UTC).replace(hour=12, minute=5)
+    local = f"{noon.astimezone(ZONE):%H:%M}"
+    for order_id, reason in (
+        ("joins", "waiting: goes by bicycle at 12:05 UTC; more orders may join"),
+        ("opens", "waiting: not due before 2100-06-30 22:30 UTC; pinned to courier 77:77 UTC"),
+        ("markup", "waiting: <b>12:05 UTC</b>"),
+    ):
+        shop.add_order(order_id, 1, 1, reason=reason)
+    page = open_console(signed_in, "orders", viewport=viewport)
+    reasons = page.locator("td.wide")
+    expect(reasons).to_have_text(
+        [
+            f"waiting: goes by bicycle at {local}; more orders may join",
+            "waiting: not due before 2100-07-01 00:30; pinned to courier 77:77 UTC",
+            f"waiting: <b>{local}</b>",
+        ]
+    )
+    look(page, f"console-reasons-{viewport['width']}")
+    page.get_by_role("link", name="Now").click()
+    title = page.locator(".waiting[data-order='joins'] title")
+    expect(title).to_have_text(re.compile(rf"goes by bicycle at {local};"))
+    shop.refusal = "due_until is in the past: 2026-06-30 22:30 UTC"
+    page.get_by_role("link", name="Orders", exact=True).click()
+    page.get_by_role("button", name="New order").click()
+    page.get_by_label("Latitude").fill("52.1")
+    page.get_by_label("Longitude").fill("5.1")
+    page.get_by_role("button", name="Place order").click()
+    expect(page.get_by_role("alert")).to_have_text(
+        "refused: due_until is in the past: 2026-07-01 00:30"
+    )
 
 
 def test_an_order_that_the_dispatch_refuses_later_says_why_and_can_be_corrected(
@@ -196,6 +267,33 @@ def test_orders_are_filtered_by_a_courier_who_is_not_on_shift(
     expect(rows).to_have_count(2)
 
 
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_orders_are_filtered_by_the_local_time_at_which_they_are_due(
+    signed_in: SignedIn, shop: Shop, viewport: dict[str, int]
+) -> None:
+    for hour in (9, 10, 11):
+        shop.add_order(f"at-{hour}", 1, 1, due_until=f"2100-07-07T{hour:02}:00:00Z")
+    page = open_console(signed_in, "orders", viewport=viewport)
+    rows = page.locator("tbody th")
+    expect(rows).to_have_text(["at-9", "at-10", "at-11"])
+    page.get_by_label("Due after").fill("2100-07-07T12:00")  # two hours ahead of UTC
+    expect(rows).to_have_text(["at-10", "at-11"])
+    page.get_by_label("Due before").focus()
+    page.keyboard.type("07072100")
+    page.keyboard.press("ArrowRight")  # a year may have more digits
+    page.keyboard.type("1230p")  # "p" if the browser's language has 12 hours
+    expect(page.get_by_label("Due before")).to_have_value("2100-07-07T12:30")
+    expect(rows).to_have_text(["at-10"])
+    page.get_by_label("Due after").fill("")
+    expect(rows).to_have_text(["at-9", "at-10"])
+    look(page, f"console-orders-due-{viewport['width']}")
+    page.get_by_role("link", name="Now").click()
+    expect(page.get_by_text("Orders waiting")).to_be_visible()
+    page.get_by_role("link", name="Orders", exact=True).click()
+    expect(page.get_by_label("Due before")).to_have_value("2100-07-07T12:30")
+    expect(rows).to_have_text(["at-9", "at-10"])
+
+
 def test_ids_that_the_service_chose_are_short_and_whole_in_the_title(
     signed_in: SignedIn, shop: Shop
 ) -> None:
@@ -253,20 +351,21 @@ def test_only_a_route_that_has_not_left_can_be_changed(signed_in: SignedIn, shop
     page.get_by_role("button", name="Change the order").click()
     expect(page.get_by_role("row", name="of-emre")).to_contain_text("held back by manager")
     [change] = shop.changes
-    assert (change["held"], change["due_until"]) == (True, "2100-01-01T00:00:00.000Z")
+    assert (change["held"], change["due_until"]) == (True, "2099-12-31T23:00:00.000Z")
 
 
 def test_a_person_ends_a_shift_and_corrects_a_vehicle(signed_in: SignedIn, shop: Shop) -> None:
     fill(shop)
     page = open_console(signed_in)
-    page.get_by_role("button", name="bram").click()
+    courier = page.get_by_role("button", name=re.compile("^bram bicycle back"))
+    courier.click()
     page.get_by_role("button", name="motorcycle", exact=True).click()
     look(page, "console-correct")
     page.get_by_role("button", name="Correct the vehicle").click()
     expect(page.get_by_role("dialog")).to_have_count(0)
     page.get_by_role("button", name="End the shift").click()
     page.get_by_role("dialog").get_by_role("button", name="End the shift").click()
-    expect(page.get_by_role("button", name="bram")).to_have_count(0)
+    expect(courier).to_have_count(0)
     [review] = shop.reviews
     assert (review["image_id"], review["label"]) == ("uploads/bram/1.jpg#1", "motorcycle")
     assert shop.off_shift == ["bram"]
@@ -387,6 +486,20 @@ def test_a_reviewer_labels_skips_and_corrects_by_keyboard_alone(
     assert {review["reviewed_by"] for review in shop.reviews} == {"rita"}
 
 
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_a_reviewer_sees_why_a_photo_waits(
+    signed_in: SignedIn, shop: Shop, viewport: dict[str, int]
+) -> None:
+    shop.add_photo_to_review(1)
+    shop.add_photo_to_review(2, "audit")
+    page = open_console(signed_in, "review", "rita", viewport)
+    expect(page.get_by_text("It is below the confidence threshold.")).to_be_visible()
+    expect(page.get_by_role("img", name="Photo from anna")).to_be_visible()
+    look(page, f"console-review-why-{viewport['width']}")
+    page.keyboard.press("s")
+    expect(page.get_by_text("It is an audit: it was chosen at random.")).to_be_visible()
+
+
 def test_a_reviewer_sees_where_the_model_sees_the_label(signed_in: SignedIn, shop: Shop) -> None:
     for number in range(2):
         shop.add_photo_to_review(number)
@@ -462,9 +575,32 @@ def test_quality_shows_accuracy_charts_and_what_to_do_at_an_alarm(
     expect(page.get_by_text("rejected: 12 photos better, 15 worse")).to_be_visible()
     expect(page.get_by_text("8 of 160, median 6.5 minutes")).to_be_visible()
     look(page, "console-quality")
-    page.get_by_text("Numbers by hour").click()
+    page.get_by_text("Numbers by hour").focus()
+    page.keyboard.press("Enter")
     numbers = page.get_by_role("group", name="Numbers by hour")
     expect(numbers.locator("tbody tr")).to_have_count(24)
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_quality_has_a_row_for_each_day_and_model(
+    signed_in: SignedIn, shop: Shop, viewport: dict[str, int]
+) -> None:
+    fill(shop)
+    page = open_console(signed_in, "quality", viewport=viewport)
+    numbers = page.get_by_role("group", name="Numbers by day and model")
+    rows = numbers.locator("tbody tr")
+    expect(rows).to_have_count(8)
+    today = datetime.now(UTC)
+    expect(rows.nth(0)).to_contain_text(f"{today:%a} {today.day} ")
+    expect(rows.nth(0)).to_contain_text("too few reviews")
+    assert rows.nth(1).locator("th").inner_text() == rows.nth(2).locator("th").inner_text()
+    expect(rows.nth(1)).to_contain_text("vehicles/3")
+    expect(rows.nth(2)).to_contain_text("vehicles/2")
+    expect(rows.nth(1)).to_contain_text("94.6% 88.6% to 97.1% (95%)")
+    expect(page.get_by_text("from midnight to midnight UTC")).to_be_visible()
+    numbers.focus()  # a narrow page scrolls it by keyboard
+    expect(numbers).to_be_focused()
+    look(page, f"console-quality-by-day-{viewport['width']}")
 
 
 def test_a_reviewer_has_no_people(signed_in: SignedIn, shop: Shop) -> None:

@@ -16,7 +16,7 @@ from tests.support.endpoint import CONFIDENT, probabilities
 from tests.support.running import deployable
 from tests.support.stack import Stack
 from tests.support.waiting import wait_until
-from tests.web.conftest import DESKTOP, PHONE, contexts, look
+from tests.web.conftest import DESKTOP, PHONE, ZONE, contexts, look
 from tests.web.fake_api import PROJECT
 
 BICYCLE = PROJECT / "local" / "photos" / "bicycle-courier.jpg"
@@ -77,7 +77,7 @@ def order_on_map(page: Page, minutes: float) -> str:
     box = page.locator(".map > svg .depot rect").bounding_box()
     assert box
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2 - 60)
-    until = datetime.now().astimezone() + timedelta(minutes=minutes)
+    until = datetime.now(ZONE) + timedelta(minutes=minutes)
     page.get_by_label("Deliver until").fill(until.strftime("%Y-%m-%dT%H:%M"))
     with page.expect_response(lambda reply: reply.request.method == "POST") as placed:
         page.get_by_role("button", name="Place order").click()
@@ -103,7 +103,7 @@ def test_from_the_sign_in_to_the_delivery(shop: Shop) -> None:
     )
     expect(courier.get_by_text("On shift: bicycle")).to_be_visible()
     look(courier, "courier-accepted")
-    expect(console.get_by_role("button", name=name)).to_contain_text("free")
+    expect(console.get_by_role("button", name=re.compile(f"^{name} bicycle free"))).to_be_visible()
 
     order_id = order_on_map(console, 13)
     expect(console.locator(f"[data-order='{order_id}'], .route.bicycle")).not_to_have_count(0)

@@ -11,11 +11,28 @@ export function time(iso) {
   return today ? clock.format(moment) : `${weekday.format(moment)} ${clock.format(moment)}`;
 }
 
+const days = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short", timeZone: "UTC" });
+
+/** A day such as 2026-11-20 in words. */
+export const dayName = (day) => days.format(new Date(day));
+
 /** For <input type="datetime-local">: a time on this device, to the minute. */
 export function inputTime(moment) {
   const date = new Date(moment);
   return new Date(date - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 }
+
+const UTC_TIMES = /(\d{4}-\d{2}-\d{2} )?(\d{2}:\d{2}) UTC/g;
+
+/**
+ * The reason of an order with the times on this device: dispatch writes 14:05 UTC, with the date if that was another
+ * day. A time without a date gets the offset of today.
+ */
+export const withLocalTimes = (reason) => reason.replace(UTC_TIMES, (found, day, at) => {
+  const moment = new Date(`${(day ?? new Date().toISOString()).slice(0, 10)}T${at}Z`);
+  if (Number.isNaN(moment.valueOf())) return found; // not from dispatch: part of a name
+  return day ? inputTime(moment).replace("T", " ") : clock.format(moment);
+});
 
 export const kilometres = (km) => `${km.toFixed(1)} km`;
 

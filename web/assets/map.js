@@ -2,7 +2,7 @@
 // north of the depot become units of a fixed drawing, so that symbols keep their size.
 
 import { html, nothing, svg } from "./vendor/lit-html/lit-html.js";
-import { boxes, time } from "./format.js";
+import { boxes, time, withLocalTimes } from "./format.js";
 
 const HALF = 300; // units from the depot to the edge of the drawing
 const KM_PER_DEGREE = 111.2;
@@ -137,7 +137,7 @@ export class ShopMap {
     const kind = `waiting ${order.late ? "late" : ""} ${selected === order.order_id ? "selected" : ""}`;
     return svg`<g class=${kind} data-order=${order.order_id} transform=${this.#at(order)}>
       ${order.late ? lateSign : svg`<path d="M0-9 9 0 0 9-9 0z"/>`}
-      <title>Order ${order.order_id}: ${boxes(order.boxes)}, ${order.reason}</title></g>`;
+      <title>Order ${order.order_id}: ${boxes(order.boxes)}, ${withLocalTimes(order.reason)}</title></g>`;
   }
 
   /** Where the courier should be: on the line between two stops, by their planned times. */

@@ -1,5 +1,7 @@
 // What became of orders that were placed: the dispatch plans or refuses them a moment later.
 
+import { withLocalTimes } from "./format.js";
+
 const ROUNDS = 15; // at most, one each second
 
 /**
@@ -15,7 +17,7 @@ export async function follow(api, placed) {
     const open = [];
     for (const one of pending) {
       const order = await read(api, one.order_id);
-      if (order?.state === "refused") reasons.set(one.order_id, order.reason);
+      if (order?.state === "refused") reasons.set(one.order_id, withLocalTimes(order.reason));
       else if (order) reasons.delete(one.order_id);
       if (!order || (order.state === "refused" && one.chosen)) open.push(one);
     }

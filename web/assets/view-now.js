@@ -6,8 +6,11 @@ import { OrderForm } from "./order-form.js";
 import { confirmed, icon } from "./ui.js";
 import { html, nothing } from "./vendor/lit-html/lit-html.js";
 
+const PHOTO_DIALOG = "photo";
 const PHOTO_STATES = { accepted: ["good", "accepted"], review: ["wait", "to review"],
   rejected: ["bad", "rejected"], failed: ["bad", "failed"] };
+
+const stateOf = ({ state }) => html`<span class="badge ${PHOTO_STATES[state][0]}">${PHOTO_STATES[state][1]}</span>`;
 
 export class View {
   #selected = null;
@@ -16,7 +19,12 @@ export class View {
   constructor(shop) {
     this.shop = shop;
     this.form = new OrderForm(shop);
+    this.photo = new PhotoDialog(shop);
     this.map = new ShopMap({ tiles: shop.config.map_tiles, update: shop.update, onPlace: (place) => this.form.open(place) });
+  }
+
+  onLeave() {
+    this.photo.close();
   }
 
   render() {
@@ -28,7 +36,8 @@ export class View {
         ${count("Photos to review", counts.photos_to_review, "wait", "#review")}
         ${count("Alarms", counts.alarms, "bad", "#quality")}
       </dl>
-      ${latest(now.photos)}`;
+      ${this.#latest(now.photos)}
+      ${this.photo.render()}`;
     return html`
       <dl class="counts">
         ${count("Couriers on shift", counts.couriers_on_shift)}
@@ -45,15 +54,30 @@ export class View {
         <div class="side">
           <section class="card"><h2>Couriers</h2>${now.couriers.length ? html`<ul class="list">${now.couriers.map((courier) => this.#courier(courier))}</ul>`
             : html`<p class="muted">No courier is on shift.</p>`}</section>
-          ${latest(now.photos)}
+          ${this.#latest(now.photos)}
         </div>
       </div>
       ${this.form.render()}
+      ${this.photo.render()}
       <dialog id="decide" aria-labelledby="decide-title"><form method="dialog">
         <h2 id="decide-title">${this.#asked.title}</h2>
         <p>${this.#asked.text}</p>
         <div class="actions"><button value="no">No</button><button class="primary" value="yes">${this.#asked.word}</button></div>
       </form></dialog>`;
+  }
+
+  #latest(photos) {
+    return html`<section class="card"><h2>Latest photos</h2>${photos.length
+      ? html`<ul class="list">${photos.map((photo) => this.#photoRow(photo))}</ul>`
+      : html`<p class="muted">No photo arrived this hour.</p>`}</section>`;
+  }
+
+  #photoRow(photo) {
+    const { image_id, courier_id, label, model_label, confidence, recorded_at } = photo;
+    return html`<li><button class="row" aria-haspopup="dialog" data-photo=${image_id} @click=${() => this.photo.open(photo)}>
+      <span class="kind-${label}">${icon(label === "bicycle" || label === "motorcycle" ? label : "image")}</span>
+      <span class="grow"><strong>${courier_id}</strong> <span class="muted small">${label ?? "no label"}${confidence !== null && label === model_label ? html` ${percent(confidence)}` : nothing}</span></span>
+      ${stateOf(photo)}<time class="small muted">${time(recorded_at)}</time></button></li>`;
   }
 
   #courier(courier) {
@@ -103,12 +127,54 @@ export class View {
 const count = (title, number, kind, target) => html`<div class="count-card ${number && kind ? kind : ""}">
   <dt>${target ? html`<a href=${target}>${title}</a>` : title}</dt><dd>${number}</dd></div>`;
 
-const latest = (photos) => html`<section class="card"><h2>Latest photos</h2>${photos.length
-  ? html`<ul class="list">${photos.map(photo)}</ul>` : html`<p class="muted">No photo arrived this hour.</p>`}</section>`;
+/** A photo in a dialog, with what the model and people say about it. */
+class PhotoDialog {
+  #photo = null;
+  #url = null;
+  #problem = null;
 
-function photo({ courier_id, state, label, confidence, recorded_at }) {
-  const [kind, words] = PHOTO_STATES[state];
-  return html`<li class="row"><span class="kind-${label}">${icon(label === "bicycle" || label === "motorcycle" ? label : "image")}</span>
-    <span class="grow"><strong>${courier_id}</strong> <span class="muted small">${label ?? "no label"}${confidence === null ? nothing : html` ${percent(confidence)}`}</span></span>
-    <span class="badge ${kind}">${words}</span><time class="small muted">${time(recorded_at)}</time></li>`;
+  constructor(shop) {
+    this.shop = shop;
+  }
+
+  async open(photo) {
+    this.#photo = photo;
+    this.shop.update();
+    document.getElementById(PHOTO_DIALOG).showModal();
+    try {
+      const preview = await this.shop.api.blob(`api/console/preview?size=1024&image_id=${encodeURIComponent(photo.image_id)}`);
+      if (this.#photo === photo) this.#url = URL.createObjectURL(preview);
+    } catch (error) {
+      if (this.#photo === photo) this.#problem = error.message;
+    }
+    this.shop.update();
+  }
+
+  close() {
+    document.getElementById(PHOTO_DIALOG)?.close();
+  }
+
+  #onClose() {
+    // The browser returns the focus to the button, which may have another photo by now.
+    document.querySelector(`[data-photo="${CSS.escape(this.#photo.image_id)}"]`)?.focus();
+    if (this.#url) URL.revokeObjectURL(this.#url);
+    this.#photo = this.#url = this.#problem = null;
+    this.shop.update();
+  }
+
+  render() {
+    return html`<dialog id=${PHOTO_DIALOG} aria-labelledby="photo-title" @close=${() => this.#onClose()}>
+      ${this.#photo ? this.#content(this.#photo) : nothing}</dialog>`;
+  }
+
+  #content(photo) {
+    const { courier_id, label, model_label, confidence, recorded_at } = photo;
+    return html`<h2 id="photo-title">Photo from ${courier_id}</h2>
+      <p class="muted small">${time(recorded_at)} ${stateOf(photo)}</p>
+      <figure>${this.#url ? html`<img src=${this.#url} alt="Photo from ${courier_id}">`
+        : this.#problem ? html`<p class="notice bad" role="alert">${this.#problem}</p>` : html`<p class="loading">Loading the photo…</p>`}</figure>
+      <p>${model_label === null ? "The model has given it no label." : html`The model says <strong>${model_label}</strong>, ${percent(confidence)} confidence.`}</p>
+      ${label === model_label ? nothing : html`<p>A person says <strong>${label}</strong>.</p>`}
+      <div class="actions"><button @click=${() => this.close()}>Close</button></div>`;
+  }
 }

@@ -1,6 +1,6 @@
 // Orders: the list, filters, new orders, import, changes, cancellation.
 
-import { boxes, shortId, time } from "./format.js";
+import { boxes, shortId, time, withLocalTimes } from "./format.js";
 import { readOrders } from "./csv.js";
 import { ChangeForm } from "./change-form.js";
 import { OrderForm } from "./order-form.js";
@@ -14,8 +14,10 @@ const STATES = { new: "", waiting: "wait", assigned: "", delivered: "good", canc
 
 const CLOSED = ["delivered", "cancelled", "refused"]; // listed by day only
 
+const instant = (local) => local && new Date(local).toISOString();
+
 export class View {
-  #filters = { day: "", state: "", courier_id: "" }; // without a day: open orders
+  #filters = { day: "", state: "", courier_id: "", due_after: "", due_before: "" }; // without a day: open orders; due: local times
   #cursors = [null]; // of the pages that are shown
   #pages = null;
   #couriers = new Set(); // of all orders that were listed
@@ -39,7 +41,9 @@ export class View {
   async #read() {
     const asked = JSON.stringify(this.#filters);
     const pages = await this.shop.guarded(() => Promise.all(this.#cursors.map((cursor) => {
-      const query = new URLSearchParams(Object.entries({ ...this.#filters, cursor: cursor ?? "" }).filter(([, value]) => value));
+      const { due_after, due_before, ...filters } = this.#filters;
+      const times = { due_after: instant(due_after), due_before: instant(due_before) };
+      const query = new URLSearchParams(Object.entries({ ...filters, ...times, cursor: cursor ?? "" }).filter(([, value]) => value));
       return this.shop.api.get(`api/console/orders?${query}`);
     })), true);
     if (pages && asked === JSON.stringify(this.#filters)) this.#pages = pages;
@@ -138,8 +142,10 @@ export class View {
         ${this.#filters.day ? html`<button @click=${() => this.#filter("day", "")}>All open orders</button>` : nothing}
         <label class="field"><span>State</span><select @change=${(event) => this.#filter("state", event.target.value)}>
           <option value="">all</option>${Object.keys(STATES).map((state) => html`<option>${state}</option>`)}</select></label>
-        <label class="field"><span>Courier</span><input type="search" list="couriers" placeholder="all" .value=${live(this.#filters.courier_id)} @change=${(event) => this.#filter("courier_id", event.target.value.trim())}></label>
+        <label class="field courier-id"><span>Courier</span><input type="search" list="couriers" placeholder="all" .value=${live(this.#filters.courier_id)} @change=${(event) => this.#filter("courier_id", event.target.value.trim())}></label>
         <datalist id="couriers">${couriers.map((courier_id) => html`<option value=${courier_id}></option>`)}</datalist>
+        ${this.#dueField("due_after", "Due after")}
+        ${this.#dueField("due_before", "Due before")}
         <span class="grow"></span>
         <span class="file"><input id="csv" type="file" accept=".csv,text/csv" @change=${(event) => this.#choose(event)}><label class="button" for="csv">Import CSV</label></span>
         <button class="primary" aria-keyshortcuts="n" @click=${() => this.form.open(null)}>New order</button>
@@ -152,7 +158,7 @@ export class View {
         : html`<p class="loading">${orders ? this.#filters.day ? "No order fits these filters." : "No open order fits these filters." : "Loading…"}</p>`}
       </section>
       ${next ? html`<button @click=${() => { this.#cursors.push(next); this.#read(); }}>Show more</button>` : nothing}
-      <p class="muted small keys">Without a day, the list has all open orders. Keys: <kbd>n</kbd> new order, <kbd>↑</kbd> <kbd>↓</kbd> move in the list. For the order that has the focus:
+      <p class="muted small keys">Without a day, the list has all open orders. An order is due when its window ends. Keys: <kbd>n</kbd> new order, <kbd>↑</kbd> <kbd>↓</kbd> move in the list. For the order that has the focus:
         <kbd>e</kbd> change, <kbd>h</kbd> hold back or release, <kbd>x</kbd> cancel.</p>
       ${this.form.render()}
       ${this.change.render()}
@@ -161,6 +167,12 @@ export class View {
         <p>No courier will bring it.</p>
         <div class="actions"><button value="no">Keep it</button><button class="primary" value="yes">Cancel the order</button></div>
       </form></dialog>`;
+  }
+
+  /** A limit for the end of the delivery window, as a time on this device. */
+  #dueField(name, title) {
+    return html`<label class="field due"><span>${title}</span><input type="datetime-local" .value=${this.#filters[name]}
+      @change=${(event) => this.#filter(name, event.target.value)}></label>`;
   }
 
   #row(order) {
@@ -173,7 +185,7 @@ export class View {
       <td>${order.due_from ? html`${time(order.due_from)} – ${time(order.due_until)}` : "–"}</td>
       <td>${order.courier_id ?? "–"}${order.pinned_to && order.pinned_to !== order.courier_id ? html` <span class="badge">pinned to ${order.pinned_to}</span>` : nothing}</td>
       <td>${time(order.delivered_at ?? order.arrives_at)}</td>
-      <td class="wide">${order.reason}</td>
+      <td class="wide">${withLocalTimes(order.reason)}</td>
       <td class="actions">${this.change.canChange(order) ? html`<button class="compact" aria-label="Change order ${order.order_id}" @click=${() => this.change.open(order)}>Change</button>` : nothing}
         ${open ? html`<button class="compact danger" aria-label="Cancel order ${order.order_id}" @click=${() => this.#cancel(order)}>Cancel</button>` : nothing}</td>
     </tr>`;

@@ -1,6 +1,6 @@
 // Quality: accuracy with intervals, drift, review rate, alarms with what to do.
 
-import { percent, time } from "./format.js";
+import { dayName, percent, time } from "./format.js";
 import { icon } from "./ui.js";
 import { html, nothing } from "./vendor/lit-html/lit-html.js";
 
@@ -66,8 +66,7 @@ export class View {
     if (!quality) return html`<p class="loading">Loading…</p>`;
     const { deliveries, retrainings } = quality;
     const report = quality.hours[0]?.report;
-    const interval = report && report.measured_accuracy !== null
-      ? `${percent(report.measured_accuracy_low, 1)} to ${percent(report.measured_accuracy_high, 1)} (95%)` : "too few reviews";
+    const interval = report && intervalOf(report);
     return html`
       <section class="card" aria-label="Alarms"><h2>Alarms</h2><ul class="alarms">${quality.alarms.map(alarm)}</ul>
         ${quality.alarms.length ? nothing : html`<p class="muted">There are no alarms.</p>`}</section>
@@ -78,26 +77,42 @@ export class View {
         ${fact("Review rate", percent(report.review_rate), "below the threshold")}
         ${deliveries.delivered ? fact("Delivered late", percent(deliveries.late / deliveries.delivered),
           deliveries.late ? `${deliveries.late} of ${deliveries.delivered}, median ${deliveries.median_minutes_late} minutes` : `of ${deliveries.delivered} deliveries`) : nothing}
-        ${fact("Drift", report.drift?.toFixed(2) ?? "–", "population stability index")}
-        ${fact("Novelty", report.novelty?.toFixed(2) ?? "–", "0 to 1, mean")}
+        ${fact("Drift", decimal(report.drift), "population stability index")}
+        ${fact("Novelty", decimal(report.novelty), "0 to 1, mean")}
       </dl>
       ${shares(quality.hours[0])}
       <section class="card" aria-label="Model"><h2>Model in service: ${report.model}</h2>
         ${retrainings.length ? html`<h3>Last retrainings</h3><ul class="list">${retrainings.map(({ ended_at, outcome }) => html`<li class="row"><time class="small muted">${time(ended_at)}</time><span class="grow">${outcome}</span></li>`)}</ul>`
         : html`<p class="muted">No model was retrained yet.</p>`}</section>
-      <section class="card"><div class="tools"><h2 class="grow">Accuracy</h2>
+      ${byDay(quality.days)}
+      <section class="card"><div class="tools"><h2 class="grow">Accuracy by hour</h2>
         <label class="field inline"><span>Hours</span><select @change=${(event) => { this.#hours = Number(event.target.value); this.#read(); }}>
           ${[24, 72, 168].map((hours) => html`<option ?selected=${hours === this.#hours}>${hours}</option>`)}</select></label></div>
         <div class="chart" role="img" aria-label="Accuracy by hour; the table below has the numbers"></div>
-        <h2>Review rate and drift</h2><div class="chart" role="img" aria-label="Review rate and drift by hour; the table below has the numbers"></div>
+        <h2>Review rate and drift by hour</h2><div class="chart" role="img" aria-label="Review rate and drift by hour; the table below has the numbers"></div>
         <p class="muted small">Model ${report.model}. ${report.predictions} predictions of the last ${report.hours} hours, ${report.reviewed} reviewed.</p>
+        <p class="muted small">The numbers of an hour are of the newest hours together, so that they count enough photos.</p>
         <details><summary>Numbers by hour</summary><div class="table" tabindex="0" role="group" aria-label="Numbers by hour"><table>
-          <thead><tr><th>Hour</th><th>Model</th><th>Predictions</th><th>Reviewed</th><th>Measured</th><th>Estimated</th><th>Review rate</th><th>Drift</th></tr></thead>
+          <thead><tr><th>Hour</th><th>Model</th><th>Predictions</th><th>Reviewed</th><th>Measured</th><th>Estimated</th><th>Review rate</th><th>Novelty</th><th>Drift</th></tr></thead>
           <tbody>${quality.hours.map(({ hour, report: each }) => html`<tr><th scope="row">${time(`${hour}:00:00Z`)}</th><td>${each.model}</td><td>${each.predictions}</td><td>${each.reviewed}</td>
-            <td>${percent(each.measured_accuracy, 1)}</td><td>${percent(each.estimated_accuracy, 1)}</td><td>${percent(each.review_rate)}</td><td>${each.drift?.toFixed(2) ?? "–"}</td></tr>`)}</tbody></table></div></details>
+            <td>${percent(each.measured_accuracy, 1)}</td><td>${percent(each.estimated_accuracy, 1)}</td><td>${percent(each.review_rate)}</td><td>${decimal(each.novelty)}</td><td>${decimal(each.drift)}</td></tr>`)}</tbody></table></div></details>
       </section>` : html`<p class="card muted">There are no reports yet. The first one comes after a full hour with photos.</p>`}`;
   }
 }
+
+/** The last days, each with one row for each model that classified photos on it. */
+const byDay = (days) => html`<section class="card"><h2>By day and model</h2>
+  <p class="muted small">The last 7 days, from midnight to midnight UTC; today is not over. All photos of a row count the same. Drift: the highest of the day.</p>
+  <div class="table" tabindex="0" role="group" aria-label="Numbers by day and model"><table>
+    <thead><tr><th>Day (UTC)</th><th>Model</th><th>Photos</th><th>Reviewed</th><th>Measured accuracy</th><th>Estimated accuracy</th><th>Review rate</th><th>Novelty</th><th>Drift</th></tr></thead>
+    <tbody>${days.map((day) => html`<tr><th scope="row">${dayName(day.day)}</th><td>${day.model}</td><td>${day.predictions}</td><td>${day.reviewed}</td>
+      <td>${percent(day.measured_accuracy, 1)} <small class="muted">${intervalOf(day)}</small></td><td>${percent(day.estimated_accuracy, 1)}</td>
+      <td>${percent(day.review_rate)}</td><td>${decimal(day.novelty)}</td><td>${decimal(day.drift)}</td></tr>`)}</tbody></table></div></section>`;
+
+const intervalOf = ({ measured_accuracy, measured_accuracy_low, measured_accuracy_high }) => (measured_accuracy === null
+  ? "too few reviews" : `${percent(measured_accuracy_low, 1)} to ${percent(measured_accuracy_high, 1)} (95%)`);
+
+const decimal = (number) => number?.toFixed(2) ?? "–";
 
 /** What the senders of an hour sent, for the labels that have a topic. */
 const shares = ({ hour, label_shares }) => (label_shares.length ? html`<section class="card">

@@ -8,6 +8,11 @@ import { html, nothing } from "./vendor/lit-html/lit-html.js";
 const LEASE = 3; // photos at once
 const KEEP = 20; // earlier photos to which a reviewer can go back
 
+const WHY = { // a photo waits for a review
+  below_threshold: "It is below the confidence threshold.",
+  audit: "It is an audit: it was chosen at random.",
+};
+
 export class View {
   #photos = []; // { image_id, ..., url, given, heat }; `given`: the label of this reviewer; `heat`: { label, canvas }
   #at = 0;
@@ -147,6 +152,7 @@ export class View {
       <figure class="card">${photo.url ? html`<img src=${photo.url} alt="Photo from ${photo.courier_id}">${heat?.canvas ?? nothing}` : html`<p class="loading">Loading the photo…</p>`}</figure>
       <section class="card" aria-label="Label">
         <p class="muted small">${photo.courier_id}, ${time(photo.recorded_at)}</p>
+        <p class="small">${WHY[photo.why]}</p>
         <h2>What is in the photo?</h2>
         <div class="labels">${Object.entries(this.keys).map(([label, key]) => html`<button class=${photo.given === label ? "primary" : ""}
           aria-pressed=${photo.given === label} aria-keyshortcuts=${key} @click=${() => this.#label(label)}>
