@@ -44,8 +44,8 @@ from training.classifier.calibration import Predictions
 from training.classifier.export import export_model
 from training.classifier.fine_tuning import FineTuning
 from training.classifier.head import photo_weights
-from training.classifier.trainer import Photos, Settings, Trainer
-from training.dataset.records import THUMBNAIL, Dataset, DatasetError
+from training.classifier.trainer import LeftOut, Photos, Settings, Trainer
+from training.dataset.records import THUMBNAIL, Dataset, DatasetError, Photo
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +82,7 @@ def train(settings: Settings) -> Result:
     everything = Predictions(
         calibration.softmax(left_out.logits, temperature), truth, dataset.labels
     )
-    predictions, sent_rows = everything.where(sent), list(itertools.compress(rows, sent))
+    predictions = everything.where(sent)
     threshold = calibration.choose_threshold(calibration.coverage_curve(predictions))
     print(f"calibration temperature={temperature:.4f} threshold={threshold}", flush=True)
 
@@ -92,55 +92,67 @@ def train(settings: Settings) -> Result:
     trainer.check_export(path, network, head, temperature, rows)
 
     sources_known = leave_out.names_sources(rows)
+    sent_rows = list(itertools.compress(rows, sent))
     measures: dict[str, Any] = report.measure(predictions, threshold) | {
         "coverage_at_99_precision": report.coverage_at_precision(predictions),
         "spread": report.spread_over_sources(predictions, sent_rows) if sources_known else None,
         "unknown_kinds": trainer.unknown_kinds(photos, values, left_out),
     }
-    metadata = {
+    result = Result(
+        describe(settings, dataset, feature_seconds, time.monotonic() - started)
+        | {
+            "temperature": round(temperature, 4),
+            "threshold": threshold,
+            "baseline": calibration.baseline(predictions, left_out.novelty[sent], threshold),
+            "metrics": {"left_out_sources": measures},
+            "code": {"commit": commit},
+        },
+        report.left_out_report(everything, rows, threshold, measures, sources_known=sources_known),
+    )
+    write(settings, result, rows, left_out)
+    for name in report.MEASURES:
+        if name in measures:
+            print(f"left_out_{name}={measures[name]['value']}")
+    print(f"threshold={threshold} temperature={temperature:.4f} model_bytes={path.stat().st_size}")
+    return result
+
+
+def describe(
+    settings: Settings, dataset: Dataset, feature_seconds: float, seconds: float
+) -> dict[str, Any]:
+    """The part of metadata.json that says what was trained, on what, and in how many seconds."""
+    rows = dataset.split("train")
+    return {
         "name": settings.name,
         "version": settings.version,
         "labels": dataset.labels,
         "input_size": settings.input_size,
         "backbone": settings.backbone,
         "fine_tuning": dataclasses.asdict(settings.fine_tuning) if settings.fine_tuning else None,
-        "temperature": round(temperature, 4),
-        "threshold": threshold,
-        "baseline": calibration.baseline(predictions, left_out.novelty[sent], threshold),
-        "metrics": {"left_out_sources": measures},
         "trained_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "seconds": {
             "features": round(feature_seconds),
-            "training": round(time.monotonic() - started - feature_seconds),
+            "training": round(seconds - feature_seconds),
         },
         "data": {
             "dataset": dataset.version,
             "counts": dataset.counts,
             "sources": len({photo.source for photo in rows}),
-            "sources_known": sources_known,
+            "sources_known": leave_out.names_sources(rows),
         },
-        "code": {"commit": commit},
     }
-    (settings.model_dir / "metadata.json").write_text(json.dumps(metadata, indent=2) + "\n")
-    text = report.left_out_report(
-        everything,
-        rows,
-        threshold,
-        measures,
-        sources_known=sources_known,
-    )
+
+
+def write(settings: Settings, result: Result, rows: list[Photo], left_out: LeftOut) -> None:
+    """Write metadata.json, the report, and the responses to each left-out photo."""
+    (settings.model_dir / "metadata.json").write_text(json.dumps(result.metadata, indent=2) + "\n")
     settings.output_dir.mkdir(parents=True, exist_ok=True)
-    (settings.output_dir / "report.md").write_text(text)
+    (settings.output_dir / "report.md").write_text(result.report)
     np.savez(
         settings.output_dir / "left_out.npz",
         ids=np.array([photo.id for photo in rows]),
         **dataclasses.asdict(left_out),
     )
-    for name in report.MEASURES:
-        if name in measures:
-            print(f"left_out_{name}={measures[name]['value']}")
-    print(f"threshold={threshold} temperature={temperature:.4f} model_bytes={path.stat().st_size}")
-    return Result(metadata, text)
 
 
 def code_commit() -> str:
