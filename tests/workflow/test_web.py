@@ -374,7 +374,7 @@ def test_a_manager_manages_people(shop: Shop, manager: Browser) -> None:
 
 def test_quality_can_be_read(manager: Browser) -> None:
     found = assert_ok(manager.api("GET", "api/console/quality"))
-    assert found.keys() == {"hours", "deliveries", "retrainings", "alarms"}
+    assert found.keys() == {"days", "hours", "deliveries", "retrainings", "alarms"}
 
 
 # ── make demo ──
