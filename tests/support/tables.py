@@ -37,3 +37,44 @@ def at(minutes: float) -> str:
     """A time so many minutes from now, as the tables have it."""
     time = datetime.now(UTC) + timedelta(minutes=minutes)
     return time.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def today() -> str:
+    return datetime.now(UTC).date().isoformat()
+
+
+def order(order_id: str, status: str = "waiting", minute: float = 0, **changes: Any) -> None:
+    record = {
+        "order_id": order_id,
+        "status": status,
+        "reason": f"{status}: because",
+        "day": today(),
+        "recorded_at": at(minute),
+        "latitude": 52.1,
+        "longitude": 5.1,
+        "boxes": 2,
+        "ready_at": at(0),
+        "due_from": at(10),
+        "due_until": at(30),
+    }
+    if status in ("new", "waiting"):
+        record |= {"dispatch_state": "waiting", "plan_from": at(0)}
+    if status in ("new", "waiting", "assigned"):
+        record["open_state"] = "open"
+    record = {name: each for name, each in (record | changes).items() if each is not None}
+    put("OrdersTable", **record)
+
+
+def photo(number: int, *, waits: bool = True, **changes: Any) -> str:
+    image_id = f"uploads/anna/{number}.jpg#v"
+    record = {
+        "image_id": image_id,
+        "status": "review",
+        "label": "bicycle",
+        "confidence": 0.6,
+        "inferences": {"bicycle": 0.6, "other": 0.4},
+        "hour": at(0)[:13],
+        "recorded_at": at(number - 100),
+    }
+    put("PredictionsTable", **(record | ({"review_state": "waiting"} if waits else {}) | changes))
+    return image_id

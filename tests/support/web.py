@@ -136,3 +136,14 @@ class Client:
 
     def post(self, path: str, body: Any = None, **more: Any) -> Reply:
         return self.send("POST", path, body, **more)
+
+
+def as_user(client: Client, name: str, group: str) -> Client:
+    return Client(client.app, client.context, name, [group])
+
+
+def now(client: Client) -> dict[str, Any]:
+    reply = client.get("/api/console/now")
+    assert reply.status == 200
+    found: dict[str, Any] = reply.json
+    return found

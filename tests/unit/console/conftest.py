@@ -1,0 +1,45 @@
+"""The console's function on moto's tables, and a manager who uses it."""
+
+import json
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import boto3
+import pytest
+
+from tests.support.tables import schema
+from tests.support.web import Client
+
+TABLES = ("PredictionsTable", "CouriersTable", "OrdersTable", "DriftTable", "RetrainingTable")
+
+
+@pytest.fixture
+def published() -> list[tuple[str, dict[str, Any]]]:
+    return []
+
+
+@pytest.fixture
+def client(
+    aws: None,
+    environment: pytest.MonkeyPatch,
+    load: Callable[[str, str], ModuleType],
+    context: Any,
+    published: list[tuple[str, dict[str, Any]]],
+) -> Client:
+    for name in TABLES:
+        boto3.client("dynamodb").create_table(TableName=name, **schema(name))
+        environment.setenv(name.removesuffix("Table").upper() + "_TABLE_NAME", name)
+    for name, value in {
+        "LABELS": "bicycle,motorcycle,other",
+        "STACK_NAME": "shop",
+        "EVENT_BUS_NAME": "bus",
+    }.items():
+        environment.setenv(name, value)
+    app = load("console_api", "app")
+
+    def publish(kind: str, detail: dict[str, Any]) -> None:
+        published.append((kind, json.loads(json.dumps(detail))))
+
+    environment.setattr(app, "publish", publish)
+    return Client(app, context, "max", ["managers"])
