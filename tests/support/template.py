@@ -11,7 +11,33 @@ from samtranslator.yaml_helper import yaml_parse
 
 from tests.support.repository import REPOSITORY
 
+Resources = dict[str, Any]
+
+FUNCTIONS = {
+    "SerializeImageFunction",
+    "ClassifyImageFunction",
+    "FilterInferencesFunction",
+    "MeasureDriftFunction",
+    "DispatchOrdersFunction",
+    "ServeWebFunction",
+    "CourierApiFunction",
+    "ConsoleApiFunction",
+    "PreviewPhotoFunction",
+}
 REMOVED = object()  # what has a Ref to AWS::NoValue as its value
+
+
+def of_type(resources: Resources, kind: str) -> Resources:
+    """The properties of all resources of a type, by name."""
+    return {
+        name: resource.get("Properties", {})
+        for name, resource in resources.items()
+        if resource["Type"] == kind
+    }
+
+
+def attribute(name: str, of: str = "Arn") -> dict[str, Any]:
+    return {"Fn::GetAtt": [name, of]}
 
 
 def written() -> dict[str, Any]:
