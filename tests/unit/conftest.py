@@ -65,6 +65,19 @@ def aws(environment: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
+def planning(load: Callable[[str, str], ModuleType]) -> Any:
+    """The module, with a short search. The constraints hold after a short search as well."""
+    module: Any = load("dispatch_orders", "planning")
+    module.search.most_iterations = lambda _: 60
+    return module
+
+
+@pytest.fixture(scope="module")
+def fleet(load: Callable[[str, str], ModuleType]) -> Any:
+    return load("dispatch_orders", "fleet").read_fleet()
+
+
+@pytest.fixture(scope="module")
 def dispatch_app(load: Callable[[str, str], ModuleType]) -> ModuleType:
     """The function, loaded once. Its clients call moto, which each test starts again."""
     with pytest.MonkeyPatch.context() as patch, mock_aws():
