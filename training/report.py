@@ -234,7 +234,10 @@ def left_out_report(
             f"Threshold {threshold}, 95% intervals."
         )
     if any(photo.style == THUMBNAIL for photo in photos):
-        origin += " Thumbnails are trained on and in the tables, but not in the measures."
+        origin += (
+            " Thumbnails are trained on. They are in the tables by source and by style, and in no "
+            "other number."
+        )
     at_precision = metrics["coverage_at_99_precision"]
     parts = [
         origin,
@@ -259,7 +262,7 @@ def left_out_report(
     if kinds := metrics.get("unknown_kinds"):
         rows = [[kind, percent(entry)] for kind, entry in kinds.items()]
         parts.append(
-            "Kinds of `other` that the head was not trained on, in turn:\n\n"
+            "Kinds of `other` that a head was not trained on, in turn, without fine-tuning:\n\n"
             + table(["kind", "accepted as a label"], rows)
         )
     parts.append(confusion_table(predictions.where(sent)))

@@ -10,14 +10,14 @@ The stages, in this order:
 2. head         a linear classifier on the features
 3. fine-tuning  of backbone and head, averaged with the start (--fine-tune)
 4. calibration  a temperature for probabilities that say how often they are correct
-5. threshold    the lowest confidence that keeps the precision
+5. threshold    the lowest confidence with 99% precision that accepts at most 1% of `other`
 6. novelty      how unlike the training photos a photo is
 7. export       model.onnx and metadata.json in --model-dir
 
 Stages 2 and 3 run once for each fold of the sources, which is then left out. A head alone is fitted
-once more, to all photos; of fine-tuned models the average is exported. Calibration, threshold and
-report see photos of left-out sources only, and no thumbnails, because nobody sends them. The test
-split is never read.
+once more, to all photos. If the run fine-tunes, the average of the models is exported. Calibration
+and threshold see photos of left-out sources only, and no thumbnails, because nobody sends them. The
+test split is never read.
 
 Runs in a SageMaker PyTorch training container (its environment variables are the defaults) and on
 a laptop. Needs a dataset of training/dataset/stage.py.
@@ -208,7 +208,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "--cache-dir",
         type=Path,
         default=Path("/opt/ml/checkpoints" if on_sagemaker else "build/cache"),
-        help="features and checkpoints: a run that stopped goes on (default: %(default)s)",
+        help="features and checkpoints: a run that stopped continues (default: %(default)s)",
     )
     model = parser.add_argument_group("model")
     model.add_argument(
