@@ -17,7 +17,7 @@ import time
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-import docker
+import docker  # type: ignore[import-untyped]  # docker has no types
 
 REPOSITORY = Path(__file__).parents[1]
 IMAGE = "scones-unlimited/serving"
