@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
-from aws_lambda_powertools import Logger, Tracer
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 WEB = Path(__file__).with_name("web")
@@ -52,10 +52,8 @@ class Config(TypedDict):
 
 
 logger = Logger(use_rfc3339=True)
-tracer = Tracer(auto_patch=False)
 
 
-@tracer.capture_lambda_handler
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Return the file of a path."""
     path, headers = event["rawPath"], event.get("headers", {})

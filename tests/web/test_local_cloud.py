@@ -2,13 +2,9 @@
 
 import json
 import re
-import ssl
-import urllib.request
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
@@ -26,7 +22,6 @@ from tests.web.fake_api import PROJECT
 BICYCLE = PROJECT / "local" / "photos" / "bicycle-courier.jpg"
 HEIC = PROJECT / "local" / "photos" / "motorcycle-at-night.heic"
 BELOW = probabilities(0.6, 0.3, 0.1)
-CONNECTIONS = 6  # of Chromium to one host
 MARKUP = "<img src=x onerror=document.title='attacked'>"
 
 
@@ -54,24 +49,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     for stack in deployable(tmp_path_factory.mktemp("web")):
         stack.deploy(WorkflowType="STANDARD", AutomaticRetraining="off", Web="on")
         prepare_web(stack.cloud, stack.outputs)
-        warm_up(stack)
         yield stack
-
-
-def warm_up(stack: Stack) -> None:
-    """Start as many functions at once as a browser has connections; they then serve the pages."""
-    url = web_of(stack.cloud, stack.outputs).console
-    trust = ssl.create_default_context(cafile=stack.cloud.certificate)
-
-    def responds(_: int) -> bool:
-        try:
-            with urllib.request.urlopen(url, context=trust) as response:
-                return bool(response.status == HTTPStatus.OK)
-        except OSError:
-            return False
-
-    with ThreadPoolExecutor(CONNECTIONS) as connections:
-        wait_until(lambda: all(connections.map(responds, range(CONNECTIONS))), "the console")
 
 
 @pytest.fixture
