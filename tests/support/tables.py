@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 import boto3
+import pytest
 from samcli.yamlhelper import yaml_parse
 
 from tests.support.repository import REPOSITORY
@@ -25,6 +26,13 @@ def schema(name: str) -> dict[str, Any]:
     """The arguments of CreateTable for a table, by its logical name, without `TableName`."""
     properties = resources()[name]["Properties"]
     return {key: properties[key] for key in KEPT if key in properties}
+
+
+def create_tables(environment: pytest.MonkeyPatch, *names: str) -> None:
+    """Create tables of the template, and name each in the variable that functions read."""
+    for name in names:
+        boto3.client("dynamodb").create_table(TableName=name, **schema(name))
+        environment.setenv(name.removesuffix("Table").upper() + "_TABLE_NAME", name)
 
 
 def put(table: str, **record: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.support.tables import at, put, schema
+from tests.support.tables import at, create_tables, put
 from tests.support.web import Client
 
 BUCKET = "photos"
@@ -29,10 +29,7 @@ def client(
     context: Any,
     published: list[tuple[str, dict[str, Any]]],
 ) -> Client:
-    for name in ("PredictionsTable", "CouriersTable", "OrdersTable"):
-        boto3.client("dynamodb").create_table(TableName=name, **schema(name))
-        variable = name.removesuffix("Table").upper() + "_TABLE_NAME"
-        environment.setenv(variable, name)
+    create_tables(environment, "PredictionsTable", "CouriersTable", "OrdersTable")
     boto3.client("s3").create_bucket(
         Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
     )

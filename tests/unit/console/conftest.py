@@ -5,10 +5,9 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-import boto3
 import pytest
 
-from tests.support.tables import schema
+from tests.support.tables import create_tables
 from tests.support.web import Client
 
 TABLES = ("PredictionsTable", "CouriersTable", "OrdersTable", "DriftTable", "RetrainingTable")
@@ -27,9 +26,7 @@ def client(
     context: Any,
     published: list[tuple[str, dict[str, Any]]],
 ) -> Client:
-    for name in TABLES:
-        boto3.client("dynamodb").create_table(TableName=name, **schema(name))
-        environment.setenv(name.removesuffix("Table").upper() + "_TABLE_NAME", name)
+    create_tables(environment, *TABLES)
     for name, value in {
         "LABELS": "bicycle,motorcycle,other",
         "STACK_NAME": "shop",
