@@ -54,5 +54,5 @@ def test_the_commands_add_a_use_case_and_run_it(copy: Path) -> None:
 def test_a_use_case_without_an_environment_is_refused_in_one_line(copy: Path) -> None:
     with pytest.raises(AssertionError) as refused:
         run("make run USE_CASE=bread", copy, dict(os.environ))
-    error = str(refused.value).splitlines()[-1]
+    [error] = [line for line in str(refused.value).splitlines() if "Makefile:" in line]
     assert 'there is no use case "bread": give one of vehicles scones social' in error
