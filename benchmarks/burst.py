@@ -1,6 +1,6 @@
 """Measure how long check-ins and orders wait in a burst of photos, on the local cloud.
 
-    python -m benchmarks.burst --photos 1000
+    .venv/bin/python -m benchmarks.burst --photos 1000
 
 Uploads one small photo for each courier, as fast as S3 accepts them. When half are uploaded, places
 ten orders. A check-in waits from the record of its photo to the record of its courier. An order

@@ -1,11 +1,12 @@
 """Measure the start of the serving container: from `docker run` to the first response to a photo.
 
     docker build -t scones-unlimited/serving -f serving/Dockerfile .
-    python -m benchmarks.container_start --rounds 5
+    .venv/bin/python -m benchmarks.container_start --rounds 5
 
 Without a Docker engine, as root on Debian (it builds the image as well):
 
-    python tests/sam_local/engine.py python -m benchmarks.container_start --build
+    .venv/bin/python tests/sam_local/engine.py \
+        .venv/bin/python -m benchmarks.container_start --build
 
 The image is on this machine. On SageMaker, its transfer comes on top.
 """

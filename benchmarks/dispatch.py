@@ -1,17 +1,18 @@
 """Compare the planner with simpler rules, over whole days.
 
-    python -m benchmarks.dispatch                         simulated days: an hour or two
-    python -m benchmarks.dispatch --days 5 --sizes 120    minutes
-    python -m benchmarks.dispatch --instances FOLDER      days of the Meal Delivery Routing Problem
-    python -m benchmarks.dispatch --search                the search alone, against 30 times as long
+    .venv/bin/python -m benchmarks.dispatch                        simulated days: hours
+    .venv/bin/python -m benchmarks.dispatch --days 5 --sizes 120   minutes
+    .venv/bin/python -m benchmarks.dispatch --instances FOLDER     recorded days
+    .venv/bin/python -m benchmarks.dispatch --search               the search, against a longer one
 
 Simulated days: orders come with peaks at lunch and in the evening. Two thirds are due as soon as
 possible, one third in an hour of their choice; most are near. A route takes the planned time, times
 a random factor (log-normal, 10%). There is a plan every three minutes.
 
-Instances (Grubhub): FOLDER holds one folder for each day. The orders, their preparation and the
-shifts are those of the instance; an order is due 40 minutes (the instance's target) after it is
-placed. All restaurants are moved to one kitchen, and each customer moves with its restaurant.
+Instances of the Meal Delivery Routing Problem (Grubhub): FOLDER holds one folder for each day. The
+orders, their preparation and the shifts are those of the instance; an order is due 40 minutes (the
+instance's target) after it is placed. All restaurants are moved to one kitchen, and each customer
+moves with its restaurant.
 Vehicles are those of vehicles.json, five bicycles to three motorcycles, with a plan each minute.
 
 Every rule has the same constraints: time windows, capacity, range, shifts. A route that is late is

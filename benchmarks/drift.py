@@ -1,8 +1,8 @@
 """Measure drift detection: its delay, its false alarms, its estimate of the accuracy, its speed.
 
-    python -m benchmarks.drift speed                            # 40,000 predictions of one hour
-    python -m benchmarks.drift detection                        # simulated days, minutes
-    python -m benchmarks.drift accuracy --dataset build/dataset # real photos, staged
+    .venv/bin/python -m benchmarks.drift speed                            # 40,000 predictions
+    .venv/bin/python -m benchmarks.drift detection                        # simulated days, minutes
+    .venv/bin/python -m benchmarks.drift accuracy --dataset build/dataset # real photos, staged
 
 `speed` runs the function in a process of its own. A DynamoDB on loopback returns pages of a
 megabyte, as AWS does. `detection` simulates 500 photos a day whose confidences are those of the
@@ -34,7 +34,8 @@ def main() -> None:
         detection(arguments.runs, arguments.quarters)
     elif not (arguments.dataset / "manifest.csv").is_file():
         sys.exit(
-            f"there is no dataset in {arguments.dataset}: run `python -m training.dataset.stage`"
+            f"there is no dataset in {arguments.dataset}: run "
+            "`.venv-training/bin/python -m training.dataset.stage`"
         )
     else:
         accuracy(arguments.dataset, arguments.runs, arguments.quarters)

@@ -1,7 +1,7 @@
 """Measure how SerializeImage shrinks photos: time against a full decode, peak memory by format.
 
-    python -m benchmarks.serialize_image
-    python -m benchmarks.serialize_image --photo photo.jpg --runs 50
+    .venv/bin/python -m benchmarks.serialize_image
+    .venv/bin/python -m benchmarks.serialize_image --photo photo.jpg --runs 50
 
 A full decode is what most examples do: open, rotate upright, resize, save. Peak memory is that of a
 process with all imports of the function; Lambda adds about 30 MB for its runtime. For each format

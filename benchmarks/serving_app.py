@@ -1,7 +1,7 @@
 """Measure the serving app: photos a second, latency at half that load, behaviour over it.
 
-    python -m benchmarks.serving_app
-    taskset -c 0,1 python -m benchmarks.serving_app --photo photo.jpg --seconds 10
+    .venv/bin/python -m benchmarks.serving_app
+    taskset -c 0,1 .venv/bin/python -m benchmarks.serving_app --photo photo.jpg --seconds 10
 
 Everything runs on this machine over loopback, so the callers take CPU time from the server. The
 photo is what the workflow sends: a JPEG, its longest side 256 pixels. The server logs to stderr.

@@ -1,7 +1,7 @@
 """Measure a refresh of the console and of the courier's page: processor time, and read units.
 
-    python -m benchmarks.web
-    python -m benchmarks.web --couriers 50 --orders 300
+    .venv/bin/python -m benchmarks.web
+    .venv/bin/python -m benchmarks.web --couriers 50 --orders 300
 
 DynamoDB's responses are made here and parsed by boto3, so the time has all but the network. Read
 units are of eventually consistent reads: half a unit for each 4 kB that a call reads.

@@ -32,7 +32,7 @@ origin; page URLs are relative. Every call under /api needs the header
 valid token (API Gateway's own JSON body), 403 wrong group, 404 nothing there for this user,
 409 the state does not allow it, 422 a field is wrong (see "errors"), 429 too many requests,
 503 the endpoint or the bus is busy: try again in a minute.
-Times are ISO 8601 in UTC. GET operations return an ETag, take If-None-Match and answer 304
+Times are ISO 8601 in UTC. GET operations return an ETag, take If-None-Match and respond with 304
 without a body. 202 means that the event is on the bus; the state changes about a second later."""
 FUNCTIONS = ("courier_api", "console_api", "preview_photo")
 SCHEMAS = "#/components/schemas/"

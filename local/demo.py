@@ -323,7 +323,7 @@ def open_shop(cloud: LocalCloud, outputs: dict[str, str]) -> Shop:
 
 
 def demo(cloud: LocalCloud, console: Console) -> int:
-    """Start everything, simulate the hour, and go on until Ctrl-C."""
+    """Start everything, and simulate until Ctrl-C."""
     prepare(cloud, console)
     try:
         outputs = Steps(console).deploy(cloud, Web="on")
@@ -362,7 +362,7 @@ def has_browser(environment: Mapping[str, str], platform: str) -> bool:
 
 
 def simulate(shop: Shop, console: Console) -> None:
-    """Let the hour pass, and go on with the couriers and the reviewer until an interrupt."""
+    """Let the hour pass, then keep the couriers and the reviewer at work until an interrupt."""
     start = time.monotonic()
     is_over = False
     while True:

@@ -1,6 +1,6 @@
 """Draw the sample photos of `make run`: bicycles, motorcycles, a scone, and two broken files.
 
-    python -m local.draw_photos
+    .venv/bin/python -m local.draw_photos
 
 Drawn, so that the project owns them, and always the same: every random number has a fixed seed.
 

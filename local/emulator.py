@@ -1,6 +1,6 @@
 """MiniStack with corrections of differences from AWS that affect the product.
 
-    python -m local.emulator
+    .venv/bin/python -m local.emulator
 
 Each function below is one correction. They replace private functions of MiniStack's pinned version.
 """

@@ -1,7 +1,7 @@
 """Make the traffic of the last days the baseline that drift is measured against.
 
-    python -m operations.baseline --days 7   the last week, in which reviews showed no fault
-    python -m operations.baseline --reset    back to the model's own validation photos
+    .venv/bin/python -m operations.baseline --days 7   the last days, if reviews showed no fault
+    .venv/bin/python -m operations.baseline --reset    the model's own validation photos
 
 The labels of a model's validation photos have other shares than those of your couriers. This
 command reads the counts of MeasureDrift in DriftTable. It puts

@@ -1,7 +1,7 @@
 """Delete from AWS everything that the stack and the training made.
 
-    python -m operations.delete --dry-run    list it, with its cost a month at rest
-    python -m operations.delete              list it, ask, delete it, check again
+    .venv/bin/python -m operations.delete --dry-run    list it, with its cost a month at rest
+    .venv/bin/python -m operations.delete              list it, ask, delete it, check again
 
 Credentials and region are those of the AWS CLI (AWS_PROFILE, AWS_DEFAULT_REGION, `aws configure`).
 The command deletes the resources of the stack, and everything that has the project's tags. If

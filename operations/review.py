@@ -1,7 +1,7 @@
 """Label the photos on which the model is below the confidence threshold.
 
-    make review                                 the photos that wait, oldest first
-    python -m operations.review --name anna     with another name than the user of this machine
+    make review                                        the photos that wait, oldest first
+    .venv/bin/python -m operations.review --name anna   with another name than your login
 
 Shows each photo in the terminal; one key labels it. A review goes to the stack's bus as
 `Photo Reviewed`, and the workflow RecordReview records it. Several people can review at once.

@@ -1,10 +1,10 @@
 """Create users of the web pages, reset their passwords, and block them.
 
-    python -m operations.users create anna couriers    prints a temporary password
-    python -m operations.users reset anna              prints a new temporary password
-    python -m operations.users block anna              ends the sessions too
-    python -m operations.users unblock anna
-    python -m operations.users list
+    .venv/bin/python -m operations.users create anna couriers    prints a temporary password
+    .venv/bin/python -m operations.users reset anna              prints a new temporary password
+    .venv/bin/python -m operations.users block anna              ends the sessions too
+    .venv/bin/python -m operations.users unblock anna
+    .venv/bin/python -m operations.users list
 
 Groups: couriers use the courier's page, reviewers the console, managers the console and its view
 of people, which does all of this in the browser. Create the first manager here.

@@ -1,6 +1,6 @@
 """Classify photos over HTTP: the program in the SageMaker container and in the local cloud.
 
-    python -m serving.app --port 8080
+    .venv/bin/python -m serving.app --port 8080
     curl --data-binary @photo.jpg localhost:8080/invocations
     {"bicycle": 0.97, "motorcycle": 0.02, "other": 0.01}
 

@@ -1,7 +1,9 @@
 """Evaluate a model on the test split: photos that nothing was chosen by.
 
-    python -m training.evaluate                                       # the shipped model
-    python -m training.evaluate --model build/model --against models/vehicles --gate
+    .venv-training/bin/python -m training.evaluate [options]
+
+    no options                                              the shipped model
+    --model build/model --against models/vehicles --gate    a new model against it
 
 Classifies with model.onnx as it is served: the same decoding, resizing and runtime. The test split
 has the same sources as the train split. What a model does on new sources is in its metadata.json

@@ -1,8 +1,8 @@
 """Whether a new model may replace the one in service: pure rules on a test set that both saw.
 
-The challenger has to name more photos right than chance explains, and must not buy that with a
-label that it names worse. Both judge the same photos, so their answers are compared in pairs:
-what both name right, or both wrong, says nothing of which is better.
+The challenger must classify more photos correctly than chance explains, and no label may lose
+accuracy for it. Both models classify the same photos, so their labels are compared in pairs (an
+exact McNemar test): a photo on which both are correct, or both are wrong, says nothing.
 """
 
 import dataclasses
@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from typing import Any
 
 SIGNIFICANCE = 0.05  # largest p-value that counts as better
-LABEL_LOSS = 0.03  # of a label's photos that may be named worse, on balance
-LEAST_PHOTOS = 100  # fewer say too little of either model
+LABEL_LOSS = 0.03  # of a label's photos that may become wrong, on balance
+LEAST_PHOTOS = 100  # with fewer, the comparison says too little
 
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """What the gate says, and why.
+    """The decision of the gate, with its reason.
 
     Attributes:
         accepted: whether the challenger may serve.
@@ -51,7 +51,7 @@ def better_by_chance(better: int, worse: int) -> float:
 
 
 def judge(truth: Sequence[str], champion: Sequence[str], challenger: Sequence[str]) -> Verdict:
-    """Compare what two models named on the same photos.
+    """Compare the labels that two models gave the same photos.
 
     Raises:
         ValueError: the three are not of one length.
@@ -69,7 +69,7 @@ def judge(truth: Sequence[str], champion: Sequence[str], challenger: Sequence[st
         changes[label] = round(sum(of_label) / len(of_label), 4)
     p_value = better_by_chance(better, worse)
     lost = [label for label, change in changes.items() if change < -LABEL_LOSS]
-    counts = f"{better} of {len(pairs)} photos are named better, {worse} worse"
+    counts = f"{better} of {len(pairs)} photos are classified better, {worse} worse"
     if len(pairs) < LEAST_PHOTOS:
         reason = f"{len(pairs)} test photos are too few to tell, at least {LEAST_PHOTOS} are needed"
     elif p_value > SIGNIFICANCE:

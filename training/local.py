@@ -1,7 +1,7 @@
 """Train a model for your own labels on this machine: from a folder of photos to models/<name>/.
 
     make train PHOTOS=my/photos NAME=my_model
-    python -m training.local --photos my/photos --name my_model
+    .venv-training/bin/python -m training.local --photos my/photos --name my_model
 
 A new head on a pretrained backbone, in minutes without a GPU. The folder has one folder of photos
 for each label. A label `other` for photos of anything else lets the model reject them. If folders
@@ -15,8 +15,8 @@ If photos of a label are in folders of other names, name the label before them:
 The shipped model. `--fine-tune` also trains the backbone gently: minutes on a GPU, hours without.
 If a run is interrupted, the next one continues.
 
-    python -m training.local --name vehicles --model-name scones-vehicle-classifier \
-        --version 3.2.0 --fine-tune \
+    .venv-training/bin/python -m training.local \
+        --name vehicles --model-name scones-vehicle-classifier --version 3.2.0 --fine-tune \
         --photos ../shared/data/photos --photos ../shared/data/photos_more \
         --cifar ../shared/data/cifar-100-binary-subset.tar.xz
 """

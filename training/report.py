@@ -209,18 +209,8 @@ def confusion_table(predictions: Predictions) -> str:
     return table(["shows \\ predicted", *predictions.labels], rows)
 
 
-def left_out_report(
-    predictions: Predictions,
-    photos: Sequence[Photo],
-    threshold: float,
-    metrics: dict[str, Any],
-    *,
-    sources_known: bool,
-) -> str:
-    """The report of a training run: what the model does on sources that it never saw.
-
-    `metrics` do not count thumbnails; the tables do.
-    """
+def origin_of(photos: Sequence[Photo], threshold: float, *, sources_known: bool) -> str:
+    """What the numbers of a report are measured on."""
     if sources_known:
         origin = (
             "Each photo was classified by a model that never saw its source. "
@@ -238,9 +228,24 @@ def left_out_report(
             " Thumbnails are trained on. They are in the tables by source and by style, and in no "
             "other number."
         )
+    return origin
+
+
+def left_out_report(
+    predictions: Predictions,
+    photos: Sequence[Photo],
+    threshold: float,
+    metrics: dict[str, Any],
+    *,
+    sources_known: bool,
+) -> str:
+    """The report of a training run: what the model does on sources that it never saw.
+
+    `metrics` do not count thumbnails; the tables do.
+    """
     at_precision = metrics["coverage_at_99_precision"]
     parts = [
-        origin,
+        origin_of(photos, threshold, sources_known=sources_known),
         measures_table({"left-out sources" if sources_known else "left-out photos": metrics}),
         (
             f"At 99% precision (threshold {at_precision['threshold']}) the model accepts "

@@ -1,4 +1,4 @@
-"""The API of the console: what goes on now, orders, reviews, quality, and people."""
+"""The API of the console: couriers and orders now, all orders, reviews, quality, and people."""
 
 import os
 import uuid
@@ -14,7 +14,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import AwareDatetime, BaseModel, Field, model_validator
 
-from functions.console_api import live, overruling, people, quality, reviews
+from functions.console_api import live, orders, overruling, people, quality, reviews
 from functions.dispatch_orders.statuses import OrderStatus
 from functions.http_api.bus import publish
 from functions.http_api.http import (
@@ -175,7 +175,7 @@ def read_now() -> Mapping[str, Any]:
     compress=True,
     summary="Open orders by the end of their windows, or all orders of one day, newest first",
     description="A page may be shorter than limit.",
-    responses=described("A page", live.OrderPage, 404),
+    responses=described("A page", orders.OrderPage, 404),
 )
 def list_orders(
     day: Annotated[
@@ -205,8 +205,8 @@ def list_orders(
     ] = None,
 ) -> Mapping[str, Any]:
     if order_id is not None:
-        return live.list_order(order_id)
-    return live.list_orders(day, state, courier_id, due_after, due_before, limit, cursor)
+        return orders.list_order(order_id)
+    return orders.list_orders(day, state, courier_id, due_after, due_before, limit, cursor)
 
 
 @app.post(

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
-from functions.console_api.live import read_order, scan_couriers
+from functions.console_api.live import scan_couriers
+from functions.console_api.orders import read_order
 from functions.dispatch_orders.statuses import OPEN
 from functions.http_api.http import ProblemError
 from functions.http_api.records import is_on_shift, plain, text

@@ -61,7 +61,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         return response(headers, ".json", json.dumps(configuration()).encode())
     file = files().get(PAGES.get(path, path.removeprefix("/")))
     if file is None or path.endswith(".html"):
-        body = "There is no page here. Open the first page and go on from there."
+        body = "There is no page here. Open the first page."
         return {
             "statusCode": HTTPStatus.NOT_FOUND.value,
             "headers": security_headers() | {"Content-Type": "text/plain; charset=utf-8"},

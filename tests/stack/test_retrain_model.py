@@ -250,7 +250,7 @@ def test_messages_say_what_happened_and_why() -> None:
         assert words in refused
     assert "was rolled back: the latency alarm" in message(walk("rolled back"))
     assert f"({DRIFT_ALARM} still in ALARM)" in message(walk("still in alarm"))
-    assert "Run `python -m training.launch publish` once" in message(walk("nothing is published"))
+    assert "Run `make launch ARGS=publish` once" in message(walk("nothing is published"))
 
 
 def test_the_message_about_a_failed_job_has_its_name_and_reason() -> None:

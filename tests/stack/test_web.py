@@ -1,10 +1,8 @@
 """Who may sign in and send requests, and how many: what the local cloud does not enforce."""
 
-from typing import Any
-
 import pytest
 
-Resources = dict[str, Any]
+from tests.support.template import Resources, of_type
 
 ROUTES = {
     "GET /": ("ServeWeb", "NONE"),
@@ -16,14 +14,6 @@ ROUTES = {
     "GET /api/console/preview": ("PreviewPhoto", "JWT"),
     "GET /api/console/explanation": ("PreviewPhoto", "JWT"),
 }
-
-
-def of_type(resources: Resources, kind: str) -> Resources:
-    return {
-        name: resource["Properties"]
-        for name, resource in resources.items()
-        if resource["Type"] == kind
-    }
 
 
 def test_every_route_of_the_api_needs_a_token(resources: Resources) -> None:

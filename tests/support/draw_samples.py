@@ -1,6 +1,6 @@
 """Draw the sample photos of the use cases scones and social: local/samples/<use case>/.
 
-    python -m tests.support.draw_samples
+    .venv/bin/python -m tests.support.draw_samples
 
 Drawn, so that the project owns them, and always the same: every random number has a fixed seed.
 """

@@ -22,7 +22,7 @@ def test_a_clearly_better_model_is_accepted() -> None:
     assert (verdict.better, verdict.worse, verdict.photos) == (20, 0, 400)
     assert (verdict.champion, verdict.challenger) == (0.9, 0.95)
     assert verdict.labels == {"bicycle": 0.05, "motorcycle": 0.05, "other": 0.05}
-    assert "20 of 400 photos are named better, 0 worse" in verdict.reason
+    assert "20 of 400 photos are classified better, 0 worse" in verdict.reason
 
 
 def test_a_model_that_is_better_by_chance_is_refused() -> None:

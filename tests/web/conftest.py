@@ -17,7 +17,8 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-from tests.web.fake_api import PROJECT, Server, Shop
+from tests.web.fake_api import PROJECT, Server
+from tests.web.fake_shop import Shop
 
 SCREENSHOTS = PROJECT / "build" / "screenshots"
 PHONE = {"width": 390, "height": 844}

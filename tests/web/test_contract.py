@@ -7,7 +7,9 @@ from typing import Any
 from urllib.parse import quote
 
 from tests.support.web import assert_described, assert_fits, contract
-from tests.web.fake_api import Server, fill, minutes
+from tests.web.busy_hour import fill
+from tests.web.fake_api import Server
+from tests.web.fake_shop import minutes
 
 NEW_ORDER = {
     "latitude": 52.1, "longitude": 5.1, "boxes": 2, "ready_at": minutes(0), "due_from": minutes(0),

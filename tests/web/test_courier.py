@@ -6,7 +6,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.web.conftest import cut, look
-from tests.web.fake_api import PROJECT, Shop
+from tests.web.fake_api import PROJECT
+from tests.web.fake_shop import Shop
 
 PHOTOS = PROJECT / "local" / "photos"
 BICYCLE = PHOTOS / "bicycle-courier.jpg"

@@ -7,7 +7,8 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.web.conftest import DESKTOP, cut, look, sign_in
-from tests.web.fake_api import Server, Shop
+from tests.web.fake_api import Server
+from tests.web.fake_shop import Shop
 
 type SignedIn = Callable[..., Page]
 

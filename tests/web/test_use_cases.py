@@ -5,8 +5,10 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.web.busy_hour import fill
 from tests.web.conftest import DESKTOP, look
-from tests.web.fake_api import PROJECT, Shop, fill
+from tests.web.fake_api import PROJECT
+from tests.web.fake_shop import Shop
 
 SCONE = PROJECT / "local" / "photos" / "no-vehicle-scone.jpg"
 

@@ -81,8 +81,8 @@ class OnnxNetwork:
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Probabilities [n, k] of photos uint8 [n, 3, S, S]."""
-        [answer] = self.session.run(["probabilities"], {"image": images.astype(np.float32)})
-        return np.asarray(answer)
+        [probabilities] = self.session.run(["probabilities"], {"image": images.astype(np.float32)})
+        return np.asarray(probabilities)
 
 
 def read_images(dataset: Dataset, photos: list[Photo], input_size: int) -> np.ndarray:

@@ -75,7 +75,7 @@ def fine_tune(
 ) -> tuple[Backbone, Head]:
     """Train on `photos`, drawn by `weights`; return the averaged network.
 
-    A run that was cut off goes on from `checkpoint`; a run that has ended is not repeated.
+    An interrupted run continues from `checkpoint`; a finished run is not repeated.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = Classifier(copy.deepcopy(backbone), head).to(device).eval()
@@ -223,7 +223,7 @@ def _stretched(dataset: Dataset, photo: Photo) -> tuple[np.ndarray, float]:
 def resume(
     checkpoint: Path, model: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device
 ) -> int:
-    """The step that a run goes on with: 0 without a checkpoint."""
+    """The step that a run continues with: 0 without a checkpoint."""
     if not checkpoint.is_file():
         return 0
     state = torch.load(checkpoint, map_location=device, weights_only=True)

@@ -1,8 +1,10 @@
 """Train a classifier of photos for the labels of a dataset, and export it for serving.
 
-    python -m training.classifier.train                 # a new head on cached features: minutes
-    python -m training.classifier.train --fine-tune 600 # and gentle fine-tuning: for a GPU
-    python -m training.classifier.train --backbone models/vehicles   # a new head on this model
+    .venv-training/bin/python -m training.classifier.train [options]
+
+    no options                   a new head on cached features: minutes
+    --fine-tune 600              and gentle fine-tuning: for a GPU
+    --backbone models/vehicles   a new head on this model
 
 The stages, in this order:
 
@@ -180,12 +182,22 @@ def positive(text: str) -> int:
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    environment = os.environ.get
-    on_sagemaker = "SM_MODEL_DIR" in os.environ
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    places = parser.add_argument_group("places")
+    add_places(parser.add_argument_group("places"))
+    add_model(parser.add_argument_group("model"))
+    add_training(parser.add_argument_group("training"))
+    options = parser.parse_args(arguments)
+    if options.folds < 2:  # noqa: PLR2004
+        parser.error("--folds must be at least 2")
+    return options
+
+
+def add_places(places: argparse._ArgumentGroup) -> None:
+    """Options for folders; SageMaker names them in the environment."""
+    environment = os.environ.get
+    on_sagemaker = "SM_MODEL_DIR" in os.environ
     places.add_argument(
         "--dataset",
         type=Path,
@@ -210,7 +222,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         default=Path("/opt/ml/checkpoints" if on_sagemaker else "build/cache"),
         help="features and checkpoints: a run that stopped continues (default: %(default)s)",
     )
-    model = parser.add_argument_group("model")
+
+
+def add_model(model: argparse._ArgumentGroup) -> None:
     model.add_argument(
         "--backbone",
         default=Settings.backbone,
@@ -224,7 +238,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     model.add_argument("--model-name", default=Settings.name, help="default: %(default)s")
     model.add_argument("--model-version", default=Settings.version, help="default: %(default)s")
-    tuning = parser.add_argument_group("training")
+
+
+def add_training(tuning: argparse._ArgumentGroup) -> None:
     tuning.add_argument(
         "--fine-tune",
         type=int,
@@ -245,10 +261,6 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         default=os.process_cpu_count(),
         help="CPU threads (default: %(default)s)",
     )
-    options = parser.parse_args(arguments)
-    if options.folds < 2:  # noqa: PLR2004
-        parser.error("--folds must be at least 2")
-    return options
 
 
 def settings_of(options: argparse.Namespace) -> Settings:

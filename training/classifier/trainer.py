@@ -205,7 +205,7 @@ class Trainer:
     def check_export(
         self, path: Path, network: Network, head: Head, temperature: float, rows: list[Photo]
     ) -> None:
-        """Compare what model.onnx answers with what was trained."""
+        """Compare the probabilities of model.onnx with those of the trained model."""
         sample = rows[:: math.ceil(len(rows) / CHECKED_PHOTOS)]
         images = features.read_images(self.dataset, sample, self.settings.input_size)
         if isinstance(network, TorchNetwork):

@@ -74,7 +74,8 @@ def read_manifest(dataset: Path) -> list[Photo]:
             return [Photo(**row) for row in csv.DictReader(stream)]
     except (OSError, TypeError, csv.Error) as error:
         raise DatasetError(
-            f"{dataset} has no staged dataset: make one with python -m training.dataset.stage"
+            f"{dataset} has no staged dataset: make one with "
+            "`.venv-training/bin/python -m training.dataset.stage`"
         ) from error
 
 

@@ -1,8 +1,10 @@
 """Make a versioned dataset from folders of photos.
 
-    python -m training.dataset.stage --photos my/photos
-    python -m training.dataset.stage --photos my/photos --cifar cifar-100-binary.tar.gz
-    python -m training.dataset.stage --base build/dataset --photos s3://bucket/labelled
+    .venv-training/bin/python -m training.dataset.stage [options]
+
+    --photos my/photos
+    --photos my/photos --cifar cifar-100-binary.tar.gz
+    --base build/dataset --photos s3://bucket/labelled
 
 Sources
     --photos   a folder, or s3://bucket/prefix, with one folder for each label. Repeatable. Which

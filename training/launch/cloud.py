@@ -1,6 +1,6 @@
 """The account, the region and the deployed stack of a run.
 
-    python -m training.launch.cloud    # one line of error if the stack is not deployed
+    .venv/bin/python -m training.launch.cloud    # one line of error if the stack is not deployed
 
 `make launch` runs this first, in the small environment, before it installs torch.
 """

@@ -1,11 +1,11 @@
 """Train on SageMaker, and deploy the model to the endpoint of a deployed stack.
 
-    python -m training.launch --photos photos            # all steps
-    python -m training.launch --model models/vehicles    # deploy the shipped model, train nothing
+    make launch ARGS="--photos photos"            all steps
+    make launch ARGS="--model models/vehicles"    deploy the shipped model, train nothing
 
 To train on this machine, use `make train`. Deploy the stack first (`make deploy`): bucket, role and
 image repository are resources of it.
-The steps, each alone by its name (`python -m training.launch deploy`):
+The steps, each alone by its name (`make launch ARGS=deploy`):
 
     stage     build the dataset if there is none in --dataset, upload it to the training bucket
     train     a GPU job on spot instances; followed until it ends

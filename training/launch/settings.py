@@ -145,7 +145,7 @@ def version(text: str) -> str:
 
 def make_parser(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m training.launch",
+        prog="make launch",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -203,7 +203,7 @@ start(({ dispatch }) => (dispatch ? "Courier" : "Photos"), ["couriers"], async (
       : html`${photoList()}<p class="loading">Loading your shift…</p>`}`;
 
   const sendCard = () => html`<section class="card"><h2>Send a photo</h2>
-    <p class="muted">The answer says what it shows: ${config.labels.join(", ")}.</p></section>`;
+    <p class="muted">The result is what it shows: ${config.labels.join(", ")}.</p></section>`;
 
   const shiftCard = () => shift.state === "off"
     ? html`<section class="card"><h2>Start your shift</h2>
