@@ -40,72 +40,6 @@ def test_photos_are_private_and_encrypted_and_expire(resources: Resources) -> No
     assert any("AbortIncompleteMultipartUpload" in rule for rule in rules)
 
 
-def keys_of(keyed: dict[str, Any]) -> list[tuple[str, str]]:
-    """Name and kind of the keys of a table or an index."""
-    return [(key["AttributeName"], key["KeyType"]) for key in keyed["KeySchema"]]
-
-
-def test_predictions_and_orders_have_indexes(resources: Resources) -> None:
-    assert {
-        name: {
-            index["IndexName"]: (
-                keys_of(index),
-                index["Projection"].get("NonKeyAttributes", index["Projection"]["ProjectionType"]),
-            )
-            for index in table["GlobalSecondaryIndexes"]
-        }
-        for name, table in of_type(resources, "AWS::DynamoDB::Table").items()
-        if "GlobalSecondaryIndexes" in table
-    } == {
-        "PredictionsTable": {
-            "by_hour": (
-                [("hour", "HASH"), ("recorded_at", "RANGE")],
-                ["status", "label", "confidence", "novelty", "model", "reviewed_label"],
-            ),
-            "to_review": ([("review_state", "HASH"), ("recorded_at", "RANGE")], "ALL"),
-        },
-        "OrdersTable": {
-            "to_dispatch": ([("dispatch_state", "HASH"), ("plan_from", "RANGE")], ["due_until"]),
-            "open_orders": (
-                [("open_state", "HASH"), ("due_until", "RANGE")],
-                [
-                    "status",
-                    "reason",
-                    "latitude",
-                    "longitude",
-                    "boxes",
-                    "ready_at",
-                    "due_from",
-                    "courier_id",
-                    "vehicle",
-                    "arrives_at",
-                    "pinned_to",
-                    "held_by",
-                ],
-            ),
-            "by_day": (
-                [("day", "HASH"), ("recorded_at", "RANGE")],
-                [
-                    "status",
-                    "reason",
-                    "latitude",
-                    "longitude",
-                    "boxes",
-                    "ready_at",
-                    "due_from",
-                    "due_until",
-                    "courier_id",
-                    "vehicle",
-                    "arrives_at",
-                    "delivered_at",
-                    "pinned_to",
-                    "held_by",
-                ],
-            ),
-        },
-    }
-
-
 def test_tables_that_nothing_else_can_rebuild_can_be_restored(resources: Resources) -> None:
     for name, key in (
         ("PredictionsTable", "image_id"),
@@ -113,7 +47,7 @@ def test_tables_that_nothing_else_can_rebuild_can_be_restored(resources: Resourc
         ("OrdersTable", "order_id"),
     ):
         table = resources[name]["Properties"]
-        assert keys_of(table) == [(key, "HASH")]
+        assert table["KeySchema"] == [{"AttributeName": key, "KeyType": "HASH"}]
         assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
 
 

@@ -66,10 +66,11 @@ def fill(cloud: Cloud, count: int = 120, at: datetime = NOON, **changes: Any) ->
 
 
 def test_an_hour_is_counted_reported_and_emitted(cloud, capsys):
-    fill(cloud)
+    fill(cloud, novelty=0.25)
     report = cloud.measure()
     assert report is not None
     assert (report["model"], report["predictions"]) == (MODEL, 120)
+    assert report["novelty"] == 0.25
     kept = cloud.kept()
     assert kept["report"] == report
     assert kept["counts"]["models"][MODEL]["labels"] == {"bicycle": 120}

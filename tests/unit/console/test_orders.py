@@ -33,6 +33,19 @@ def test_orders_of_a_day_are_listed_in_pages_newest_first(client: Client) -> Non
     assert all(len(page) <= 2 for page in found)
 
 
+def test_each_list_shows_an_order_whole(client: Client) -> None:
+    route = {"courier_id": "anna", "vehicle": "bicycle", "arrives_at": at(20)}
+    order("o-1", "assigned", **route, pinned_to="anna", held_by="max")
+    order("o-2", "delivered", **route, delivered_at=at(21))
+    [assigned] = client.get("/api/console/orders", query={"order_id": "o-1"}).json["items"]
+    [delivered] = client.get("/api/console/orders", query={"order_id": "o-2"}).json["items"]
+    assert [name for name in assigned if assigned[name] is delivered[name] is None] == []
+    of_day = client.get("/api/console/orders", query={"day": today()}).json["items"]
+    assert sorted(of_day, key=lambda each: each["order_id"]) == [assigned, delivered]
+    assert client.get("/api/console/orders").json["items"] == [assigned]
+    assert now(client)["orders"] == [assigned]
+
+
 def test_open_orders_are_listed_whatever_the_day_by_the_end_of_their_windows(
     client: Client,
 ) -> None:
