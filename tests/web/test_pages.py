@@ -186,6 +186,21 @@ def test_a_file_that_cannot_be_loaded_is_no_endless_loading(
     sign_in(page, name)
 
 
+@pytest.mark.parametrize("file", ["courier.js", "courier.css"])
+def test_a_page_whose_file_was_refused_once_loads_again_by_itself(
+    new_context: Callable[..., BrowserContext], server: Server, file: str
+) -> None:
+    page = new_context().new_page()
+    server.shop.refused[f"assets/{file}"] = 429
+    # Once all files of the first attempt have come or failed.
+    page.once("load", lambda _: server.shop.refused.clear())
+    page.goto(server.url)
+    with page.expect_event("load"):  # without a click
+        pass
+    sign_in(page, "anna")
+    assert page.evaluate("sessionStorage.getItem('attempt')") is None
+
+
 def test_a_view_that_cannot_be_loaded_is_no_endless_loading(
     signed_in: SignedIn, shop: Shop
 ) -> None:
