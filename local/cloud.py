@@ -207,9 +207,15 @@ class LocalCloud:
             shutil.rmtree(self.directory / "tmp", ignore_errors=True)
             (self.directory / processes.RECORD).unlink(missing_ok=True)
 
-    def build(self) -> None:
-        """`sam build` into this directory, for this machine's platform."""
-        environment = self.environment()
+    def build(self, **parameters: str) -> None:
+        """`sam build` into this directory, for this machine's platform.
+
+        Args:
+            parameters: those of `deploy`. With Web=off, the web part's packages are empty.
+
+        """
+        web = self.all_parameters(**parameters)["Web"]
+        environment = self.environment() | {"BYTECODE": "no", "WEB": web}
         if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
             environment["LAMBDA_PLATFORM"] = ""
         command = ["build", "--config-env", "local", "--build-dir", str(self.directory / "build")]
@@ -219,18 +225,16 @@ class LocalCloud:
         self._zip_packages()
 
     def _zip_packages(self) -> None:
-        """Zip the packages of the functions with little compression; `sam deploy` uploads the zips.
+        """Zip the packages of the functions without compression; `sam deploy` uploads the zips.
 
-        On loopback, the size does not matter. SAM itself would compress them more, in half of the
-        time of a deployment.
+        On loopback, the size does not matter. SAM itself would compress them, in half of the time
+        of a deployment.
         """
         template = self.directory / "build" / "template.yaml"
 
         def zip_package(line: re.Match[str]) -> str:
             package = template.parent / line["name"]
-            with zipfile.ZipFile(
-                f"{package}.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1
-            ) as out:
+            with zipfile.ZipFile(f"{package}.zip", "w") as out:
                 for file in sorted(package.rglob("*")):
                     out.write(file, file.relative_to(package))
             return f"{line[0]}.zip"
@@ -244,8 +248,7 @@ class LocalCloud:
         """`sam deploy` of what was built.
 
         Args:
-            parameters: template parameters that differ from what samconfig.toml says in `local`
-                and for the use case.
+            parameters: template parameters that differ from what samconfig.toml says.
 
         Returns:
             The stack's outputs by name.
@@ -257,10 +260,14 @@ class LocalCloud:
         command += ["--config-file", str(PROJECT / "samconfig.toml")]
         command += ["--template-file", str(self.directory / "build" / "template.yaml")]
         command += ["--stack-name", self.use_case.stack_name]
-        overrides = self.use_case.parameters | local_parameters() | parameters
-        command += ["--parameter-overrides", *(f'{k}="{v}"' for k, v in overrides.items())]
+        overrides = self.all_parameters(**parameters).items()
+        command += ["--parameter-overrides", *(f'{name}="{value}"' for name, value in overrides)]
         self._sam(command, self.environment())
         return self.outputs()
+
+    def all_parameters(self, **parameters: str) -> dict[str, str]:
+        """What samconfig.toml says for the use case and in `local`, then these."""
+        return self.use_case.parameters | local_parameters() | parameters
 
     def outputs(self) -> dict[str, str]:
         """The deployed stack's outputs by name."""

@@ -77,7 +77,7 @@ class Steps:
         """
         cloud.start()
         with self.step("building the functions", "built the functions"):
-            cloud.build()
+            cloud.build(**parameters)
         with self.step("starting the local cloud", "started MiniStack and the serving app"):
             cloud.wait_until_ready()
         with self.step("deploying the stack", "deployed template.yaml"):

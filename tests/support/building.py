@@ -19,5 +19,5 @@ def build_once(cloud: LocalCloud) -> None:
         if first.exists():
             (cloud.directory / "build").symlink_to(first.resolve())
         else:
-            cloud.build()
+            cloud.build(Web="on")
             first.symlink_to(cloud.directory / "build")

@@ -19,9 +19,9 @@ from tests.support.endpoint import (
 from tests.support.records import assert_recorded
 from tests.support.stack import BURST_WAIT_SCALE, Outcome, Stack, standard_only
 
-UPLOADS = 300
-REPEATED = 30  # of the uploads; their events arrive twice
-DOOMED = 10  # of the uploads; the endpoint always fails for them
+UPLOADS = 100
+REPEATED = 10  # of the uploads; their events arrive twice
+DOOMED = 5  # of the uploads; the endpoint always fails for them
 FAULT_RATE = 0.2
 COLD_PHOTOS = 24  # sent to a cold endpoint
 SLOTS = 1  # photos that the cold endpoint takes at once

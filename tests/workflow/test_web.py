@@ -17,6 +17,7 @@ from local.browser import Browser, Reply
 from local.demo import Order, open_shop
 from local.web import browser_of, prepare_web
 from tests.support.accounts import Accounts
+from tests.support.deployed_dispatch import DEPOT, Dispatch
 from tests.support.endpoint import CONFIDENT, probabilities
 from tests.support.stack import Stack, standard_only
 from tests.support.waiting import wait_until
@@ -24,7 +25,6 @@ from tests.support.waiting import wait_until
 pytestmark = standard_only
 
 BELOW = probabilities(0.6, 0.3, 0.1)
-DEPOT = (52.0907, 5.1214)
 JPEG = b"\xff\xd8\xff"
 GPS, GPS_LATITUDE, GPS_AREA = 0x8825, 2, 28  # tags of EXIF
 
@@ -45,6 +45,9 @@ class Shop:
 
 @pytest.fixture(scope="module")
 def shop(stack: Stack) -> Iterator[Shop]:
+    dispatch = Dispatch(stack)
+    dispatch.wait_until_planned()
+    dispatch.clear()  # couriers of other tests would get the orders
     stack.change("Web", "on")
     cloud, outputs = stack.cloud, stack.outputs
     prepare_web(cloud, outputs)
