@@ -163,6 +163,18 @@ def test_all_that_waits_for_a_connection_says_so_and_is_sent(
     assert [delivery["order_id"] for delivery in shop.deliveries] == ["1001", "1002"]
 
 
+def test_a_shift_that_the_shop_ends_takes_its_photo_with_it(
+    signed_in: SignedIn, shop: Shop
+) -> None:
+    page = signed_in("anna")
+    choose(page, BICYCLE)
+    expect(page.get_by_text("On shift: bicycle")).to_be_visible()
+    expect(page.get_by_text("Accepted: bicycle")).to_be_visible()
+    shop.end_shift("anna", None)
+    expect(page.get_by_text("Your last shift has ended.")).to_be_visible()
+    expect(page.get_by_text("Accepted: bicycle")).to_have_count(0)
+
+
 def test_another_courier_on_the_same_phone_neither_sees_nor_sends_the_photo(
     signed_in: SignedIn, shop: Shop
 ) -> None:

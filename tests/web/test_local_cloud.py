@@ -215,6 +215,7 @@ def test_a_new_user_chooses_a_password_and_a_blocked_one_is_out(shop: Shop) -> N
 
     row = console.get_by_role("row", name="nadia")
     console.get_by_role("button", name="Block nadia").click()
+    console.get_by_role("button", name="Block the user").click()
     expect(row).to_contain_text("blocked")
     look(console, "console-people")
     page.get_by_role("button", name="Sign out").click()
@@ -226,6 +227,7 @@ def test_a_new_user_chooses_a_password_and_a_blocked_one_is_out(shop: Shop) -> N
     console.get_by_role("button", name="Unblock nadia").click()
     expect(row).not_to_contain_text("blocked")
     console.get_by_role("button", name="Reset password of nadia").click()
+    console.get_by_role("button", name="Reset the password").click()
     expect(dialog).to_contain_text("Password of nadia")
 
 

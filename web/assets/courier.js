@@ -22,6 +22,7 @@ start(({ dispatch }) => (dispatch ? "Courier" : "Photos"), ["couriers"], async (
   let shift = config.offline ? known.shift : null;
   let offline = Boolean(config.offline);
   let problem = null;
+  let ended = false; // the shift, while the page was open
   let attempts = 0;
   let retry;
   let readShift;
@@ -144,6 +145,12 @@ start(({ dispatch }) => (dispatch ? "Courier" : "Photos"), ["couriers"], async (
     update();
   }
 
+  /** The courier or the shop has ended the shift: the photo that started it says nothing any more. */
+  async function endShift() {
+    ended = true;
+    for (const item of photos().filter(({ state }) => state === "accepted")) await forget(item);
+  }
+
   function forgetKnownDeliveries() {
     const known = new Set(shift.route?.stops.filter((stop) => stop.delivered_at).map((stop) => stop.order_id));
     for (const item of deliveries()) {
@@ -207,7 +214,7 @@ start(({ dispatch }) => (dispatch ? "Courier" : "Photos"), ["couriers"], async (
 
   const shiftCard = () => shift.state === "off"
     ? html`<section class="card"><h2>Start your shift</h2>
-        <p class="muted">Take a photo of the vehicle that you ride today. All of it must be in the photo.</p></section>`
+        <p class="muted">${ended ? "Your last shift has ended. " : ""}Take a photo of the vehicle that you ride today. All of it must be in the photo.</p></section>`
     : html`<section class="card shift">
         <span class="vehicle kind-${shift.vehicle}">${icon(shift.vehicle)}</span>
         <div><h2>On shift: ${shift.vehicle}</h2><p>Until <time datetime=${shift.shift_ends_at}>${time(shift.shift_ends_at)}</time></p></div>
@@ -289,7 +296,9 @@ start(({ dispatch }) => (dispatch ? "Courier" : "Photos"), ["couriers"], async (
   if (config.dispatch) {
     readShift = poll(async () => {
       await guarded(async () => {
+        const before = shift;
         shift = await api.get("api/courier/shift");
+        if (before && before.state !== "off" && shift.state === "off") await endShift();
         forgetKnownDeliveries();
         if (shift !== known.shift) await outbox.save(Object.assign(known, { shift }));
       });

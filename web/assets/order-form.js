@@ -61,7 +61,7 @@ export class OrderForm {
       this.shop.readNow();
       return refused?.reason ?? null;
     } catch (error) {
-      return error.message;
+      return inWords(error.message);
     }
   }
 
@@ -85,5 +85,10 @@ export class OrderForm {
       </form></dialog>`;
   }
 }
+
+const TITLES = { ready_at: "Ready at", due_from: "Deliver from", due_until: "Deliver until" };
+
+/** The message of the API with the titles of the form. */
+const inWords = (message) => message.replace(/^body: /, "").replace(/ready_at|due_from|due_until/g, (name) => TITLES[name]);
 
 const field = (title, input) => html`<label class="field"><span>${title}</span>${input}</label>`;

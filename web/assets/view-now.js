@@ -41,7 +41,7 @@ export class View {
     return html`
       <dl class="counts">
         ${count("Couriers on shift", counts.couriers_on_shift)}
-        ${count("Orders waiting", counts.orders_waiting)}
+        ${count("Orders waiting", counts.orders_waiting, "", "#orders")}
         ${count("Orders late", counts.orders_late, "bad", "#orders")}
         ${count("Photos to review", counts.photos_to_review, "wait", "#review")}
         ${count("Alarms", counts.alarms, "bad", "#quality")}

@@ -142,7 +142,7 @@ export class View {
         ${this.#filters.day ? html`<button @click=${() => this.#filter("day", "")}>All open orders</button>` : nothing}
         <label class="field"><span>State</span><select @change=${(event) => this.#filter("state", event.target.value)}>
           <option value="">all</option>${Object.keys(STATES).map((state) => html`<option>${state}</option>`)}</select></label>
-        <label class="field courier-id"><span>Courier</span><input type="search" list="couriers" placeholder="all" .value=${live(this.#filters.courier_id)} @change=${(event) => this.#filter("courier_id", event.target.value.trim())}></label>
+        <label class="field courier-id"><span>Courier</span><input type="search" list="couriers" placeholder="all" .value=${this.#filters.courier_id} @change=${(event) => this.#filter("courier_id", event.target.value.trim())}></label>
         <datalist id="couriers">${couriers.map((courier_id) => html`<option value=${courier_id}></option>`)}</datalist>
         ${this.#dueField("due_after", "Due after")}
         ${this.#dueField("due_before", "Due before")}

@@ -1,6 +1,6 @@
 // People: a manager creates users, resets passwords and blocks accounts.
 
-import { icon } from "./ui.js";
+import { confirmed, icon } from "./ui.js";
 import { html, nothing } from "./vendor/lit-html/lit-html.js";
 
 const GROUPS = ["couriers", "reviewers", "managers"];
@@ -9,6 +9,7 @@ const STATES = { FORCE_CHANGE_PASSWORD: "must choose a password", CONFIRMED: "ac
 export class View {
   #pages = [];
   #next = null;
+  #asked = {}; // { title, text, word } of the dialog
   #password = null; // { user_name, temporary_password }, shown once
 
   constructor(shop) {
@@ -35,7 +36,15 @@ export class View {
     await this.#withPassword(() => this.shop.api.post("api/console/people", body), () => form.reset());
   }
 
-  #reset({ user_name }) {
+  async #confirmed(title, text, word) {
+    this.#asked = { title, text, word };
+    this.shop.update();
+    return confirmed(document.getElementById("decide"));
+  }
+
+  async #reset({ user_name }) {
+    const text = "The old password stops working. The user gets a temporary one from you.";
+    if (!await this.#confirmed(`Reset the password of ${user_name}?`, text, "Reset the password")) return;
     return this.#withPassword(() => this.shop.api.post(`api/console/people/${encodeURIComponent(user_name)}/password`));
   }
 
@@ -50,6 +59,8 @@ export class View {
   }
 
   async #block({ user_name, blocked }) {
+    const text = "The user cannot sign in any more. If a courier is on shift, the shift ends.";
+    if (!blocked && !await this.#confirmed(`Block ${user_name}?`, text, "Block the user")) return;
     await this.shop.guarded(() => this.shop.api.post(`api/console/people/${encodeURIComponent(user_name)}/blocked`, { blocked: !blocked }));
     this.#read(null);
   }
@@ -74,6 +85,11 @@ export class View {
               aria-label="${person.blocked ? "Unblock" : "Block"} ${person.user_name}" @click=${() => this.#block(person)}>${person.blocked ? "Unblock" : "Block"}</button>`}
           </td></tr>`)}</tbody></table></section>
       ${this.#next ? html`<button @click=${() => this.#read(this.#next)}>Show more</button>` : nothing}
+      <dialog id="decide" aria-labelledby="decide-title"><form method="dialog">
+        <h2 id="decide-title">${this.#asked.title}</h2>
+        <p>${this.#asked.text}</p>
+        <div class="actions"><button value="no">No</button><button class="primary" value="yes">${this.#asked.word}</button></div>
+      </form></dialog>
       <dialog id="password" aria-labelledby="password-title" @close=${() => { this.#password = null; this.shop.update(); }}><form method="dialog">
         <h2 id="password-title">Password of ${this.#password?.user_name}</h2>
         <p>It is shown only now. The user chooses another one at the first sign-in.</p>

@@ -124,10 +124,10 @@ const shares = ({ hour, label_shares }) => (label_shares.length ? html`<section 
 
 const fact = (title, value, text) => html`<div class="count-card"><dt>${title}</dt><dd>${value}<small>${text}</small></dd></div>`;
 
-const STATES = { ALARM: ["bad", "ALARM"], OK: ["good", "OK"], INSUFFICIENT_DATA: ["", "no data"] };
+const STATES = { ALARM: ["bad", "alert", "ALARM"], OK: ["good", "check", "OK"], INSUFFICIENT_DATA: ["", "clock", "no data"] };
 
 function alarm({ name, state, description, since }) {
-  const [kind, words] = STATES[state];
-  return html`<li><span class="badge ${kind}">${icon(state === "ALARM" ? "alert" : "check")}${words}</span>
+  const [kind, symbol, words] = STATES[state];
+  return html`<li><span class="badge ${kind}">${icon(symbol)}${words}</span>
     <div><strong>${name}</strong> <span class="muted small">since ${time(since)}</span>${state === "ALARM" ? html`<p>${description}</p>` : nothing}</div></li>`;
 }
