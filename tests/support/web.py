@@ -5,7 +5,7 @@ import functools
 import gzip
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
@@ -102,6 +102,15 @@ def assert_fits(schema: dict[str, Any], body: Any) -> None:
     """Fail if a body is not what a schema of docs/openapi.yaml says."""
     validator = Draft202012Validator(schema | {"components": contract()["components"]})
     assert [error.message for error in validator.iter_errors(body)] == []
+
+
+def publishing(published: list[tuple[str, dict[str, Any]]]) -> Callable[[str, Any], None]:
+    """A `publish` that keeps each event as JSON carries it."""
+
+    def publish(kind: str, detail: Any) -> None:
+        published.append((kind, json.loads(json.dumps(detail))))
+
+    return publish
 
 
 @dataclass

@@ -40,6 +40,12 @@ def load() -> Callable[[str, str], ModuleType]:
 
 
 @pytest.fixture
+def published() -> list[tuple[str, dict[str, Any]]]:
+    """The events that an API publishes: type and detail."""
+    return []
+
+
+@pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Lambda's environment as the template sets it, without access to a real AWS."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:

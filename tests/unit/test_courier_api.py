@@ -11,14 +11,9 @@ import boto3
 import pytest
 
 from tests.support.tables import at, create_tables, put
-from tests.support.web import Client
+from tests.support.web import Client, publishing
 
 BUCKET = "photos"
-
-
-@pytest.fixture
-def published() -> list[tuple[str, dict[str, Any]]]:
-    return []
 
 
 @pytest.fixture
@@ -47,11 +42,7 @@ def client(
     }.items():
         environment.setenv(name, value)
     app = load("courier_api", "app")
-
-    def publish(kind: str, detail: dict[str, Any]) -> None:
-        published.append((kind, json.loads(json.dumps(detail))))
-
-    environment.setattr(app, "publish", publish)
+    environment.setattr(app, "publish", publishing(published))
     return Client(app, context, "anna", ["couriers"])
 
 

@@ -45,6 +45,13 @@ export const otherGroupPage = (title, groups, signOut) => html`
     <button @click=${signOut}>Sign out</button>
   </main>`;
 
+/** The dialog `decide`: a question, what follows from a yes, and the word for it. */
+export const decision = ({ title, text, word }) => html`<dialog id="decide" aria-labelledby="decide-title"><form method="dialog">
+  <h2 id="decide-title">${title}</h2>
+  <p>${text}</p>
+  <div class="actions"><button value="no">No</button><button class="primary" value="yes">${word}</button></div>
+</form></dialog>`;
+
 /** Asks with a dialog. Resolves to true if the person confirms. */
 export function confirmed(dialog) {
   dialog.returnValue = "";

@@ -3,7 +3,7 @@
 import { percent, time } from "./format.js";
 import { ShopMap } from "./map.js";
 import { OrderForm } from "./order-form.js";
-import { confirmed, icon } from "./ui.js";
+import { confirmed, decision, icon } from "./ui.js";
 import { html, nothing } from "./vendor/lit-html/lit-html.js";
 
 const PHOTO_DIALOG = "photo";
@@ -14,7 +14,7 @@ const stateOf = ({ state }) => html`<span class="badge ${PHOTO_STATES[state][0]}
 
 export class View {
   #selected = null;
-  #asked = { title: "", text: "", word: "" }; // what the dialog asks
+  #asked = {}; // what the dialog asks
 
   constructor(shop) {
     this.shop = shop;
@@ -59,11 +59,7 @@ export class View {
       </div>
       ${this.form.render()}
       ${this.photo.render()}
-      <dialog id="decide" aria-labelledby="decide-title"><form method="dialog">
-        <h2 id="decide-title">${this.#asked.title}</h2>
-        <p>${this.#asked.text}</p>
-        <div class="actions"><button value="no">No</button><button class="primary" value="yes">${this.#asked.word}</button></div>
-      </form></dialog>`;
+      ${decision(this.#asked)}`;
   }
 
   #latest(photos) {

@@ -1,6 +1,6 @@
 // People: a manager creates users, resets passwords and blocks accounts.
 
-import { confirmed, icon } from "./ui.js";
+import { confirmed, decision, icon } from "./ui.js";
 import { html, nothing } from "./vendor/lit-html/lit-html.js";
 
 const GROUPS = ["couriers", "reviewers", "managers"];
@@ -9,7 +9,7 @@ const STATES = { FORCE_CHANGE_PASSWORD: "must choose a password", CONFIRMED: "ac
 export class View {
   #pages = [];
   #next = null;
-  #asked = {}; // { title, text, word } of the dialog
+  #asked = {}; // what the dialog asks
   #password = null; // { user_name, temporary_password }, shown once
 
   constructor(shop) {
@@ -85,11 +85,7 @@ export class View {
               aria-label="${person.blocked ? "Unblock" : "Block"} ${person.user_name}" @click=${() => this.#block(person)}>${person.blocked ? "Unblock" : "Block"}</button>`}
           </td></tr>`)}</tbody></table></section>
       ${this.#next ? html`<button @click=${() => this.#read(this.#next)}>Show more</button>` : nothing}
-      <dialog id="decide" aria-labelledby="decide-title"><form method="dialog">
-        <h2 id="decide-title">${this.#asked.title}</h2>
-        <p>${this.#asked.text}</p>
-        <div class="actions"><button value="no">No</button><button class="primary" value="yes">${this.#asked.word}</button></div>
-      </form></dialog>
+      ${decision(this.#asked)}
       <dialog id="password" aria-labelledby="password-title" @close=${() => { this.#password = null; this.shop.update(); }}><form method="dialog">
         <h2 id="password-title">Password of ${this.#password?.user_name}</h2>
         <p>It is shown only now. The user chooses another one at the first sign-in.</p>

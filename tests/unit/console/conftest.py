@@ -1,6 +1,5 @@
 """The console's function on moto's tables, and a manager who uses it."""
 
-import json
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -8,14 +7,9 @@ from typing import Any
 import pytest
 
 from tests.support.tables import create_tables
-from tests.support.web import Client
+from tests.support.web import Client, publishing
 
 TABLES = ("PredictionsTable", "CouriersTable", "OrdersTable", "DriftTable", "RetrainingTable")
-
-
-@pytest.fixture
-def published() -> list[tuple[str, dict[str, Any]]]:
-    return []
 
 
 @pytest.fixture
@@ -34,9 +28,5 @@ def client(
     }.items():
         environment.setenv(name, value)
     app = load("console_api", "app")
-
-    def publish(kind: str, detail: dict[str, Any]) -> None:
-        published.append((kind, json.loads(json.dumps(detail))))
-
-    environment.setattr(app, "publish", publish)
+    environment.setattr(app, "publish", publishing(published))
     return Client(app, context, "max", ["managers"])
